@@ -1,0 +1,43 @@
+"""gammajax: maximum-likelihood fits of gamma-ray data with models and likelihoods that are pure JAX functions."""
+
+from gammajax import errors, io, stats
+from gammajax.datasets import Datasets, EnergyAxis, SpectrumDatasetOnOff
+from gammajax.fit import ConfidenceResult, ContourResult, Fit, FitFlags, FitResult
+from gammajax.likelihood import Likelihood
+from gammajax.models import (
+    ExpCutoffPowerLawSpectralModel,
+    LogParabolaSpectralModel,
+    Models,
+    PowerLawSpectralModel,
+    SkyModel,
+)
+from gammajax.parameters import Covariance, Parameter, Parameters
+from gammajax.scan import ScanResult
+from gammajax.solve import Status
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ConfidenceResult",
+    "ContourResult",
+    "Covariance",
+    "Datasets",
+    "EnergyAxis",
+    "ExpCutoffPowerLawSpectralModel",
+    "Fit",
+    "FitFlags",
+    "FitResult",
+    "Likelihood",
+    "LogParabolaSpectralModel",
+    "Models",
+    "Parameter",
+    "Parameters",
+    "PowerLawSpectralModel",
+    "ScanResult",
+    "SkyModel",
+    "SpectrumDatasetOnOff",
+    "Status",
+    "errors",
+    "io",
+    "stats",
+]

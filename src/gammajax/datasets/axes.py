@@ -1,0 +1,213 @@
+"""Energy axes, and arrays that live on them."""
+
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+
+from gammajax.errors import DataError, InputError
+from gammajax.units import energy_values
+
+__all__ = ["EDispKernel", "EnergyAxis", "EnergyGeom", "EnergyMap"]
+
+
+class EnergyAxis:
+    """Contiguous energy bins.
+
+    Parameters
+    ----------
+    edges : `~astropy.units.Quantity`, shape (n_bins + 1,)
+        Increasing, positive edges.
+    name : {"energy", "energy_true"}
+        Reconstructed or true energy.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> axis = EnergyAxis([1, 2, 4] * u.TeV)
+    >>> axis.nbin, axis.name
+    (2, 'energy')
+    """
+
+    def __init__(self, edges: u.Quantity, name: str = "energy") -> None:
+        tev = np.atleast_1d(energy_values(edges, f"{name} edges"))
+        if tev.ndim != 1 or len(tev) < 2:
+            raise DataError(f"axis {name!r}: got {tev.size} edges of shape {tev.shape}, expected at least 2 in one dimension.")
+        bad = np.flatnonzero(~np.isfinite(tev) | (tev <= 0))
+        if len(bad):
+            raise DataError(f"axis {name!r}: edge {bad[0]} is {tev[bad[0]]} TeV, expected finite and positive energies.")
+        steps = np.flatnonzero(np.diff(tev) <= 0)
+        if len(steps):
+            i = steps[0]
+            raise DataError(f"axis {name!r}: edges {i} and {i + 1} are {tev[i]:g} and {tev[i + 1]:g} TeV, expected increasing edges.")
+        self.name = name
+        self.edges_tev = tev
+        self.edges_tev.setflags(write=False)
+        self.unit = u.Quantity(edges).unit
+
+    @property
+    def nbin(self) -> int:
+        """Number of bins."""
+        return len(self.edges_tev) - 1
+
+    @property
+    def edges(self) -> u.Quantity:
+        """Edges, shape (n_bins + 1,)."""
+        return u.Quantity(self.edges_tev, u.TeV).to(self.unit)
+
+    @property
+    def edges_min(self) -> u.Quantity:
+        """Lower edges, shape (n_bins,)."""
+        return self.edges[:-1]
+
+    @property
+    def edges_max(self) -> u.Quantity:
+        """Upper edges, shape (n_bins,)."""
+        return self.edges[1:]
+
+    @property
+    def center(self) -> u.Quantity:
+        """Geometric centres, shape (n_bins,)."""
+        return u.Quantity(np.sqrt(self.edges_tev[:-1] * self.edges_tev[1:]), u.TeV).to(self.unit)
+
+    @property
+    def bin_width(self) -> u.Quantity:
+        """Widths, shape (n_bins,)."""
+        return np.diff(self.edges)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, EnergyAxis)
+            and self.nbin == other.nbin
+            and np.allclose(self.edges_tev, other.edges_tev, rtol=1e-6, atol=0)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"EnergyAxis({self.name!r}, {self.nbin} bins, {self.edges_tev[0]:g} to {self.edges_tev[-1]:g} TeV)"
+
+
+class _Axes(dict):
+    """Axes by name or by number."""
+
+    def __getitem__(self, key: Any) -> Any:
+        return list(self.values())[key] if isinstance(key, int) else super().__getitem__(key)
+
+
+class EnergyGeom:
+    """Geometry of an `EnergyMap`: one energy axis."""
+
+    def __init__(self, axis: EnergyAxis) -> None:
+        self.axis = axis
+
+    @property
+    def axes(self) -> _Axes:
+        """The axes by name (``geom.axes["energy"]``) or number."""
+        return _Axes({self.axis.name: self.axis})
+
+    def energy_mask(self, energy_min: Any = None, energy_max: Any = None, round_to_edge: bool = False) -> "EnergyMap":
+        """Mask of the bins that lie fully inside an energy range.
+
+        Parameters
+        ----------
+        energy_min, energy_max : `~astropy.units.Quantity`, optional
+            The range; open on a side that is not given.
+        round_to_edge : bool
+            Move the limits to the nearest edges first.
+
+        Returns
+        -------
+        `EnergyMap`
+            True inside, shape (n_bins,).
+
+        Raises
+        ------
+        InputError
+            If the range is empty or upside down.
+        UnitError
+            If a limit is not an energy.
+        """
+        edges = self.axis.edges_tev
+        low = edges[0] if energy_min is None else float(energy_values(energy_min, "energy_min"))
+        high = edges[-1] if energy_max is None else float(energy_values(energy_max, "energy_max"))
+        if not low < high:
+            raise InputError(f"energy range: got {low:g} to {high:g} TeV, expected energy_min < energy_max.")
+        if round_to_edge:
+            low, high = (edges[np.argmin(np.abs(np.log(edges / e)))] for e in (low, high))
+        # limits typed with fewer digits than the edges have must still mean the edge
+        low, high = low * (1 - 1e-9), high * (1 + 1e-9)
+        mask = (edges[:-1] >= low) & (edges[1:] <= high)
+        if not mask.any():
+            raise InputError(
+                f"energy range {low:g} to {high:g} TeV holds no whole bin of the axis "
+                f"({edges[0]:g} to {edges[-1]:g} TeV, {self.axis.nbin} bins); widen the range."
+            )
+        return EnergyMap(self, mask)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, EnergyGeom) and self.axis == other.axis
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class EnergyMap:
+    """An array with one value per energy bin, and its unit.
+
+    Parameters
+    ----------
+    geom : `EnergyGeom`
+        The axis.
+    data : array, shape (n_bins,)
+        Values in `unit`.
+    unit : str or `~astropy.units.Unit`
+        Unit.
+    """
+
+    def __init__(self, geom: EnergyGeom, data: Any, unit: Any = "") -> None:
+        data = np.asarray(data)
+        if data.shape != (geom.axis.nbin,):
+            raise DataError(f"map on axis {geom.axis.name!r}: got shape {data.shape}, expected ({geom.axis.nbin},).")
+        self.geom, self.data, self.unit = geom, data, u.Unit(unit)
+
+    @property
+    def quantity(self) -> u.Quantity:
+        """Values with their unit."""
+        return u.Quantity(self.data, self.unit)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return np.array(self.data, dtype=dtype)
+
+    def _binary(self, other: Any, op: Any) -> "EnergyMap":
+        return EnergyMap(self.geom, op(self.data, other.data if isinstance(other, EnergyMap) else other), self.unit)
+
+    def __and__(self, other: Any) -> "EnergyMap":
+        return self._binary(other, np.logical_and)
+
+    def __or__(self, other: Any) -> "EnergyMap":
+        return self._binary(other, np.logical_or)
+
+    def __invert__(self) -> "EnergyMap":
+        return EnergyMap(self.geom, ~self.data)
+
+    def __repr__(self) -> str:
+        return f"EnergyMap({self.geom.axis!r}, unit={self.unit.to_string()!r})\n{self.data}"
+
+
+class EDispKernel:
+    """Energy dispersion: probability of each reconstructed bin for each true bin.
+
+    Parameters
+    ----------
+    axis_true, axis : `EnergyAxis`
+        True and reconstructed energy.
+    pdf_matrix : array, shape (n_true, n_reco)
+        Rows add up to at most 1.
+    """
+
+    def __init__(self, axis_true: EnergyAxis, axis: EnergyAxis, pdf_matrix: np.ndarray) -> None:
+        self.axes = _Axes({"energy_true": axis_true, "energy": axis})
+        self.pdf_matrix = pdf_matrix
+
+    def __repr__(self) -> str:
+        return f"EDispKernel(shape {self.pdf_matrix.shape})"

@@ -1,0 +1,99 @@
+"""An ordered collection of data sets: what a joint fit takes."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from gammajax.datasets.spectrum import SpectrumDatasetOnOff
+from gammajax.datasets.stacking import stack
+from gammajax.errors import DataError, InputError
+from gammajax.models import Models
+from gammajax.parameters import Parameters
+
+__all__ = ["Datasets"]
+
+
+class Datasets:
+    """An ordered collection of data sets with unique names.
+
+    Parameters
+    ----------
+    datasets : data set or iterable of them
+        The members.
+    """
+
+    def __init__(self, datasets: Any = ()) -> None:
+        if isinstance(datasets, SpectrumDatasetOnOff):
+            datasets = [datasets]
+        if not isinstance(datasets, Iterable) or isinstance(datasets, str):
+            raise DataError(f"Datasets: got {datasets!r}, expected a data set or a list of them.")
+        members = list(datasets)
+        for d in members:
+            if not isinstance(d, SpectrumDatasetOnOff):
+                raise DataError(f"Datasets: got {d!r}, expected data sets such as SpectrumDatasetOnOff.")
+        names = [d.name for d in members]
+        for name in names:
+            if names.count(name) > 1:
+                raise DataError(f"two data sets are named {name!r}; give each a name of its own, for instance with read(..., name=...).")
+        self._datasets = members
+
+    def __len__(self) -> int:
+        return len(self._datasets)
+
+    def __iter__(self) -> Iterator[SpectrumDatasetOnOff]:
+        return iter(self._datasets)
+
+    def __getitem__(self, key: int | str) -> SpectrumDatasetOnOff:
+        if isinstance(key, str):
+            if key not in self.names:
+                raise InputError(f"no data set named {key!r}; the names are: {', '.join(self.names) or 'none'}.")
+            return self._datasets[self.names.index(key)]
+        return self._datasets[key]
+
+    def append(self, dataset: SpectrumDatasetOnOff) -> None:
+        """Add a data set at the end."""
+        self._datasets = Datasets([*self._datasets, dataset])._datasets
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the data sets."""
+        return [d.name for d in self]
+
+    @property
+    def models(self) -> Models:
+        """The sources of all data sets, each once. Set a `SkyModel`, a list or `Models` to use it in all of them."""
+        sets = [d.models for d in self if d.models is not None]
+        if sets and all(m is sets[0] for m in sets):
+            return sets[0]
+        seen: dict[int, Any] = {id(model): model for models in sets for model in models}
+        return Models(seen.values())
+
+    @models.setter
+    def models(self, models: Any) -> None:
+        shared = models if models is None or isinstance(models, Models) else Models(models)
+        for d in self:
+            d.models = shared
+
+    @property
+    def parameters(self) -> Parameters:
+        """Parameters of all models."""
+        return self.models.parameters
+
+    def stat_sum(self) -> float:
+        """Statistic summed over all data sets."""
+        return sum(d.stat_sum() for d in self)
+
+    def stack_reduce(self, name: str | None = None) -> SpectrumDatasetOnOff:
+        """Add the data sets up into one; see `gammajax.datasets.stacking.stack`."""
+        return stack(list(self), name)
+
+    def info_table(self) -> Any:
+        """Return an astropy Table, one row of `info_dict` per data set."""
+        from astropy.table import QTable
+
+        return QTable(rows=[d.info_dict() for d in self])
+
+    def __str__(self) -> str:
+        return "\n\n".join(str(d) for d in self)
+
+    def __repr__(self) -> str:
+        return f"Datasets({', '.join(self.names)})"

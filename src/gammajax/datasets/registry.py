@@ -1,0 +1,47 @@
+"""What lies above the data sets announces itself here, so that imports keep their one direction.
+
+A data set is read by a file format (``gammajax.io``) and evaluated by a likelihood (``gammajax.likelihood``); both
+import the data sets. They register what they offer, and the methods of a data set look it up.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gammajax.errors import InputError
+
+__all__ = ["Format", "evaluator", "file_format", "register_evaluator", "register_format"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format: how to read and write one data set."""
+
+    read: Callable[..., Any]
+    write: Callable[..., Any]
+
+
+_formats: dict[str, Format] = {}
+_evaluators: dict[str, Callable[..., Any]] = {}
+
+
+def register_format(name: str, *, read: Callable[..., Any], write: Callable[..., Any]) -> None:
+    """Add a file format under a name."""
+    _formats[name] = Format(read, write)
+
+
+def file_format(name: str) -> Format:
+    """Return the format of that name; refuses unknown names with the list of known ones."""
+    if name not in _formats:
+        raise InputError(f"unknown file format {name!r}; known are: {', '.join(sorted(_formats))}.")
+    return _formats[name]
+
+
+def register_evaluator(name: str, function: Callable[..., Any]) -> None:
+    """Add a function of one data set (``"npred_signal"``, ``"stat_array"`` ...) that needs more than its arrays."""
+    _evaluators[name] = function
+
+
+def evaluator(name: str) -> Callable[..., Any]:
+    """Return the registered function of a data set."""
+    return _evaluators[name]

@@ -1,0 +1,327 @@
+"""`Fit`: minimise the statistic of data sets, and what comes after."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from gammajax.errors import FitError, InputError
+from gammajax.fit import backends
+from gammajax.fit.confidence import ConfidenceResult, minos
+from gammajax.fit.contour import ContourResult, minos_contour
+from gammajax.fit.flags import judge
+from gammajax.fit.problem import Problem, derivatives
+from gammajax.fit.resolve import as_datasets, check_free, is_datasets, parameter_index
+from gammajax.fit.result import FitResult
+from gammajax.fit.scans import surface
+from gammajax.fit.trace import trace_table
+from gammajax.likelihood import Likelihood
+from gammajax.parameters import Covariance
+from gammajax.scan import ScanResult
+
+__all__ = ["Fit"]
+
+
+def _either_form(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Let data sets come first, as in gammapy 2, or not at all, in the bound form."""
+
+    @wraps(method)
+    def call(self: "Fit", *args: Any, datasets: Any = None, **kwargs: Any) -> Any:
+        if args and is_datasets(args[0]):
+            if datasets is not None:
+                raise InputError(f"{method.__name__}: data sets were given twice.")
+            datasets, args = args[0], args[1:]
+        return method(self, *args, datasets=as_datasets(datasets, self.datasets), **kwargs)
+
+    return call
+
+
+class Fit:
+    """Maximum-likelihood fit of data sets.
+
+    Two forms: bound, ``Fit([dataset])`` then ``fit.run(backend=...)``; and gammapy 2's, ``Fit(backend=...)`` then
+    ``fit.run(datasets)``.
+
+    Parameters
+    ----------
+    datasets : `Datasets`, data set or list, optional
+        Data sets of the bound form.
+    backend : {"minuit", "newton", "scipy", "sherpa", "optax"}
+        Optimiser. Every one gets exact derivatives where it takes them, and ends with the covariance from the exact
+        Hessian.
+    optimize_opts : dict, optional
+        Options of the optimiser; may hold ``"backend"``.
+    covariance_opts : dict, optional
+        Only ``{"backend": "exact"}``: there is one covariance, that of the exact Hessian.
+    confidence_opts : dict, optional
+        Only ``{"backend": "minuit"}`` with ``tol`` and ``strategy``.
+    store_trace : bool
+        Keep every evaluation in ``result.trace``.
+    """
+
+    def __init__(
+        self,
+        datasets: Any = None,
+        backend: str = "minuit",
+        optimize_opts: dict | None = None,
+        covariance_opts: dict | None = None,
+        confidence_opts: dict | None = None,
+        store_trace: bool = False,
+    ) -> None:
+        if isinstance(datasets, str):
+            # gammapy 2 takes the backend first
+            datasets, backend = None, datasets
+        self.datasets = None if datasets is None else as_datasets(datasets, None)
+        self.backend = backend
+        self.optimize_opts = dict(optimize_opts or {})
+        self.confidence_opts = dict(confidence_opts or {})
+        self.store_trace = bool(store_trace)
+        backends.get(self.optimize_opts.get("backend", backend))
+        if (covariance_opts or {}).get("backend", "exact") != "exact" or set(covariance_opts or {}) - {"backend"}:
+            raise InputError(
+                f"covariance_opts: got {covariance_opts!r}; the covariance always comes from the exact Hessian, leave "
+                "covariance_opts out."
+            )
+        if self.confidence_opts.get("backend", "minuit") != "minuit":
+            raise InputError(f"confidence_opts: unknown backend {self.confidence_opts['backend']!r}; known is 'minuit'.")
+
+    # -- optimisation ----------------------------------------------------------------------------------------------
+
+    def _settings(self, backend: str | None, optimize_opts: dict | None) -> tuple[str, dict]:
+        options = dict(self.optimize_opts if optimize_opts is None else optimize_opts)
+        chosen = options.pop("backend", None)
+        return backend or chosen or self.backend, options
+
+    @_either_form
+    def run(self, datasets: Any, backend: str | None = None, optimize_opts: dict | None = None) -> FitResult:
+        """Minimise the statistic, and take errors and covariance from the exact Hessian at the end.
+
+        Best-fit values, errors and covariance are written on the models of the data sets.
+
+        Parameters
+        ----------
+        datasets : `Datasets`, data set or list, optional
+            Data sets, if the fit is not bound to some.
+        backend : str, optional
+            Optimiser, instead of that of the fit.
+        optimize_opts : dict, optional
+            Its options, instead of those of the fit.
+
+        Returns
+        -------
+        `FitResult`
+            Read ``success`` and ``flags`` before the numbers.
+
+        Raises
+        ------
+        FitError
+            If no parameter is free, or the statistic is not finite at the start.
+        InputError
+            For an unknown backend or option, or a start outside the limits.
+        """
+        name, options = self._settings(backend, optimize_opts)
+        minimize = backends.get(name)
+        likelihood = Likelihood(datasets)
+        problem = Problem(likelihood)
+        if len(problem.index) == 0:
+            raise FitError(
+                f"no free parameter: all of {', '.join(likelihood.names)} are frozen; free at least one with "
+                "parameter.frozen = False."
+            )
+        objective = problem.objective(self.store_trace)
+        out = minimize(objective, **options)
+        theta = problem.theta(out.x)
+        stat, gradient, hessian = derivatives(likelihood, theta)
+        i, scale = problem.index, problem.scale
+        verdict = judge(
+            objective.names, np.asarray(out.x), objective.lower, objective.upper, stat, gradient[i] * scale,
+            hessian[np.ix_(i, i)] * np.outer(scale, scale), out.call_limit,
+        )  # fmt: skip
+        _write_back(likelihood, datasets.models, theta, i, verdict.covariance * np.outer(scale, scale))
+        return FitResult(
+            backend=name,
+            method=out.method,
+            success=bool(out.success and verdict.flags.converged),
+            message=out.message,
+            total_stat=stat,
+            edm=verdict.edm,
+            flags=verdict.flags,
+            nfev=objective.counts.fun,
+            ngrad=objective.counts.grad,
+            nhess=objective.counts.hess,
+            n_bins=int(sum(np.asarray(d.mask).sum() for d in likelihood.data)),
+            n_free=len(i),
+            models=datasets.models.snapshot(),
+            trace=trace_table(objective, problem, likelihood) if self.store_trace else None,
+            raw=out.raw,
+            options=dict(out.options),
+        )
+
+    optimize = run
+
+    @_either_form
+    def covariance(self, datasets: Any) -> Covariance:
+        """Covariance from the exact Hessian at the present parameter values; written on the models."""
+        likelihood = Likelihood(datasets)
+        problem = Problem(likelihood)
+        stat, gradient, hessian = derivatives(likelihood, likelihood.start)
+        i, scale = problem.index, problem.scale
+        verdict = judge(
+            tuple(likelihood.names[k] for k in i), problem.start, likelihood.lower[i] / scale, likelihood.upper[i] / scale,
+            stat, gradient[i] * scale, hessian[np.ix_(i, i)] * np.outer(scale, scale), False,
+        )  # fmt: skip
+        _write_back(likelihood, datasets.models, likelihood.start, i, verdict.covariance * np.outer(scale, scale))
+        return datasets.models.covariance
+
+    # -- intervals and contours ------------------------------------------------------------------------------------
+
+    @_either_form
+    def confidence(self, parameter: Any, sigma: float = 1, *, datasets: Any) -> ConfidenceResult:
+        """Asymmetric errors of a parameter: where the re-optimised TS reaches sigma^2 (MINOS).
+
+        Parameters
+        ----------
+        parameter : `Parameter` or str
+            A free parameter, by object, name or unique name.
+        sigma : float
+            Level; TS = sigma^2.
+
+        Returns
+        -------
+        `ConfidenceResult`
+            ``["errn"]`` and ``["errp"]`` in the unit of the parameter, nan with a reason where a side does not close.
+        """
+        likelihood = Likelihood(datasets)
+        index, live, name = parameter_index(likelihood, parameter)
+        check_free(live, name, "confidence")
+        return minos(Problem(likelihood), index, name, live, sigma, self.confidence_opts)
+
+    @_either_form
+    def stat_contour(
+        self, x: Any, y: Any, numpoints: int = 10, sigma: float = 1, *, backend: str = "minuit", datasets: Any
+    ) -> ContourResult:
+        """Contour of two parameters on which the re-optimised TS is sigma^2 (MNCONTOUR).
+
+        Parameters
+        ----------
+        x, y : `Parameter` or str
+            Two free parameters.
+        numpoints : int
+            Points on the contour, at least 4.
+        sigma : float
+            Level; TS = sigma^2, which has a joint probability of 1 - exp(-sigma^2/2), 39.3 % for sigma = 1.
+        backend : {"minuit"}
+            What traces it.
+
+        Returns
+        -------
+        `ContourResult`
+            ``result["alpha"]`` and ``result["beta"]``, in the units of the parameters.
+        """
+        if backend != "minuit":
+            raise InputError(f"stat_contour: unknown backend {backend!r}; known is 'minuit'.")
+        likelihood = Likelihood(datasets)
+        found = [parameter_index(likelihood, p) for p in (x, y)]
+        for _, live, name in found:
+            check_free(live, name, "stat_contour")
+        if found[0][0] == found[1][0]:
+            raise InputError(f"stat_contour: x and y are the same parameter {found[0][2]}; give two different ones.")
+        return minos_contour(Problem(likelihood), found, numpoints, sigma, self.confidence_opts)
+
+    minos_contour = stat_contour
+
+    # -- scans -----------------------------------------------------------------------------------------------------
+
+    @_either_form
+    def stat_profile(
+        self,
+        parameter: Any,
+        values: Any = None,
+        bounds: Any = None,
+        nvalues: int | None = None,
+        reoptimize: bool = False,
+        *,
+        backend: str | None = None,
+        datasets: Any,
+        **optimize_opts: Any,
+    ) -> ScanResult:
+        """Statistic as a function of one parameter.
+
+        Parameters
+        ----------
+        parameter : `Parameter` or str
+            The parameter.
+        values : array, optional
+            Its values, in its unit (or a quantity).
+        bounds : float or pair, optional
+            Instead of values: errors on both sides (2 by default), or limits.
+        nvalues : int, optional
+            Number of values with `bounds`, 11 by default. Without values, bounds and nvalues the settings of
+            the parameter are used: ``scan_values``, ``scan_n_values``, ``scan_n_sigma``, ``scan_min``, ``scan_max``.
+        reoptimize : bool
+            Whether to re-fit all other free parameters at each value.
+        backend : str, optional
+            Re-fit node by node with this backend instead of all nodes in one batch.
+        **optimize_opts
+            Options of the re-fit.
+
+        Returns
+        -------
+        `ScanResult`
+            Keys ``"<parameter>_scan"`` and ``"stat_scan"``.
+        """
+        return surface(self, datasets, [parameter], [values], bounds, nvalues, reoptimize, backend, optimize_opts)
+
+    @_either_form
+    def stat_surface(
+        self,
+        x: Any,
+        y: Any,
+        x_values: Any = None,
+        y_values: Any = None,
+        reoptimize: bool = False,
+        *,
+        backend: str | None = None,
+        datasets: Any,
+        **optimize_opts: Any,
+    ) -> ScanResult:
+        """Statistic as a function of two parameters.
+
+        Parameters
+        ----------
+        x, y : `Parameter` or str
+            The parameters.
+        x_values, y_values : array, optional
+            Their values, in their units; ``scan_values`` of the parameters if not given.
+        reoptimize : bool
+            Whether to re-fit all other free parameters at each node.
+        backend : str, optional
+            Re-fit node by node with this backend instead of all nodes in one batch.
+        **optimize_opts
+            Options of the re-fit.
+
+        Returns
+        -------
+        `ScanResult`
+            ``"stat_scan"`` of shape (nx, ny), and a status for every node.
+        """
+        return surface(self, datasets, [x, y], [x_values, y_values], None, None, reoptimize, backend, optimize_opts)
+
+
+def _write_back(likelihood: Likelihood, models: Any, theta: np.ndarray, index: np.ndarray, covariance: np.ndarray) -> None:
+    """Write values, errors and covariance (free parameters, internal units) on the models."""
+    parameters = likelihood.parameters
+    assert parameters is not None
+    unique = list(parameters.unique_parameters)
+    factor = np.array([p.factor for p in unique])
+    full = np.zeros((len(unique),) * 2)
+    full[np.ix_(index, index)] = covariance
+    full /= np.outer(factor, factor)
+    for i, p in enumerate(unique):
+        if i in index:
+            p.value = theta[i] / factor[i]
+        p.error = np.sqrt(full[i, i])
+    where = {id(p): i for i, p in enumerate(unique)}
+    spread = [where[id(p)] for p in parameters]
+    models.set_covariance(full[np.ix_(spread, spread)])

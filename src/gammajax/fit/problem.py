@@ -1,0 +1,135 @@
+"""One likelihood made ready for an optimiser: free parameters only, scaled, with exact derivatives."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from gammajax.errors import FitError
+from gammajax.fit.backends.base import Objective
+from gammajax.likelihood import Likelihood
+from gammajax.units import double_precision
+
+__all__ = ["Problem", "derivatives"]
+
+# one program for fit, covariance and every backend: statistic, gradient, exact Hessian and what residuals need
+_program = jax.jit(lambda likelihood, theta: likelihood.scoring(theta))
+_residuals = jax.jit(lambda likelihood, theta: (likelihood.stat_array(theta), likelihood.npred(theta)))
+
+
+def derivatives(likelihood: Likelihood, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    """Statistic, gradient (P,) and exact Hessian (P, P) at theta (P,), internal units."""
+    with double_precision():
+        stat, gradient, hessian = _program(likelihood, theta)
+        return float(stat), np.asarray(gradient), np.asarray(hessian)
+
+
+class Problem:
+    """Binds a likelihood to the vector of its free parameters in units of their scale.
+
+    Parameters
+    ----------
+    likelihood : `gammajax.Likelihood`
+        The function.
+    fixed : dict of int to float, optional
+        Positions in theta that are held at a value (internal units), as the scanned parameters of a node are.
+    start : array, shape (P,), optional
+        Start instead of the likelihood's own.
+    """
+
+    def __init__(self, likelihood: Likelihood, fixed: dict[int, float] | None = None, start: Any = None) -> None:
+        self.likelihood = likelihood
+        self.base = np.array(likelihood.start if start is None else start, dtype=float)
+        free = likelihood.free.copy()
+        for i, value in (fixed or {}).items():
+            self.base[i] = value
+            free[i] = False
+        self.index = np.flatnonzero(free)
+        self.scale = likelihood.scale[self.index]
+        self._at: tuple[bytes, tuple] | None = None
+
+    def theta(self, x: np.ndarray) -> np.ndarray:
+        """Full vector (P,) for scaled free parameters x (n,)."""
+        theta = self.base.copy()
+        theta[self.index] = np.asarray(x, dtype=float) * self.scale
+        return theta
+
+    @property
+    def start(self) -> np.ndarray:
+        """Scaled start, shape (n,)."""
+        return self.base[self.index] / self.scale
+
+    def _derivatives(self, x: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        key = np.asarray(x, dtype=float).tobytes()
+        if self._at is None or self._at[0] != key:
+            self._at = key, derivatives(self.likelihood, self.theta(x))
+        return self._at[1]
+
+    def stat(self, x: np.ndarray) -> float:
+        """Statistic."""
+        return self._derivatives(x)[0]
+
+    def gradient(self, x: np.ndarray) -> np.ndarray:
+        """Gradient in the scaled free parameters, shape (n,)."""
+        return self._derivatives(x)[1][self.index] * self.scale
+
+    def hessian(self, x: np.ndarray) -> np.ndarray:
+        """Exact Hessian in the scaled free parameters, shape (n, n)."""
+        block = self._derivatives(x)[2][np.ix_(self.index, self.index)]
+        return block * np.outer(self.scale, self.scale)
+
+    def residuals(self, x: np.ndarray) -> np.ndarray:
+        """sign(n_on - mu_on) sqrt(stat) of each bin in the fit: their squares add up to the statistic."""
+        with double_precision():
+            stat, mu_on = (np.asarray(a) for a in _residuals(self.likelihood, self.theta(x)))
+        n_on = np.concatenate([np.asarray(d.n_on) for d in self.likelihood.data])
+        mask = np.concatenate([np.asarray(d.mask) for d in self.likelihood.data])
+        return (np.sign(n_on - mu_on) * np.sqrt(np.maximum(stat, 0.0)))[mask]
+
+    def objective(self, store_trace: bool = False) -> Objective:
+        """What a backend is given.
+
+        Raises
+        ------
+        FitError
+            If the statistic is not finite at the start, naming bins and values.
+        """
+        self.check_start()
+        like, i = self.likelihood, self.index
+        diagonal = np.diag(self.hessian(self.start))
+        step = np.where(diagonal > 0, np.sqrt(2 / np.where(diagonal > 0, diagonal, 1.0)), 0.1)
+        return Objective(
+            names=tuple(like.names[k] for k in i),
+            start=self.start,
+            lower=like.lower[i] / self.scale,
+            upper=like.upper[i] / self.scale,
+            step=np.clip(step, 1e-6, 1.0),
+            fun=self.stat,
+            grad=self.gradient,
+            hess=self.hessian,
+            residuals=self.residuals,
+            trace=[] if store_trace else None,
+        )
+
+    def check_start(self) -> None:
+        """Refuse a start at which the statistic is not finite."""
+        stat = self.stat(self.start)
+        if np.isfinite(stat):
+            return
+        with double_precision():
+            per_bin, mu_on = (np.asarray(a) for a in _residuals(self.likelihood, self.base))
+        where = []
+        at = 0
+        for name, n in zip(self.likelihood.dataset_names, self.likelihood.n_bins, strict=True):
+            bad = np.flatnonzero(~np.isfinite(per_bin[at : at + n]))
+            if len(bad):
+                shown = ", ".join(f"{b} (predicted {mu_on[at + b]:.3g})" for b in bad[:5])
+                where.append(f"{name!r} bins {shown}" + (f" and {len(bad) - 5} more" if len(bad) > 5 else ""))
+            at += n
+        values = ", ".join(
+            f"{n} = {v:.4g} {u}".rstrip() for n, v, u in zip(self.likelihood.names, self.base, self.likelihood.units, strict=True)
+        )
+        raise FitError(
+            f"the statistic is {stat} at the start, in {'; '.join(where) or 'the sum'}. The parameters are {values}. "
+            "Start from values at which the model predicts positive counts in every bin with data."
+        )

@@ -1,0 +1,58 @@
+"""Finding the data sets and parameters that a call means."""
+
+from typing import Any
+
+from gammajax.datasets import Datasets, SpectrumDatasetOnOff
+from gammajax.errors import FitError, InputError
+from gammajax.likelihood import Likelihood
+from gammajax.parameters import Parameter, Parameters, find_parameter
+
+__all__ = ["as_datasets", "is_datasets", "parameter_index"]
+
+
+def is_datasets(value: Any) -> bool:
+    """Whether an argument is data: a data set, `Datasets`, or a list of data sets."""
+    if isinstance(value, Datasets | SpectrumDatasetOnOff):
+        return True
+    return isinstance(value, list | tuple) and len(value) > 0 and all(isinstance(v, SpectrumDatasetOnOff) for v in value)
+
+
+def as_datasets(value: Any, bound: Datasets | None) -> Datasets:
+    """Data sets of a call, or those the `Fit` was made with.
+
+    Raises
+    ------
+    InputError
+        If there are none, or the argument is no data set.
+    """
+    if value is None:
+        if bound is None:
+            raise InputError("no data sets: give them here, fit.run(datasets), or when making the fit, Fit([dataset]).")
+        return bound
+    return value if isinstance(value, Datasets) else Datasets(value)
+
+
+def parameter_index(likelihood: Likelihood, parameter: Parameter | str | int) -> tuple[int, Parameter, str]:
+    """Position in theta, live parameter and unique name of a parameter given in any form.
+
+    Raises
+    ------
+    InputError
+        For an unknown or ambiguous name, with the list of known ones.
+    """
+    parameters = likelihood.parameters
+    assert parameters is not None
+    if isinstance(parameter, int):
+        position = Parameters(list(parameters), parameters.unique_names).index(parameter)
+    else:
+        position = find_parameter(parameter, list(parameters), parameters.unique_names)
+    live = parameters[position]
+    unique = list(parameters.unique_parameters)
+    index = next(i for i, p in enumerate(unique) if p is live)
+    return index, live, likelihood.names[index]
+
+
+def check_free(parameter: Parameter, name: str, what: str) -> None:
+    """Refuse a frozen parameter where only a free one makes sense."""
+    if parameter.frozen:
+        raise FitError(f"{what}: {name} is frozen; free it with .frozen = False and fit again.")

@@ -1,0 +1,129 @@
+"""Profiles and surfaces as the person asks for them."""
+
+from typing import Any
+
+import numpy as np
+
+from gammajax.errors import InputError
+from gammajax.fit import backends
+from gammajax.fit.flags import judge
+from gammajax.fit.problem import Problem, derivatives
+from gammajax.fit.resolve import parameter_index
+from gammajax.likelihood import Likelihood
+from gammajax.parameters import Parameter
+from gammajax.scan import GridScan, ScanResult, check_axis, frozen_grid, outside_limits, profile_grid
+from gammajax.scan.grid import grid_points
+from gammajax.solve import Status
+from gammajax.units import to_unit
+
+__all__ = ["surface"]
+
+NATIVE = "newton, batched"
+
+
+def _axis(parameter: Parameter, name: str, values: Any, bounds: Any, nvalues: int | None) -> np.ndarray:
+    """Values of one axis in the unit of the parameter."""
+    if values is not None:
+        if hasattr(values, "unit"):
+            values = to_unit(values, parameter.unit, f"values of {name}")
+    elif bounds is not None or nvalues is not None:
+        values = parameter.scan_grid(2 if bounds is None else bounds, 11 if nvalues is None else nvalues)
+    else:
+        values = parameter.scan_values
+    return check_axis(values, name)
+
+
+def surface(
+    fit: Any,
+    datasets: Any,
+    parameters: list,
+    values: list,
+    bounds: Any,
+    nvalues: int | None,
+    reoptimize: bool,
+    backend: str | None,
+    options: dict,
+) -> ScanResult:
+    """Scan one or two parameters; see `Fit.stat_profile` and `Fit.stat_surface`."""
+    likelihood = Likelihood(datasets)
+    found = [parameter_index(likelihood, p) for p in parameters]
+    index, names = [f[0] for f in found], [f[2] for f in found]
+    if len(set(index)) < len(index):
+        raise InputError(f"scan: {names[0]} is given twice; give two different parameters.")
+    axes = [_axis(live, name, v, bounds, nvalues) for (_, live, name), v in zip(found, values, strict=True)]
+    factors = [live.factor for _, live, _ in found]
+    internal = [a * f for a, f in zip(axes, factors, strict=True)]
+    if not reoptimize:
+        # nothing is optimised, but an option that no optimiser knows is a mistake all the same
+        backends.check_options(backend or fit.optimize_opts.get("backend", fit.backend), options)
+        grid, optimizer = frozen_grid(likelihood, index, internal), None
+    elif backend is None:
+        hessian = derivatives(likelihood, likelihood.start)[2]
+        grid, optimizer = profile_grid(likelihood, index, internal, hessian, **options), NATIVE
+    else:
+        grid, optimizer = _node_by_node(likelihood, index, internal, backend, options), f"{backend}, node by node"
+    return _result(likelihood, found, axes, grid, reoptimize, optimizer, options if reoptimize else {})
+
+
+def _result(
+    likelihood: Likelihood, found: list, axes: list, grid: GridScan, reoptimize: bool, optimizer: str | None, options: dict
+) -> ScanResult:
+    table = likelihood.table
+    assert table is not None
+    scanned = {f[0] for f in found}
+    others = [i for i in np.flatnonzero(likelihood.free) if i not in scanned]
+    return ScanResult(
+        kind="profile" if reoptimize else "frozen",
+        names=tuple(f[2] for f in found),
+        axes=tuple(axes),
+        units=tuple(f[1].unit.to_string() for f in found),
+        stat=grid.stat,
+        status=grid.status,
+        edm=grid.edm,
+        nuisance={likelihood.names[i]: grid.theta[..., i] / table.factor[i] for i in others},
+        best=tuple(float(f[1].value) for f in found),
+        stat_best=derivatives(likelihood, likelihood.start)[0],
+        optimizer=optimizer,
+        options=dict(options),
+    )
+
+
+def _node_by_node(likelihood: Likelihood, index: list[int], axes: list, backend: str, options: dict) -> GridScan:
+    """Re-fit every node on its own with a backend; every node starts at the best fit."""
+    from tqdm import tqdm
+
+    minimize = backends.get(backend)
+    backends.check_options(backend, options)
+    points, shape = grid_points(likelihood.start, index, axes)
+    outside = outside_limits(likelihood, points, index)
+    stat, edm, status = np.full(len(points), np.nan), np.full(len(points), np.nan), np.zeros(len(points), dtype=int)
+    for k in tqdm(range(len(points)), desc=f"scan with {backend}", unit="node"):
+        problem = Problem(likelihood, dict(zip(index, points[k, index], strict=True)))
+        stat[k], x, edm[k], status[k] = _node(problem, minimize, options)
+        points[k] = problem.theta(x)
+        if outside[k] and Status(status[k]).usable:
+            status[k] = Status.OUTSIDE_LIMITS
+    return GridScan(stat.reshape(shape), points.reshape(*shape, -1), edm.reshape(shape), status.reshape(shape))
+
+
+def _node(problem: Problem, minimize: Any, options: dict) -> tuple[float, np.ndarray, float, int]:
+    start = problem.start
+    if not np.isfinite(problem.stat(start)):
+        return problem.stat(start), start, np.nan, Status.NON_FINITE
+    if len(start) == 0:
+        return problem.stat(start), start, 0.0, Status.CONVERGED
+    objective = problem.objective()
+    out = minimize(objective, **options)
+    x = np.asarray(out.x)
+    stat, gradient, hessian = problem.stat(x), problem.gradient(x), problem.hessian(x)
+    verdict = judge(objective.names, x, objective.lower, objective.upper, stat, gradient, hessian, out.call_limit)
+    flags = verdict.flags
+    if flags.non_finite:
+        status = Status.NON_FINITE
+    elif flags.hessian_not_positive_definite:
+        status = Status.NOT_POSITIVE_DEFINITE
+    elif not flags.converged or not out.success:
+        status = Status.ITERATION_LIMIT
+    else:
+        status = Status.AT_LIMIT if flags.at_limit else Status.CONVERGED
+    return stat, x, verdict.edm, status

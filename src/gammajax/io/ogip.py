@@ -1,0 +1,56 @@
+"""The OGIP format of ON/OFF spectra, as gammapy reads and writes it."""
+
+from pathlib import Path
+from typing import Any
+
+from astropy import units as u
+
+from gammajax.datasets import SpectrumDatasetOnOff
+from gammajax.datasets.registry import register_format
+from gammajax.io.ogip_read import read_files
+from gammajax.io.ogip_write import write_files
+
+__all__ = ["read_ogip", "write_ogip"]
+
+
+def read_ogip(filename: str | Path, *, name: str | None = None, allow_outside: bool = False) -> SpectrumDatasetOnOff:
+    """Read a data set from a PHA file and the files that its header names.
+
+    Parameters
+    ----------
+    filename : str or path
+        The PHA file; environment variables are expanded.
+    name : str, optional
+        Name of the data set, OBS_ID if not given.
+    allow_outside : bool
+        Accept partner files outside the directory of the PHA file.
+
+    Raises
+    ------
+    FileFormatError, MissingFileError, DataError, UnitError
+        Naming file, HDU, column, row and value.
+    """
+    s = read_files(filename, name, allow_outside)
+    return SpectrumDatasetOnOff.from_arrays(
+        s.n_on,
+        s.n_off,
+        acceptance=s.acceptance,
+        acceptance_off=s.acceptance_off,
+        exposure=u.Quantity(s.exposure, "cm2 s"),
+        edisp=s.edisp,
+        energy_edges=u.Quantity(s.energy_edges, "TeV"),
+        energy_true_edges=u.Quantity(s.energy_true_edges, "TeV"),
+        mask_safe=s.mask_safe,
+        livetime=u.Quantity(s.livetime, "s"),
+        ontime=u.Quantity(s.ontime, "s"),
+        name=s.name,
+        meta={"filename": str(filename)},
+    )
+
+
+def write_ogip(dataset: Any, filename: str | Path, *, overwrite: bool = False) -> None:
+    """Write a data set as four OGIP files; see `gammajax.io.ogip_write.write_files`."""
+    write_files(dataset, filename, overwrite)
+
+
+register_format("ogip", read=read_ogip, write=write_ogip)

@@ -1,0 +1,17 @@
+"""Parameters: what a person edits, and the flat vector that everything below works on."""
+
+from gammajax.parameters.collection import Parameters, find_parameter
+from gammajax.parameters.covariance import Covariance, covariance_from_hessian
+from gammajax.parameters.packing import ParameterTable, pack
+from gammajax.parameters.parameter import Parameter, spaced_values
+
+__all__ = [
+    "Covariance",
+    "Parameter",
+    "ParameterTable",
+    "Parameters",
+    "covariance_from_hessian",
+    "find_parameter",
+    "pack",
+    "spaced_values",
+]

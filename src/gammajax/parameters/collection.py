@@ -1,0 +1,168 @@
+"""An ordered collection of parameters."""
+
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+
+from gammajax.errors import InputError
+from gammajax.parameters.parameter import Parameter
+
+__all__ = ["Parameters", "find_parameter"]
+
+COLUMNS = ("name", "value", "unit", "error", "min", "max", "frozen", "link")
+
+
+class Parameters:
+    """An ordered collection of `Parameter` objects; linked ones appear once for each model that holds them.
+
+    Parameters
+    ----------
+    parameters : iterable of `Parameter`
+        The members, in order.
+    unique_names : iterable of str, optional
+        Full names such as ``"crab.spectral.alpha"``, one per member; plain names where not given.
+
+    Examples
+    --------
+    >>> pars = Parameters([Parameter("index", 2.0), Parameter("norm", 1.0, frozen=True)])
+    >>> pars["index"].value, pars.free_parameters.names
+    (2.0, ['index'])
+    """
+
+    def __init__(self, parameters: Iterable[Parameter] = (), unique_names: Iterable[str] | None = None) -> None:
+        self._parameters = list(parameters)
+        names = [p.unique_name or p.name for p in self._parameters] if unique_names is None else list(unique_names)
+        self._unique_names = names
+
+    def __len__(self) -> int:
+        return len(self._parameters)
+
+    def __iter__(self) -> Iterator[Parameter]:
+        return iter(self._parameters)
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, slice):
+            return Parameters(self._parameters[key], self._unique_names[key])
+        return self._parameters[self.index(key)]
+
+    def __add__(self, other: "Parameters") -> "Parameters":
+        return Parameters([*self, *other], [*self.unique_names, *other.unique_names])
+
+    def index(self, key: Any) -> int:
+        """Position of a parameter given as object, snapshot, name, unique name or number."""
+        if isinstance(key, int | np.integer) and not isinstance(key, bool):
+            if -len(self) <= key < len(self):
+                return int(key) % len(self)
+            raise InputError(f"parameter number {key}: there are only {len(self)} parameters.")
+        return find_parameter(key, self._parameters, self._unique_names)
+
+    @property
+    def names(self) -> list[str]:
+        """Names, not necessarily unique."""
+        return [p.name for p in self]
+
+    @property
+    def unique_names(self) -> list[str]:
+        """Full names, ``"<model>.<type>.<parameter>"`` where the model is known."""
+        return list(self._unique_names)
+
+    @property
+    def value(self) -> np.ndarray:
+        """Values, shape (n,), each in the unit of its parameter."""
+        return np.array([p.value for p in self])
+
+    @value.setter
+    def value(self, values: Any) -> None:
+        for p, v in zip(self, values, strict=True):
+            p.value = v
+
+    def _select(self, keep: list[bool]) -> "Parameters":
+        pairs = [(p, n) for p, n, k in zip(self, self._unique_names, keep, strict=True) if k]
+        return Parameters([p for p, _ in pairs], [n for _, n in pairs])
+
+    @property
+    def free_parameters(self) -> "Parameters":
+        """Those that are not frozen."""
+        return self._select([not p.frozen for p in self])
+
+    @property
+    def unique_parameters(self) -> "Parameters":
+        """Each parameter object once, at its first place."""
+        seen: set[int] = set()
+        keep = []
+        for p in self:
+            keep.append(id(p) not in seen)
+            seen.add(id(p))
+        return self._select(keep)
+
+    @property
+    def free_unique_parameters(self) -> "Parameters":
+        """Those that a fit varies."""
+        return self.unique_parameters.free_parameters
+
+    def freeze_all(self) -> None:
+        """Freeze every parameter."""
+        for p in self:
+            p.frozen = True
+
+    def unfreeze_all(self) -> None:
+        """Free every parameter."""
+        for p in self:
+            p.frozen = False
+
+    def to_table(self) -> Any:
+        """Return an astropy Table with one row per parameter."""
+        from astropy.table import Table
+
+        first: dict[int, str] = {}
+        rows = []
+        for p, unique in zip(self, self._unique_names, strict=True):
+            link = first.setdefault(id(p), unique)
+            link = "" if link == unique else link
+            rows.append((p.name, p.value, p.unit.to_string("fits"), p.error, p.min, p.max, p.frozen, link))
+        columns = list(zip(*rows, strict=True)) if rows else [[] for _ in COLUMNS]
+        types = (str, float, str, float, float, float, bool, str)
+        table = Table([np.array(c, dtype=t) for c, t in zip(columns, types, strict=True)], names=COLUMNS)
+        for name in ("value", "error"):
+            table[name].info.format = ".4e"
+        for name in ("min", "max"):
+            table[name].info.format = ".3e"
+        return table
+
+    def __repr__(self) -> str:
+        return f"Parameters({', '.join(self._unique_names)})"
+
+    def __str__(self) -> str:
+        return "\n".join(self.to_table().pformat(max_lines=-1, max_width=-1))
+
+    def _repr_html_(self) -> str:
+        return self.to_table()._repr_html_()
+
+
+def find_parameter(key: Any, parameters: list[Parameter], unique_names: list[str]) -> int:
+    """Position of `key` (object, snapshot, name or unique name); refuses unknown and ambiguous names.
+
+    Raises
+    ------
+    InputError
+        Listing the known names.
+    """
+    if isinstance(key, Parameter):
+        for i, p in enumerate(parameters):
+            if p is key:
+                return i
+        key = key.unique_name or key.name
+    if isinstance(key, str):
+        if key in unique_names:
+            return unique_names.index(key)
+        hits = [i for i, p in enumerate(parameters) if p.name == key]
+        if len({id(parameters[i]) for i in hits}) == 1:
+            return hits[0]
+        if hits:
+            which = ", ".join(unique_names[i] for i in hits)
+            raise InputError(f"parameter name {key!r} is ambiguous here: it stands for {which}; give one of these names.")
+    near = get_close_matches(str(key), [*unique_names, *(p.name for p in parameters)], n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise InputError(f"unknown parameter {key!r}; known are: {', '.join(unique_names) or 'none'}.{hint}")

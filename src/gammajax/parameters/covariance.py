@@ -1,0 +1,115 @@
+"""Covariance of parameters: not the Hessian, not the information, not the correlation."""
+
+from typing import Any
+
+import numpy as np
+
+from gammajax.errors import InputError
+from gammajax.parameters.collection import Parameters
+
+__all__ = ["Covariance", "covariance_from_hessian"]
+
+
+class Covariance:
+    r"""Covariance matrix of a set of parameters, in the units of the parameters.
+
+    With the statistic on the -2 ln L scale, :math:`C = 2 H^{-1}` where :math:`H` is the exact Hessian of the
+    statistic in the free parameters. Frozen parameters have rows of zeros.
+
+    Parameters
+    ----------
+    parameters : `Parameters`
+        The n parameters, linked ones repeated as in the models.
+    data : array, shape (n, n)
+        The matrix; zeros if not given.
+    """
+
+    def __init__(self, parameters: Parameters, data: Any = None) -> None:
+        n = len(parameters)
+        matrix = np.zeros((n, n)) if data is None else np.array(data, dtype=float)
+        if matrix.shape != (n, n):
+            raise InputError(f"covariance: got shape {matrix.shape}, expected ({n}, {n}) for {n} parameters.")
+        matrix.setflags(write=False)
+        self.parameters = parameters
+        self._data = matrix
+
+    @property
+    def data(self) -> np.ndarray:
+        """The matrix, shape (n, n), read-only."""
+        return self._data
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape (n, n)."""
+        return self._data.shape
+
+    @property
+    def errors(self) -> np.ndarray:
+        """Square roots of the diagonal, shape (n,)."""
+        return np.sqrt(np.diag(self._data))
+
+    @property
+    def correlation(self) -> np.ndarray:
+        """Correlation matrix, shape (n, n); nan in rows of parameters without error."""
+        scale = self.errors
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return self._data / np.outer(scale, scale)
+
+    def get_subcovariance(self, parameters: Parameters) -> "Covariance":
+        """Block of the given parameters."""
+        index = [self.parameters.index(p) for p in parameters]
+        return Covariance(parameters, self._data[np.ix_(index, index)])
+
+    def to_table(self) -> Any:
+        """Return an astropy Table: a column of names, then one column per parameter."""
+        from astropy.table import Table
+
+        names = self.parameters.unique_names
+        table = Table([names], names=["parameter"])
+        for i, name in enumerate(names):
+            table[name] = self._data[:, i]
+        return table
+
+    def plot_correlation(self, ax: Any = None, **kwargs: Any) -> Any:
+        """Plot the correlation matrix as an annotated heat map; see `gammajax.plotting.plot_correlation`."""
+        from gammajax.plotting import plot_correlation
+
+        return plot_correlation(self, ax=ax, **kwargs)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return np.array(self._data, dtype=dtype)
+
+    def __str__(self) -> str:
+        return str(self._data)
+
+    def __repr__(self) -> str:
+        return f"Covariance({', '.join(self.parameters.unique_names)})\n{self._data}"
+
+
+def covariance_from_hessian(hessian: np.ndarray) -> np.ndarray | None:
+    r"""Covariance :math:`2 H^{-1}` of a statistic on the -2 ln L scale, or None when H is not positive definite.
+
+    Parameters
+    ----------
+    hessian : array, shape (n, n)
+        Second derivatives of the statistic.
+
+    Examples
+    --------
+    >>> covariance_from_hessian(np.diag([2.0, 8.0])).tolist()
+    [[1.0, 0.0], [0.0, 0.25]]
+    """
+    hessian = np.asarray(hessian, dtype=float)
+    if hessian.size == 0:
+        return np.zeros((0, 0))
+    diagonal = np.diag(hessian)
+    if not np.all(np.isfinite(hessian)) or np.any(diagonal <= 0):
+        return None
+    # unit diagonal first: amplitudes of 1e-12 next to indices of order one lose all digits otherwise
+    scale = 1 / np.sqrt(diagonal)
+    scaled = hessian * np.outer(scale, scale)
+    values, vectors = np.linalg.eigh(scaled)
+    if values[0] <= len(values) * np.finfo(float).eps * values[-1]:
+        return None
+    inverse = (vectors / values) @ vectors.T
+    return 2 * inverse * np.outer(scale, scale)

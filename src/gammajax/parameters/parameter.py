@@ -1,0 +1,238 @@
+"""One model parameter: value, unit, limits, error and the settings of its scans."""
+
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+
+from gammajax.errors import InputError
+from gammajax.units import to_unit
+
+__all__ = ["Parameter"]
+
+
+class Parameter:
+    """A named value with unit, limits, error and scan settings.
+
+    Two models share a parameter (a link) when they hold the same `Parameter` object.
+
+    Parameters
+    ----------
+    name : str
+        Name, unique inside its model.
+    value : float or `~astropy.units.Quantity`
+        Value; a plain number is taken in `unit`.
+    unit : str or `~astropy.units.Unit`
+        Unit of `value`, of the limits and of the error.
+    min, max : float
+        Limits in `unit`; nan means no limit.
+    frozen : bool
+        A frozen parameter is not fitted.
+    error : float
+        One standard deviation in `unit`, from the last fit.
+    interp : {"lin", "log", "sqrt"}
+        Spacing of the default scan values.
+    linear : bool
+        Whether the predicted counts are proportional to this parameter.
+
+    Examples
+    --------
+    >>> Parameter("alpha", 2.3, min=1, max=3).value
+    2.3
+    """
+
+    _locked = False
+
+    def __init__(
+        self,
+        name: str,
+        value: Any,
+        unit: Any = "",
+        *,
+        min: Any = np.nan,
+        max: Any = np.nan,
+        frozen: bool = False,
+        error: float = 0.0,
+        scan_min: float | None = None,
+        scan_max: float | None = None,
+        scan_n_values: int = 11,
+        scan_n_sigma: float = 2,
+        scan_values: Any = None,
+        interp: str = "lin",
+        linear: bool = False,
+    ) -> None:
+        if isinstance(value, u.Quantity):
+            if unit == "":
+                unit = value.unit
+            value = float(to_unit(value, unit, name))
+        self.name = str(name)
+        self._unit = u.Unit(unit)
+        self.internal_unit = self._unit
+        self.value = value
+        self.min = min
+        self.max = max
+        self.frozen = frozen
+        self.error = error
+        self.scan_min = scan_min
+        self.scan_max = scan_max
+        self.scan_n_values = scan_n_values
+        self.scan_n_sigma = scan_n_sigma
+        self._scan_values: np.ndarray | None = None
+        if scan_values is not None:
+            self.scan_values = scan_values
+        self.interp = interp
+        self.linear = linear
+        self.unique_name: str | None = None
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        if self._locked:
+            raise InputError(
+                f"parameter {self.unique_name or self.name!r} belongs to a result and is read-only: {key!r} cannot be "
+                f"set to {value!r} here; set it on the model's own parameter, for instance model.{self.name}.{key}."
+            )
+        object.__setattr__(self, key, value)
+
+    def _number(self, value: Any, what: str) -> float:
+        if isinstance(value, u.Quantity):
+            return float(to_unit(value, self._unit, f"{self.name}.{what}"))
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            raise InputError(f"{self.name}.{what}: got {value!r}, expected a number in {self._unit!s} or a quantity.") from None
+
+    @property
+    def value(self) -> float:
+        """Value in `unit`."""
+        return self._value
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self._value = self._number(value, "value")
+
+    @property
+    def unit(self) -> u.UnitBase:
+        """Unit of value, limits and error."""
+        return self._unit
+
+    @property
+    def quantity(self) -> u.Quantity:
+        """Value with its unit."""
+        return u.Quantity(self._value, self._unit)
+
+    @quantity.setter
+    def quantity(self, value: Any) -> None:
+        value = u.Quantity(value)
+        to_unit(value, self.internal_unit, self.name)
+        self._value, self._unit = float(value.value), value.unit
+
+    @property
+    def min(self) -> float:
+        """Lower limit in `unit`, nan when there is none."""
+        return self._min
+
+    @min.setter
+    def min(self, value: Any) -> None:
+        self._min = self._number(value, "min")
+
+    @property
+    def max(self) -> float:
+        """Upper limit in `unit`, nan when there is none."""
+        return self._max
+
+    @max.setter
+    def max(self, value: Any) -> None:
+        self._max = self._number(value, "max")
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the parameter is kept fixed in fits."""
+        return self._frozen
+
+    @frozen.setter
+    def frozen(self, value: Any) -> None:
+        if not isinstance(value, bool | np.bool_):
+            raise InputError(f"{self.name}.frozen: got {value!r}, expected True or False.")
+        self._frozen = bool(value)
+
+    @property
+    def error(self) -> float:
+        """One standard deviation in `unit`; 0 before a fit and for frozen parameters."""
+        return self._error
+
+    @error.setter
+    def error(self, value: Any) -> None:
+        self._error = self._number(value, "error")
+
+    @property
+    def factor(self) -> float:
+        """What a value in `unit` is multiplied with to be in the internal unit."""
+        return float(self._unit.to(self.internal_unit))
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Limits in `unit` with nan replaced by -inf and inf."""
+        low = -np.inf if np.isnan(self.min) else self.min
+        high = np.inf if np.isnan(self.max) else self.max
+        return low, high
+
+    @property
+    def scan_values(self) -> np.ndarray:
+        """Values of a scan in `unit`, shape (scan_n_values,) unless set by hand."""
+        if self._scan_values is not None:
+            return self._scan_values
+        step = self.error if self.error > 0 else abs(self.value)
+        low = self.value - self.scan_n_sigma * step if self.scan_min is None else self._number(self.scan_min, "scan_min")
+        high = self.value + self.scan_n_sigma * step if self.scan_max is None else self._number(self.scan_max, "scan_max")
+        return spaced_values(low, high, self.scan_n_values, self.interp, self.name)
+
+    @scan_values.setter
+    def scan_values(self, values: Any) -> None:
+        if values is None:
+            self._scan_values = None
+            return
+        if isinstance(values, u.Quantity):
+            values = to_unit(values, self._unit, f"{self.name}.scan_values")
+        self._scan_values = np.array(values, dtype=float)
+
+    def scan_grid(self, bounds: Any, nvalues: int) -> np.ndarray:
+        """Linear grid: `bounds` is a number of errors on both sides, or a pair (low, high) in `unit`."""
+        if np.ndim(bounds) == 0:
+            step = self.error if self.error > 0 else abs(self.value)
+            low, high = self.value - float(bounds) * step, self.value + float(bounds) * step
+        else:
+            low, high = (self._number(b, "bounds") for b in bounds)
+        return spaced_values(low, high, nvalues, "lin", self.name)
+
+    def copy(self) -> "Parameter":
+        """Return an independent, editable copy."""
+        new = object.__new__(type(self))
+        state = {key: value for key, value in self.__dict__.items() if key != "_locked"}
+        if state["_scan_values"] is not None:
+            state["_scan_values"] = state["_scan_values"].copy()
+        new.__dict__.update(state)
+        return new
+
+    def snapshot(self, unique_name: str) -> "Parameter":
+        """Return a read-only copy that remembers where it came from."""
+        new = self.copy()
+        new.unique_name = unique_name
+        object.__setattr__(new, "_locked", True)
+        return new
+
+    def __repr__(self) -> str:
+        state = "frozen" if self.frozen else f"error={self.error:.3g}"
+        return f"Parameter({self.name!r}, {self.value:.6g} {self.unit.to_string()}, {state})"
+
+
+def spaced_values(low: float, high: float, n: int, interp: str, name: str) -> np.ndarray:
+    """Return `n` values from `low` to `high`, evenly spaced in the value, its logarithm or its square root."""
+    if interp == "lin":
+        return np.linspace(low, high, n)
+    if interp == "log":
+        # gammapy's rule for a default range that reaches zero: the logarithm needs a positive lower end
+        if high <= 0:
+            raise InputError(f"{name}: interp='log' needs positive scan limits, got [{low}, {high}]; set scan_values.")
+        return np.geomspace(low if low > 0 else 1e-3 * high, high, n)
+    if interp == "sqrt":
+        return np.linspace(np.sqrt(max(low, 0.0)), np.sqrt(max(high, 0.0)), n) ** 2
+    raise InputError(f"{name}.interp: got {interp!r}, expected one of 'lin', 'log', 'sqrt'.")

@@ -1,0 +1,7 @@
+"""The batched solver."""
+
+from gammajax.solve.batch import BatchResult, evaluate_batch, minimize_batch
+from gammajax.solve.linear import cholesky_solve
+from gammajax.solve.status import Status
+
+__all__ = ["BatchResult", "Status", "cholesky_solve", "evaluate_batch", "minimize_batch"]

@@ -1,0 +1,14 @@
+"""Fit statistics as functions of arrays: -2 ln L, one value per bin."""
+
+from gammajax.stats.onoff import wstat, wstat_mu_bkg, wstat_mu_sig_derivatives
+from gammajax.stats.poisson import cash, cash_derivatives, cstat, cstat_derivatives
+
+__all__ = [
+    "cash",
+    "cash_derivatives",
+    "cstat",
+    "cstat_derivatives",
+    "wstat",
+    "wstat_mu_bkg",
+    "wstat_mu_sig_derivatives",
+]

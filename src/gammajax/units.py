@@ -1,0 +1,90 @@
+"""The internal unit system, and double precision scoped to our own calls.
+
+Quantities come in and go out at the boundary; inside are plain floats in TeV, cm, s and deg.
+"""
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+
+from gammajax.errors import PrecisionError, UnitError
+
+__all__ = ["ENERGY", "double_precision", "energy_values", "require_double", "to_unit"]
+
+ENERGY = u.TeV
+
+
+def to_unit(value: Any, unit: u.UnitBase | str, what: str) -> np.ndarray:
+    """Convert a quantity to plain numbers in a stated unit.
+
+    Parameters
+    ----------
+    value : `~astropy.units.Quantity` or float or array
+        What came. A plain number is accepted only where `unit` is dimensionless.
+    unit : `~astropy.units.Unit`
+        The unit wanted.
+    what : str
+        The name of the thing, for the error text.
+
+    Returns
+    -------
+    numpy.ndarray
+        The numbers, float64, same shape as `value`.
+
+    Raises
+    ------
+    UnitError
+        If the unit is missing or of another physical dimension.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> float(to_unit(3 * u.GeV, "TeV", "energy"))
+    0.003
+    """
+    unit = u.Unit(unit)
+    if not isinstance(value, u.Quantity):
+        if unit.is_equivalent(u.dimensionless_unscaled):
+            return np.asarray(value, dtype=float) * float(u.dimensionless_unscaled.to(unit))
+        raise UnitError(
+            f"{what}: got {value!r} without a unit, expected a quantity convertible to {unit.to_string()!r}; "
+            f"write for instance {what} = {value!r} * u.Unit({unit.to_string()!r})."
+        )
+    try:
+        return np.asarray(value.to_value(unit), dtype=float)
+    except u.UnitConversionError:
+        raise UnitError(
+            f"{what}: got unit {value.unit.to_string()!r}, expected one convertible to {unit.to_string()!r}; "
+            "give the quantity in such a unit."
+        ) from None
+
+
+def energy_values(value: Any, what: str) -> np.ndarray:
+    """Energies as plain float64 numbers in TeV; refuses any other dimension by name."""
+    return to_unit(value, ENERGY, what)
+
+
+def double_precision() -> AbstractContextManager:
+    """Context manager in which JAX works in float64, for this thread and nothing else."""
+    import jax
+
+    return jax.enable_x64(True)
+
+
+def require_double(what: str) -> None:
+    """Refuse to go on where JAX would silently compute in single precision.
+
+    Raises
+    ------
+    PrecisionError
+        If double precision is off at the point of the call.
+    """
+    import jax
+
+    if not jax.config.jax_enable_x64:
+        raise PrecisionError(
+            f"{what} needs double precision, and JAX is in single precision here. Add one line at the start of the "
+            "program: jax.config.update('jax_enable_x64', True); or wrap the call in `with jax.enable_x64(True):`."
+        )
