@@ -1,11 +1,11 @@
 """A Minuit object at a best fit, with exact derivatives, for intervals and contours."""
 
-import inspect
 from typing import Any
 
 import numpy as np
 
 from gammajax.errors import FitError, InputError
+from gammajax.fit.backends.exact_minuit import exact_minuit
 from gammajax.fit.problem import Problem
 
 __all__ = ["minuit_at_minimum"]
@@ -30,20 +30,16 @@ def minuit_at_minimum(problem: Problem, names: tuple[str, ...], options: dict) -
     FitError
         If the present parameter values are not a minimum: MIGRAD finds a lower statistic.
     """
-    from iminuit import Minuit
-
     for key in options:
         if key not in OPTIONS:
             raise InputError(f"confidence_opts: unknown option {key!r}; known are: {', '.join(OPTIONS)}.")
-    kwargs = {"grad": problem.gradient}
-    if "hessian" in inspect.signature(Minuit.__init__).parameters:
-        kwargs["hessian"] = problem.hessian
-    minuit = Minuit(problem.stat, problem.start, name=names, **kwargs)
     i = problem.index
-    minuit.errordef = Minuit.LEAST_SQUARES
-    minuit.limits = list(zip(problem.likelihood.lower[i] / problem.scale, problem.likelihood.upper[i] / problem.scale, strict=True))
     diagonal = np.diag(problem.hessian(problem.start))
-    minuit.errors = np.where(diagonal > 0, np.sqrt(2 / np.where(diagonal > 0, diagonal, 1.0)), 0.1)
+    step = np.where(diagonal > 0, np.sqrt(2 / np.where(diagonal > 0, diagonal, 1.0)), 0.1)
+    lower, upper = problem.likelihood.lower[i] / problem.scale, problem.likelihood.upper[i] / problem.scale
+    minuit = exact_minuit(
+        names, problem.start, lower, upper, step, problem.stat, problem.gradient, problem.hessian
+    )
     minuit.tol = options.get("tol", 1e-4)
     minuit.strategy = options.get("strategy", 1)
     before = problem.stat(problem.start)

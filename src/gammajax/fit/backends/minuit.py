@@ -7,6 +7,7 @@ import numpy as np
 
 from gammajax.errors import InputError
 from gammajax.fit.backends.base import BackendResult, Objective, check_names
+from gammajax.fit.backends.exact_minuit import exact_minuit
 
 __all__ = ["OPTIONS", "minimize"]
 
@@ -38,18 +39,10 @@ def minimize(objective: Objective, **options: Any) -> BackendResult:
     if settings["strategy"] not in (0, 1, 2):
         raise InputError(f"backend 'minuit': strategy={settings['strategy']!r}, expected 0, 1 or 2.")
 
-    def finite(x: np.ndarray) -> float:
-        # MIGRAD's line search does arithmetic with the value: a huge finite one makes it step back, inf gives nan
-        value = objective.value(x)
-        return value if np.isfinite(value) else 1e30
-
-    exact: dict[str, Any] = {"grad": objective.gradient}
-    if "hessian" in inspect.signature(Minuit.__init__).parameters:
-        exact["hessian"] = objective.hessian
-    minuit = Minuit(finite, np.array(objective.start), name=objective.names, **exact)
-    minuit.errordef = Minuit.LEAST_SQUARES
-    minuit.limits = list(zip(objective.lower, objective.upper, strict=True))
-    minuit.errors = objective.step
+    minuit = exact_minuit(
+        objective.names, objective.start, objective.lower, objective.upper, objective.step,
+        objective.value, objective.gradient, objective.hessian,
+    )  # fmt: skip
     minuit.tol = settings["tol"]
     minuit.strategy = settings["strategy"]
     minuit.print_level = settings["print_level"]

@@ -1,0 +1,1 @@
+"""The fitting tutorial as a program: ``python -m gammajax.tutorial``."""
