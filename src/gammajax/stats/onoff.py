@@ -1,186 +1,225 @@
 r"""The W statistic: Poisson counts in an ON and an OFF region, the background profiled out bin by bin.
 
-Symbols: :math:`\mu_b` is the expected number of OFF counts, :math:`\alpha \mu_b` the background in the ON region,
-:math:`\mu_{on} = \mu_{sig} + \alpha \mu_b`.
+Symbols: :math:`\mu_b` is the expected number of OFF counts, :math:`\alpha \mu_b` the background in the ON
+region, :math:`\mu_{on} = \mu_{sig} + \alpha \mu_b`. Everything is written in the two ratios
+:math:`r = n_{on}/\mu_{on}` and :math:`q = n_{off}/\mu_b`, with limits where their parts vanish. They solve
 
-Derivatives come from the envelope theorem, for every input, and are exact and free of 0/0. The corners:
+.. math::
 
-- n_off = 0: W is linear in mu_sig up to :math:`\alpha n_{on} / (1 + \alpha)` and its second derivative jumps there; at
-  the corner itself the value from above is given (the curvature of a bin without background).
-- n_on = 0 or n_off = 0: dW/dn is minus infinity in truth; n and its expectation are floored at the smallest normal
-  number, so that it is large and finite and a tangent of zero gives zero.
-- alpha = 0 and mu_sig < 0: outside the domain, W = +inf.
+    \alpha \mu_{sig} r^2 - E r + (1+\alpha) n_{on} = 0, \qquad
+    \mu_{sig} q^2 + C q - \alpha (1+\alpha) n_{off} = 0,
+
+with :math:`C, E = \alpha (n_{on} + n_{off}) \mp (1+\alpha) \mu_{sig}` and one discriminant,
+:math:`D^2 = C^2 + 4 \alpha (1+\alpha) n_{off} \mu_{sig} = E^2 - 4 \alpha (1+\alpha) n_{on} \mu_{sig}`.
+The background is stationary, :math:`q = 1 + \alpha (1 - r)`, hence
+:math:`W = 2 [\mu_{sig} (1 - r) + n_{on} \ln r + n_{off} \ln q]`.
+
+First derivatives are those of the envelope theorem, second ones those of the implicit function theorem: in
+mu_sig, :math:`W' = 2 (1 - r)` and :math:`W'' = 2 r q / D`. All are exact, for every input. The corners:
+
+- D = 0: n_off = 0 at mu_sig = alpha n_on/(1+alpha), where W leaves a straight line; n_on = 0 at
+  mu_sig = -alpha n_off/(1+alpha), below which the profiled mu_on is 0 and W, finite, turns; no counts at
+  mu_sig = 0, where W' jumps from -2/alpha to 2. The value given is the limit from above: W'' is
+  2 n_on/mu_sig^2, 0 and 0. Second derivatives that diverge there (some of those in a count) are given as 0.
+- n_on = 0 or n_off = 0: dW/dn is 2 ln 0 unless the ratio has a limit. The argument is floored at the smallest
+  normal number, so it is large and finite, and a tangent of zero gives zero; its derivative is given as 0.
+- alpha = 0: no background in the ON region, mu_b = n_off. With mu_sig < 0, or mu_sig = 0 and n_on > 0, it is
+  outside the domain: W = +inf, the derivatives in mu_sig those of the linear part, 2 and 0.
+- abs(mu_sig) above 1e151 (1e16 in single precision), where D would overflow: W = +inf, derivatives finite.
+- A NaN comes out as NaN. Counts and alpha are taken to be non-negative; the data sets check that.
 """
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from gammajax.stats.guards import floats, floored_log, inverse, largest_ratio, weighted_sum
 
 __all__ = ["wstat", "wstat_mu_bkg", "wstat_mu_sig_derivatives"]
 
 
-def _root(n_on: jax.Array, n_off: jax.Array, alpha: jax.Array, mu_sig: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Profiled background mu_b and D, the slope of its quadratic equation there."""
-    c = alpha * (n_on + n_off) - (1 + alpha) * mu_sig
-    a = alpha * (1 + alpha)
-    # for a negative signal the plain discriminant cancels; this form is a sum of terms that do not
-    shift = alpha * n_off + (1 + alpha) * mu_sig
-    below = shift * shift + alpha * n_on * (alpha * (n_on + 2 * n_off) - 2 * (1 + alpha) * mu_sig)
-    square = jnp.where(mu_sig < 0, below, c * c + 4 * a * n_off * mu_sig)
-    d = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1.0)), 0.0)
-    # the branch with the difference of near equals is not taken
-    plus = c >= 0
-    top = jnp.where(plus, c + d, 2 * n_off * mu_sig)
-    bottom = jnp.where(plus, 2 * a, d - c)
-    mu_b = jnp.where(bottom > 0, top / jnp.where(bottom > 0, bottom, 1.0), 0.0)
-    # alpha = 0: the ON region holds no background, OFF stands alone
-    return jnp.where(alpha > 0, jnp.maximum(mu_b, 0.0), n_off), d
+def _discriminant(n_on: jax.Array, n_off: jax.Array, alpha: jax.Array, mu_sig: jax.Array) -> tuple:
+    """C, E and D; D from terms that are not negative, for either sign of mu_sig."""
+    on, off, signal = alpha * n_on, alpha * n_off, (1 + alpha) * mu_sig
+    c, e = on + off - signal, on + off + signal
+    positive = mu_sig > 0
+    base = jnp.where(positive, c, e)
+    cross = jnp.where(positive, off, on) * abs(signal)
+    # without the cross term the root is taken by hand: exact, no underflow, and no 0/0 in its derivative
+    mixed = cross > 0
+    d = jnp.where(mixed, jnp.sqrt(jnp.where(mixed, base * base + 4 * cross, 1.0)), abs(base))
+    return c, e, d
+
+
+def _bounded(mu_sig: jax.Array) -> jax.Array:
+    limit = largest_ratio(mu_sig.dtype)
+    return jnp.clip(mu_sig, -limit, limit)
+
+
+def _roots(n_on: jax.Array, n_off: jax.Array, alpha: jax.Array, mu_sig: jax.Array) -> tuple:
+    """r, q, mu_b, mu_on and D, each from the form of its root that adds numbers of one sign."""
+    mu_sig = _bounded(mu_sig)
+    c, e, d = _discriminant(n_on, n_off, alpha, mu_sig)
+    # C < 0 implies mu_sig > 0, E < 0 implies mu_sig < 0
+    top, bottom = jnp.where(c < 0, 2 * mu_sig, c + d), jnp.where(c < 0, d - c, 2 * alpha * (1 + alpha))
+    q = jnp.where(c < 0, 1.0, n_off) * bottom / jnp.where(top == 0, 1.0, top)
+    mu_b = jnp.where(c < 0, n_off, 1.0) * top / jnp.where(bottom == 0, 1.0, bottom)
+    mu_b = jnp.where(bottom == 0, n_off, mu_b)
+    top_on, bottom_on = jnp.where(e < 0, -2 * alpha * mu_sig, e + d), jnp.where(e < 0, d - e, 2 * (1 + alpha))
+    r = jnp.where(e < 0, 1.0, n_on) * bottom_on / jnp.where(top_on == 0, 1.0, top_on)
+    mu_on = jnp.where(e < 0, n_on, 1.0) * top_on / bottom_on
+    return jnp.where(top_on == 0, 0.0, r), jnp.where(top == 0, 1 + alpha, q), mu_b, mu_on, d
 
 
 @jax.custom_jvp
-def _mu_bkg(n_on: jax.Array, n_off: jax.Array, alpha: jax.Array, mu_sig: jax.Array) -> jax.Array:
-    return _root(n_on, n_off, alpha, mu_sig)[0]
+def _ratios(n_on: jax.Array, n_off: jax.Array, alpha: jax.Array, mu_sig: jax.Array) -> tuple:
+    """r, q and mu_b."""
+    return _roots(n_on, n_off, alpha, mu_sig)[:3]
 
 
-@_mu_bkg.defjvp
-def _mu_bkg_jvp(primals: tuple, tangents: tuple) -> tuple:
-    n_on, n_off, alpha, mu_sig = primals
-    d_on, d_off, d_alpha, d_sig = tangents
-    b = _mu_bkg(*primals)
-    _, d = _root(*primals)
-    # implicit function theorem on a(a+1) b^2 - C b - n_off mu = 0; D is the derivative of its left side in b
-    safe = jnp.where(d > 0, d, 1.0)
-    by_sig = jnp.where(d > 0, (n_off - (1 + alpha) * b) / safe, 0.0)
-    by_on = jnp.where(d > 0, alpha * b / safe, 0.0)
-    by_off = jnp.where(d > 0, (alpha * b + mu_sig) / safe, 1 / (1 + alpha))
-    by_alpha = jnp.where(d > 0, ((n_on + n_off - mu_sig) * b - (1 + 2 * alpha) * b * b) / safe, 0.0)
-    return b, by_on * d_on + by_off * d_off + by_alpha * d_alpha + by_sig * d_sig
+def _ratios_jvp(primals: tuple, tangents: tuple) -> tuple:
+    _, _, alpha, mu_sig = primals
+    r, q, mu_b = _ratios(*primals)
+    *_, mu_on, d = _roots(*primals)
+    r = jnp.minimum(r, largest_ratio(r.dtype))
+    per_d = inverse(d)
+    q_per_d = _q_per_d(q, d, mu_sig)
+    on_per_d = jnp.where(d > 0, mu_on * per_d, jnp.where(mu_sig > 0, 0.0, 1 / (1 + alpha)))
+    r_per_d, b_per_d = r * per_d, alpha * mu_b * per_d
+    dr = weighted_sum((q_per_d, -alpha * r_per_d, -mu_b * r_per_d, -r * q_per_d), tangents)
+    dq = weighted_sum((-alpha, 1 - r), (dr, tangents[2]))
+    by_alpha = -mu_b * (on_per_d - mu_sig * r_per_d)
+    db = weighted_sum((b_per_d, on_per_d, by_alpha, -r * b_per_d), tangents)
+    return _ratios(*primals), (dr, dq, db)
 
 
-def wstat_mu_bkg(n_on: jax.Array, n_off: jax.Array, alpha: jax.Array, mu_sig: jax.Array) -> jax.Array:
-    r"""Expected OFF counts :math:`\mu_b` that maximise the likelihood for a given signal.
-
-    :math:`\mu_b = (C + D) / (2 \alpha (1 + \alpha))` with :math:`C = \alpha (n_{on} + n_{off}) - (1 + \alpha) \mu_{sig}`
-    and :math:`D^2 = C^2 + 4 \alpha (1 + \alpha) n_{off} \mu_{sig}`.
-
-    Parameters
-    ----------
-    n_on, n_off : array
-        Counts in the ON and OFF regions, any shape.
-    alpha : array
-        Ratio of ON to OFF acceptance.
-    mu_sig : array
-        Expected signal counts in the ON region.
-
-    Returns
-    -------
-    array
-        Expected OFF counts; the background in the ON region is alpha times that.
-
-    Examples
-    --------
-    >>> round(float(wstat_mu_bkg(10.0, 20.0, 0.5, 0.0)), 5)
-    20.0
-    """
-    return _mu_bkg(*_floats(n_on, n_off, alpha, mu_sig))
+def _q_per_d(q: jax.Array, d: jax.Array, mu_sig: jax.Array) -> jax.Array:
+    """q/D; at D = 0 its limit from above."""
+    return jnp.where(d > 0, q * inverse(d), inverse(mu_sig))
 
 
-def _floats(*inputs: jax.Array) -> list[jax.Array]:
-    return jnp.broadcast_arrays(*(jnp.asarray(x) * 1.0 for x in inputs))
+def _value(counts: tuple, alpha: jax.Array, mu_sig: jax.Array, ratios: tuple) -> jax.Array:
+    (n_on, n_off), (r, q) = counts, ratios
+    outside = (alpha <= 0) & ((mu_sig < 0) | ((mu_sig == 0) & (n_on > 0)))
+    outside = outside | (abs(mu_sig) > largest_ratio(mu_sig.dtype))
+    log_r = jnp.log(jnp.where((n_on > 0) & ~outside, r, 1.0))
+    log_q = jnp.log(jnp.where((n_off > 0) & ~outside, q, 1.0))
+    # never negative in truth; rounding could leave -1e-16, whose square root is NaN
+    return jnp.where(outside, jnp.inf, 2 * jnp.maximum(mu_sig * (1 - r) + n_on * log_r + n_off * log_q, 0.0))
 
 
 @jax.custom_jvp
 def _wstat(n_on: jax.Array, n_off: jax.Array, alpha: jax.Array, mu_sig: jax.Array) -> jax.Array:
-    b = _mu_bkg(n_on, n_off, alpha, mu_sig)
-    mu_on = mu_sig + alpha * b
-    # with n_on = 0 rounding can leave mu_on a little below 0, where the truth is 0
-    outside = (alpha <= 0) & ((mu_sig < 0) | ((mu_sig == 0) & (n_on > 0)))
-    value = 2 * (_deviance(n_on, mu_on) + _deviance(n_off, b))
-    return value + jnp.where(outside | jnp.isnan(mu_sig), jnp.inf, 0.0)
+    r, q, _ = _ratios(n_on, n_off, alpha, mu_sig)
+    return _value((n_on, n_off), alpha, mu_sig, (r, q))
 
 
-def _deviance(n: jax.Array, mu: jax.Array) -> jax.Array:
-    """mu - n + n ln(n/mu), 0 for n = mu = 0."""
-    usable = (n > 0) & (mu > 0)
-    ratio = jnp.where(usable, n, 1.0) / jnp.where(usable, mu, 1.0)
-    return mu - n + jnp.where(usable, n * jnp.log(ratio), 0.0)
-
-
-@_wstat.defjvp
 def _wstat_jvp(primals: tuple, tangents: tuple) -> tuple:
     n_on, n_off, alpha, mu_sig = primals
-    d_on, d_off, d_alpha, d_sig = tangents
-    b = _mu_bkg(*primals)
-    mu_on = mu_sig + alpha * b
-    slope = 2 * (1 - _ratio(n_on, mu_on))
-    tangent = slope * d_sig + b * slope * d_alpha + _log_ratio(n_on, mu_on) * d_on + _log_ratio(n_off, b) * d_off
-    return _wstat(*primals), tangent
+    r, q, mu_b = _ratios(*primals)
+    by_sig = 2 * (1 - jnp.minimum(r, largest_ratio(r.dtype)))
+    partial = (2 * floored_log(r), 2 * floored_log(q), mu_b * by_sig, by_sig)
+    return _value((n_on, n_off), alpha, mu_sig, (r, q)), weighted_sum(partial, tangents)
 
 
-def _ratio(n: jax.Array, mu: jax.Array) -> jax.Array:
-    """n/mu, 0 where n = 0 and where mu is outside the domain."""
-    usable = (n > 0) & (mu > 0)
-    return jnp.where(usable, n, 0.0) / jnp.where(usable, mu, 1.0)
+_ratios.defjvp(_ratios_jvp, symbolic_zeros=True)
+_wstat.defjvp(_wstat_jvp, symbolic_zeros=True)
 
 
-def _log_ratio(n: jax.Array, mu: jax.Array) -> jax.Array:
-    """2 ln(n/mu) with both floored at the smallest normal number."""
-    tiny = jnp.finfo(mu.dtype).tiny
-    return 2 * (jnp.log(jnp.maximum(n, tiny)) - jnp.log(jnp.maximum(mu, tiny)))
+def wstat_mu_bkg(n_on: ArrayLike, n_off: ArrayLike, alpha: ArrayLike, mu_sig: ArrayLike) -> jax.Array:
+    r"""Profile out the background: expected OFF counts :math:`\mu_b` of greatest likelihood for a signal.
 
-
-def wstat(n_on: jax.Array, n_off: jax.Array, alpha: jax.Array, mu_sig: jax.Array) -> jax.Array:
-    r"""W statistic per bin.
-
-    :math:`W = 2 [\mu_{on} - n_{on} + n_{on} \ln(n_{on}/\mu_{on}) + \mu_b - n_{off} + n_{off} \ln(n_{off}/\mu_b)]`, with
-    :math:`\mu_b` from `wstat_mu_bkg`: -2 ln of the likelihood ratio to the saturated model, 0 for perfect agreement.
+    :math:`\mu_b = (C + D) / (2 \alpha (1 + \alpha))`, or :math:`2 n_{off} \mu_{sig} / (D - C)` where C < 0,
+    with :math:`C = \alpha (n_{on} + n_{off}) - (1 + \alpha) \mu_{sig}` and
+    :math:`D^2 = C^2 + 4 \alpha (1 + \alpha) n_{off} \mu_{sig}`.
 
     Parameters
     ----------
-    n_on, n_off : array
-        Counts in the ON and OFF regions, any shape.
-    alpha : array
-        Ratio of ON to OFF acceptance.
-    mu_sig : array
+    n_on, n_off : array_like
+        Counts in the ON and OFF regions, any shape; integers are accepted.
+    alpha : array_like
+        Ratio of ON to OFF acceptance; with 0, the limit n_off.
+    mu_sig : array_like
         Expected signal counts in the ON region; negative values are allowed.
 
     Returns
     -------
-    array
-        Statistic per bin.
+    jax.Array
+        Expected OFF counts per bin; the background in the ON region is alpha times that.
 
     References
     ----------
-    Wachter, Leach & Kellogg 1979, ApJ 230, 274, with the constant of XSPEC and Sherpa.
+    Wachter, Leach & Kellogg 1979, ApJ 230, 274.
 
     Examples
     --------
-    >>> round(float(wstat(10.0, 20.0, 0.5, 0.0)), 5)
-    0.0
+    >>> round(float(wstat_mu_bkg(10, 20, 0.5, 0.0)), 5)
+    20.0
     """
-    return _wstat(*_floats(n_on, n_off, alpha, mu_sig))
+    return _ratios(*floats(n_on, n_off, alpha, mu_sig))[2]
 
 
-def wstat_mu_sig_derivatives(
-    n_on: jax.Array, n_off: jax.Array, alpha: jax.Array, mu_sig: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    r"""`wstat` with its first and second derivative in the signal.
+def wstat(n_on: ArrayLike, n_off: ArrayLike, alpha: ArrayLike, mu_sig: ArrayLike) -> jax.Array:
+    r"""W statistic per bin: -2 ln of the likelihood ratio to the saturated model, 0 for perfect agreement.
 
-    :math:`W' = 2 (1 - n_{on}/\mu_{on})` and :math:`W'' = 2 n_{on}/\mu_{on}^2\, (1 + \alpha\, d\mu_b/d\mu_{sig})`.
+    .. math::
+
+        W = 2 [\mu_{on} - n_{on} + n_{on} \ln(n_{on}/\mu_{on})
+               + \mu_b - n_{off} + n_{off} \ln(n_{off}/\mu_b)],
+
+    with :math:`\mu_b` from `wstat_mu_bkg` and :math:`\mu_{on} = \mu_{sig} + \alpha \mu_b`.
 
     Parameters
     ----------
-    n_on, n_off, alpha, mu_sig : array
+    n_on, n_off : array_like
+        Counts in the ON and OFF regions, any shape; integers are accepted.
+    alpha : array_like
+        Ratio of ON to OFF acceptance.
+    mu_sig : array_like
+        Expected signal counts in the ON region; negative values are allowed where alpha > 0.
+
+    Returns
+    -------
+    jax.Array
+        Statistic per bin; +inf for alpha = 0 with mu_sig < 0, or with mu_sig = 0 where n_on > 0.
+
+    References
+    ----------
+    Wachter, Leach & Kellogg 1979, ApJ 230, 274; the constant is that of XSPEC, Sherpa and gammapy.
+
+    Examples
+    --------
+    >>> [round(float(w), 5) for w in wstat([10, 0], [20, 4], 0.5, [0.0, 3.0])]
+    [0.0, 9.24372]
+    """
+    return _wstat(*floats(n_on, n_off, alpha, mu_sig))
+
+
+def wstat_mu_sig_derivatives(
+    n_on: ArrayLike, n_off: ArrayLike, alpha: ArrayLike, mu_sig: ArrayLike
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    r"""`wstat` with its first and second derivative in the signal.
+
+    :math:`W' = 2 (1 - n_{on}/\mu_{on})` and :math:`W'' = 2 n_{on} n_{off} / (\mu_{on} \mu_b D)`, which equals
+    :math:`2 n_{on}/\mu_{on}^2\, (1 + \alpha\, d\mu_b/d\mu_{sig})`, with D of `wstat_mu_bkg`.
+
+    Parameters
+    ----------
+    n_on, n_off, alpha, mu_sig : array_like
         As in `wstat`.
 
     Returns
     -------
-    value, first, second : array
-        Per bin.
+    value, first, second : jax.Array
+        Per bin; the second derivative is never negative. Where it jumps it is the limit from above.
+
+    Examples
+    --------
+    >>> [round(float(x), 5) for x in wstat_mu_sig_derivatives(10, 0, 1.0, 5.0)]
+    [3.86294, -2.0, 0.8]
     """
-    n_on, n_off, alpha, mu_sig = _floats(n_on, n_off, alpha, mu_sig)
-    b, d = _root(n_on, n_off, alpha, mu_sig)
-    mu_on = mu_sig + alpha * b
-    ratio = _ratio(n_on, mu_on)
-    slope = jnp.where(d > 0, (n_off - (1 + alpha) * b) / jnp.where(d > 0, d, 1.0), 0.0)
-    curvature = 2 * ratio / jnp.where(mu_on > 0, mu_on, 1.0) * jnp.maximum(1 + alpha * slope, 0.0)
-    return _wstat(n_on, n_off, alpha, mu_sig), 2 * (1 - ratio), curvature
+    n_on, n_off, alpha, mu_sig = floats(n_on, n_off, alpha, mu_sig)
+    r, q, _, _, d = _roots(n_on, n_off, alpha, mu_sig)
+    value = _value((n_on, n_off), alpha, mu_sig, (r, q))
+    r = jnp.minimum(r, largest_ratio(r.dtype))
+    return value, 2 * (1 - r), 2 * r * _q_per_d(q, d, mu_sig)

@@ -1,0 +1,18 @@
+"""Plots; matplotlib is imported when a plot is asked for."""
+
+from gammajax.plotting.contours import plot_contour_line
+from gammajax.plotting.correlation import plot_correlation
+from gammajax.plotting.datasets import peek, plot_fit, plot_residuals
+from gammajax.plotting.scans import plot_scan
+from gammajax.plotting.spectra import plot_spectral_error, plot_spectral_model
+
+__all__ = [
+    "peek",
+    "plot_contour_line",
+    "plot_correlation",
+    "plot_fit",
+    "plot_residuals",
+    "plot_scan",
+    "plot_spectral_error",
+    "plot_spectral_model",
+]

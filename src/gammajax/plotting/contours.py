@@ -1,0 +1,64 @@
+"""Contour lines through a few points."""
+
+from typing import Any
+
+import numpy as np
+
+from gammajax.errors import InputError
+
+__all__ = ["closed_curve", "plot_contour_line"]
+
+
+def closed_curve(x: np.ndarray, y: np.ndarray, n: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    """Smooth closed curve through points: a periodic cubic spline.
+
+    Parameters
+    ----------
+    x, y : array, shape (k,)
+        At least 4 points, in order, not closed.
+    n : int
+        Points on the curve.
+
+    Returns
+    -------
+    x, y : array, shape (n,)
+    """
+    from scipy.interpolate import CubicSpline
+
+    points = np.stack([np.asarray(x, dtype=float), np.asarray(y, dtype=float)], axis=1)
+    if len(points) < 4 or points.ndim != 2 or not np.all(np.isfinite(points)):
+        raise InputError(f"contour line: got {len(points)} points, expected at least 4 finite ones.")
+    if np.allclose(points[0], points[-1], rtol=1e-12, atol=0):
+        points = points[:-1]
+    # distances in units of the extent: with raw ones the axis with the larger numbers alone sets the spacing
+    extent = np.ptp(points, axis=0)
+    closed = np.vstack([points, points[:1]])
+    steps = np.hypot(*(np.diff(closed, axis=0) / np.where(extent > 0, extent, 1.0)).T)
+    if np.any(steps == 0):
+        raise InputError("contour line: two neighbouring points are the same.")
+    distance = np.concatenate([[0.0], np.cumsum(steps)])
+    curve = CubicSpline(distance, closed, bc_type="periodic")(np.linspace(0, distance[-1], n))
+    return curve[:, 0], curve[:, 1]
+
+
+def plot_contour_line(ax: Any, x: Any, y: Any, **kwargs: Any) -> Any:
+    """Plot a smooth closed line through the points of a contour, and the points.
+
+    Parameters
+    ----------
+    ax : `matplotlib.axes.Axes`
+        Axes.
+    x, y : array, shape (k,)
+        At least 4 points, in order.
+    **kwargs
+        To `matplotlib.axes.Axes.plot`; ``marker`` is that of the points.
+
+    Returns
+    -------
+    `matplotlib.axes.Axes`
+    """
+    options = {"color": "b"} | kwargs
+    marker = options.pop("marker", "+")
+    ax.plot(*closed_curve(x, y), **options)
+    ax.plot(x, y, linestyle="", marker=marker, color=options["color"])
+    return ax

@@ -1,0 +1,24 @@
+"""Fixtures of all tests: where the real data are. Nothing global is set here."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def gammapy_data():
+    """Folder of gammapy's data; skips where GAMMAPY_DATA is not set, fails where it names no folder."""
+    value = os.environ.get("GAMMAPY_DATA")
+    if not value:
+        pytest.skip("GAMMAPY_DATA is not set")
+    path = Path(value)
+    assert path.is_dir(), f"GAMMAPY_DATA is set to {value}, which is no folder"
+    return path
+
+
+@pytest.fixture(scope="session")
+def hess_files(gammapy_data):
+    """PHA files of the two H.E.S.S. observations of the Crab Nebula."""
+    folder = gammapy_data / "joint-crab" / "spectra" / "hess"
+    return [folder / f"pha_obs{obs_id}.fits" for obs_id in (23523, 23526)]
