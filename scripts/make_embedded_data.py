@@ -44,7 +44,9 @@ def _erf(x: float) -> float:
     return erf(x)
 
 
-def simulate(name: str, livetime: float, zenith_factor: float, bias: float, n_off_regions: int, seed: int) -> SpectrumDatasetOnOff:
+def simulate(
+    name: str, livetime: float, zenith_factor: float, bias: float, n_off_regions: int, seed: int
+) -> SpectrumDatasetOnOff:
     """One run: ON and OFF counts drawn from source and background."""
     area = effective_area(np.sqrt(TRUE[:-1] * TRUE[1:]), zenith_factor)
     # background of the ON region: a power law in reconstructed energy, about 12 counts in half an hour above 0.3 TeV
@@ -65,7 +67,10 @@ def simulate(name: str, livetime: float, zenith_factor: float, bias: float, n_of
         name=name,
     )
     crab = ExpCutoffPowerLawSpectralModel(
-        index=2.39, amplitude=u.Quantity(3.76e-11, "cm-2 s-1 TeV-1"), reference=1 * u.TeV, lambda_=1 / (14.3 * u.TeV)
+        index=2.39,
+        amplitude=u.Quantity(3.76e-11, "cm-2 s-1 TeV-1"),
+        reference=1 * u.TeV,
+        lambda_=1 / (14.3 * u.TeV),
     )
     dataset.models = SkyModel(spectral_model=crab, name="crab")
     dataset.fake(np.random.default_rng(seed), npred_background=background)

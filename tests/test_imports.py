@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
 
 # Bottom to top. A package imports only from rows below its own; those of one row never import one another.
-# Data sets carry models and responses and so stand on them; `fit` calls `scan` (Fit.stat_profile), which never
-# calls it back.
+# Data sets carry models and responses and so stand on them; `fit` calls `scan` (Fit.stat_profile), never the
+# reverse.
 LAYERS = [
     ["errors"],
     ["units"],

@@ -13,7 +13,7 @@ from gammajax.datasets import Datasets, SpectrumDatasetOnOff
 from gammajax.datasets.registry import register_evaluator
 from gammajax.errors import DataError, ModelError
 from gammajax.models import BinRule, SpectralForm, bin_rule, flux_per_bin
-from gammajax.parameters import ParameterTable, Parameters, pack
+from gammajax.parameters import Parameters, ParameterTable, pack
 from gammajax.response import fold
 from gammajax.stats import wstat, wstat_mu_bkg, wstat_mu_sig_derivatives
 from gammajax.units import double_precision, require_double
@@ -36,8 +36,8 @@ class ResponseData:
         How the models are integrated over the true-energy bins.
     """
 
-    exposure: jax.Array
-    edisp: jax.Array
+    exposure: Any
+    edisp: Any
     rules: tuple[BinRule, ...]
 
 
@@ -56,10 +56,10 @@ class SpectrumData:
         Exposure, dispersion and integration rules.
     """
 
-    n_on: jax.Array
-    n_off: jax.Array
-    alpha: jax.Array
-    mask: jax.Array
+    n_on: Any
+    n_off: Any
+    alpha: Any
+    mask: Any
     response: ResponseData
 
 
@@ -179,7 +179,9 @@ class Likelihood:
 
     def _table(self) -> ParameterTable:
         if self.table is None:
-            raise ModelError("this Likelihood was rebuilt inside a transformation and holds no start vector; keep the original.")
+            raise ModelError(
+                "this Likelihood was rebuilt inside a transformation and holds no start vector; keep the original."
+            )
         return self.table
 
     @property
@@ -222,7 +224,9 @@ class Likelihood:
     def npred(self, theta: Any) -> jax.Array:
         """Predicted ON counts, signal and profiled background, all data sets joined; shape (sum of n_bins,)."""
         signals = self.npred_signal(theta)
-        parts = [mu + d.alpha * wstat_mu_bkg(d.n_on, d.n_off, d.alpha, mu) for d, mu in zip(self.data, signals, strict=True)]
+        parts = [
+            mu + d.alpha * wstat_mu_bkg(d.n_on, d.n_off, d.alpha, mu) for d, mu in zip(self.data, signals, strict=True)
+        ]
         return jnp.concatenate(parts)
 
     def stat_array(self, theta: Any) -> jax.Array:
@@ -259,7 +263,7 @@ class Likelihood:
         mu, tangents = jax.vmap(lambda e: jax.jvp(self.npred_signal, (theta,), (e,)), out_axes=(None, 0))(
             jnp.eye(theta.shape[0], dtype=theta.dtype)
         )
-        stat, gradient, hessian = 0.0, 0.0, 0.0
+        stat, gradient, hessian = (jnp.zeros(()) for _ in range(3))
         weights = []
         for d, m, t in zip(self.data, mu, tangents, strict=True):
             w, w1, w2 = wstat_mu_sig_derivatives(d.n_on, d.n_off, d.alpha, jnp.where(d.mask, m, 1.0))
@@ -275,7 +279,7 @@ class Likelihood:
 
     def _weighted_signal(self, theta: jax.Array, weights: list[jax.Array]) -> jax.Array:
         """Sum over bins of weight times predicted signal; the weights are folded back once, not the curvature forward."""
-        total = 0.0
+        total = jnp.zeros(())
         for s, d, w in zip(self.structure, self.data, weights, strict=True):
             back = d.response.exposure * (d.response.edisp @ w)
             total = total + jnp.sum(_flux(s, d.response, theta) * back)
@@ -328,7 +332,9 @@ def _response(
     return ResponseData(dataset.exposure.data, dataset.edisp.pdf_matrix, rules), structure
 
 
-def _build(dataset: SpectrumDatasetOnOff, sources: list, position: dict[int, int]) -> tuple[SpectrumData, DatasetStructure]:
+def _build(
+    dataset: SpectrumDatasetOnOff, sources: list, position: dict[int, int]
+) -> tuple[SpectrumData, DatasetStructure]:
     response, structure = _response(dataset, sources, position)
     mask, alpha = dataset.mask.data, dataset.alpha.data
     bad = np.flatnonzero(mask & ~(alpha > 0))
@@ -366,7 +372,7 @@ _wstat_program = jax.jit(wstat)
 
 def _npred_signal(dataset: SpectrumDatasetOnOff) -> np.ndarray:
     sources = [m for m in (dataset.models or []) if m.shows_in(dataset.name)]
-    if not sources:
+    if dataset.models is None or not sources:
         return np.zeros(len(dataset.counts.data))
     parameters = dataset.models.parameters.unique_parameters
     theta = np.array([p.value * p.factor for p in parameters])

@@ -32,14 +32,20 @@ class EnergyAxis:
     def __init__(self, edges: u.Quantity, name: str = "energy") -> None:
         tev = np.atleast_1d(energy_values(edges, f"{name} edges"))
         if tev.ndim != 1 or len(tev) < 2:
-            raise DataError(f"axis {name!r}: got {tev.size} edges of shape {tev.shape}, expected at least 2 in one dimension.")
+            raise DataError(
+                f"axis {name!r}: got {tev.size} edges of shape {tev.shape}, expected at least 2 in one dimension."
+            )
         bad = np.flatnonzero(~np.isfinite(tev) | (tev <= 0))
         if len(bad):
-            raise DataError(f"axis {name!r}: edge {bad[0]} is {tev[bad[0]]} TeV, expected finite and positive energies.")
+            raise DataError(
+                f"axis {name!r}: edge {bad[0]} is {tev[bad[0]]} TeV, expected finite and positive energies."
+            )
         steps = np.flatnonzero(np.diff(tev) <= 0)
         if len(steps):
             i = steps[0]
-            raise DataError(f"axis {name!r}: edges {i} and {i + 1} are {tev[i]:g} and {tev[i + 1]:g} TeV, expected increasing edges.")
+            raise DataError(
+                f"axis {name!r}: edges {i} and {i + 1} are {tev[i]:g} and {tev[i + 1]:g} TeV, expected increasing edges."
+            )
         self.name = name
         self.edges_tev = tev
         self.edges_tev.setflags(write=False)

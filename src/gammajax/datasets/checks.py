@@ -28,7 +28,9 @@ def check_counts(values: Any, n: int, what: str) -> np.ndarray:
     array = check_array(values, n, what)
     bad = np.flatnonzero(array < 0)
     if len(bad):
-        raise DataError(f"{what}[{bad[0]}] is {array[bad[0]]:g}, expected counts of at least 0; {len(bad)} bins are affected.")
+        raise DataError(
+            f"{what}[{bad[0]}] is {array[bad[0]]:g}, expected counts of at least 0; {len(bad)} bins are affected."
+        )
     fractional = int(np.sum(array != np.round(array)))
     if fractional:
         warnings.warn(

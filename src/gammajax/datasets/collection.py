@@ -33,7 +33,9 @@ class Datasets:
         names = [d.name for d in members]
         for name in names:
             if names.count(name) > 1:
-                raise DataError(f"two data sets are named {name!r}; give each a name of its own, for instance with read(..., name=...).")
+                raise DataError(
+                    f"two data sets are named {name!r}; give each a name of its own, for instance with read(..., name=...)."
+                )
         self._datasets = members
 
     def __len__(self) -> int:

@@ -55,7 +55,11 @@ def info_dict(dataset: Any, in_safe_data_range: bool = True) -> dict[str, Any]:
     else:
         total_off = float(dataset.acceptance_off.data[mask].sum())
         alpha = acceptance / total_off if total_off > 0 else np.nan
-    exposure = dataset.exposure.quantity[dataset.exposure.data > 0] if np.any(dataset.exposure.data > 0) else dataset.exposure.quantity
+    exposure = (
+        dataset.exposure.quantity[dataset.exposure.data > 0]
+        if np.any(dataset.exposure.data > 0)
+        else dataset.exposure.quantity
+    )
     npred_background = float(dataset.npred_background().data[mask].sum())
     npred_signal = float(dataset.npred_signal().data[mask].sum()) if dataset.models else np.nan
     livetime = dataset.livetime

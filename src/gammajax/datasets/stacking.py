@@ -57,13 +57,15 @@ def stack(datasets: Sequence[SpectrumDatasetOnOff], name: str | None = None) -> 
     n_off = _sum(d.counts_off.data * m for d, m in zip(datasets, masks, strict=True))
     background = _sum(d.background.data * m for d, m in zip(datasets, masks, strict=True))
     acceptance = _sum(d.acceptance.data * m for d, m in zip(datasets, masks, strict=True))
-    mean_alpha = background.sum() / n_off.sum() if n_off.sum() > 0 else _sum(d.alpha.data for d in datasets).mean() / len(datasets)
+    mean_alpha = (
+        float(background.sum()) / float(n_off.sum())
+        if n_off.sum() > 0
+        else float(_sum(d.alpha.data for d in datasets).mean()) / len(datasets)
+    )
     alpha = np.where(n_off > 0, background / np.where(n_off > 0, n_off, 1.0), mean_alpha)
     used = [m.any() for m in masks]
     exposure = _sum(d.exposure.data * ok for d, ok in zip(datasets, used, strict=True))
-    weighted = _sum(
-        d.exposure.data[:, None] * d.edisp.pdf_matrix * m for d, m in zip(datasets, masks, strict=True)
-    )
+    weighted = _sum(d.exposure.data[:, None] * d.edisp.pdf_matrix * m for d, m in zip(datasets, masks, strict=True))
     edisp = weighted / np.where(exposure > 0, exposure, 1.0)[:, None]
     first = datasets[0]
     livetime = sum(float(d.livetime.value) for d, ok in zip(datasets, used, strict=True) if ok)

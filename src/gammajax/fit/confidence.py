@@ -82,7 +82,9 @@ def _ts_at(problem: Problem, index: int, value: float, start: np.ndarray, stat_m
     return backends.get("newton")(node.objective()).fun - stat_min
 
 
-def minos(problem: Problem, index: int, name: str, parameter: Parameter, sigma: float, options: dict) -> ConfidenceResult:
+def minos(
+    problem: Problem, index: int, name: str, parameter: Parameter, sigma: float, options: dict
+) -> ConfidenceResult:
     """Run MINOS for one parameter, and verify each crossing by a re-fit.
 
     Parameters

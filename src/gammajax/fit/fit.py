@@ -84,7 +84,9 @@ class Fit:
                 "covariance_opts out."
             )
         if self.confidence_opts.get("backend", "minuit") != "minuit":
-            raise InputError(f"confidence_opts: unknown backend {self.confidence_opts['backend']!r}; known is 'minuit'.")
+            raise InputError(
+                f"confidence_opts: unknown backend {self.confidence_opts['backend']!r}; known is 'minuit'."
+            )
 
     # -- optimisation ----------------------------------------------------------------------------------------------
 
@@ -309,7 +311,9 @@ class Fit:
         return surface(self, datasets, [x, y], [x_values, y_values], None, None, reoptimize, backend, optimize_opts)
 
 
-def _write_back(likelihood: Likelihood, models: Any, theta: np.ndarray, index: np.ndarray, covariance: np.ndarray) -> None:
+def _write_back(
+    likelihood: Likelihood, models: Any, theta: np.ndarray, index: np.ndarray, covariance: np.ndarray
+) -> None:
     """Write values, errors and covariance (free parameters, internal units) on the models."""
     parameters = likelihood.parameters
     assert parameters is not None

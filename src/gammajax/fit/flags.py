@@ -130,7 +130,7 @@ def judge(
         edm = float(0.25 * gradient[keep] @ covariance @ gradient[keep])
         full[np.ix_(keep, keep)] = covariance
         full[dead, dead] = np.nan
-        for i in keep:
+        for i in map(int, keep):
             error = np.sqrt(full[i, i])
             for side, distance in (("lower", x[i] - lower[i]), ("upper", upper[i] - x[i])):
                 if distance < error:

@@ -37,9 +37,7 @@ def minuit_at_minimum(problem: Problem, names: tuple[str, ...], options: dict) -
     diagonal = np.diag(problem.hessian(problem.start))
     step = np.where(diagonal > 0, np.sqrt(2 / np.where(diagonal > 0, diagonal, 1.0)), 0.1)
     lower, upper = problem.likelihood.lower[i] / problem.scale, problem.likelihood.upper[i] / problem.scale
-    minuit = exact_minuit(
-        names, problem.start, lower, upper, step, problem.stat, problem.gradient, problem.hessian
-    )
+    minuit = exact_minuit(names, problem.start, lower, upper, step, problem.stat, problem.gradient, problem.hessian)
     minuit.tol = options.get("tol", 1e-4)
     minuit.strategy = options.get("strategy", 1)
     before = problem.stat(problem.start)

@@ -127,7 +127,8 @@ class Problem:
                 where.append(f"{name!r} bins {shown}" + (f" and {len(bad) - 5} more" if len(bad) > 5 else ""))
             at += n
         values = ", ".join(
-            f"{n} = {v:.4g} {u}".rstrip() for n, v, u in zip(self.likelihood.names, self.base, self.likelihood.units, strict=True)
+            f"{n} = {v:.4g} {u}".rstrip()
+            for n, v, u in zip(self.likelihood.names, self.base, self.likelihood.units, strict=True)
         )
         raise FitError(
             f"the statistic is {stat} at the start, in {'; '.join(where) or 'the sum'}. The parameters are {values}. "

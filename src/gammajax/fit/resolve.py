@@ -14,7 +14,9 @@ def is_datasets(value: Any) -> bool:
     """Whether an argument is data: a data set, `Datasets`, or a list of data sets."""
     if isinstance(value, Datasets | SpectrumDatasetOnOff):
         return True
-    return isinstance(value, list | tuple) and len(value) > 0 and all(isinstance(v, SpectrumDatasetOnOff) for v in value)
+    return (
+        isinstance(value, list | tuple) and len(value) > 0 and all(isinstance(v, SpectrumDatasetOnOff) for v in value)
+    )
 
 
 def as_datasets(value: Any, bound: Datasets | None) -> Datasets:

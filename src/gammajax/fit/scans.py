@@ -61,12 +61,21 @@ def surface(
         hessian = derivatives(likelihood, likelihood.start)[2]
         grid, optimizer = profile_grid(likelihood, index, internal, hessian, **options), NATIVE
     else:
-        grid, optimizer = _node_by_node(likelihood, index, internal, backend, options), f"{backend}, node by node"
+        grid, optimizer = (
+            _node_by_node(likelihood, index, internal, backend, options),
+            f"{backend}, node by node",
+        )
     return _result(likelihood, found, axes, grid, reoptimize, optimizer, options if reoptimize else {})
 
 
 def _result(
-    likelihood: Likelihood, found: list, axes: list, grid: GridScan, reoptimize: bool, optimizer: str | None, options: dict
+    likelihood: Likelihood,
+    found: list,
+    axes: list,
+    grid: GridScan,
+    reoptimize: bool,
+    optimizer: str | None,
+    options: dict,
 ) -> ScanResult:
     table = likelihood.table
     assert table is not None
@@ -96,7 +105,11 @@ def _node_by_node(likelihood: Likelihood, index: list[int], axes: list, backend:
     backends.check_options(backend, options)
     points, shape = grid_points(likelihood.start, index, axes)
     outside = outside_limits(likelihood, points, index)
-    stat, edm, status = np.full(len(points), np.nan), np.full(len(points), np.nan), np.zeros(len(points), dtype=int)
+    stat, edm, status = (
+        np.full(len(points), np.nan),
+        np.full(len(points), np.nan),
+        np.zeros(len(points), dtype=int),
+    )
     for k in tqdm(range(len(points)), desc=f"scan with {backend}", unit="node"):
         problem = Problem(likelihood, dict(zip(index, points[k, index], strict=True)))
         stat[k], x, edm[k], status[k] = _node(problem, minimize, options)

@@ -37,13 +37,17 @@ class Table:
         try:
             return np.asarray(self.hdu.data[column])
         except Exception as error:
-            raise FileFormatError(f"{self.where}, column {column}: cannot be read ({error}); the file is damaged.") from error
+            raise FileFormatError(
+                f"{self.where}, column {column}: cannot be read ({error}); the file is damaged."
+            ) from error
 
     def numbers(self, column: str) -> np.ndarray:
         """Column as finite native float64, one number per row; refuses a bad one with its row and value."""
         data = self.raw(column)
         if data.ndim != 1 or data.dtype.kind not in "iufb":
-            raise FileFormatError(f"{self.where}, column {column}: shape {data.shape} and type {data.dtype}, expected one number per row.")
+            raise FileFormatError(
+                f"{self.where}, column {column}: shape {data.shape} and type {data.dtype}, expected one number per row."
+            )
         values = data.astype(np.float64)
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
@@ -70,7 +74,9 @@ class Table:
         if own == u.Unit(unit):
             return values
         if not own.is_equivalent(unit):
-            raise UnitError(f"{self.where}, column {column}: unit {own.to_string()!r}, expected one convertible to {unit!r}.")
+            raise UnitError(
+                f"{self.where}, column {column}: unit {own.to_string()!r}, expected one convertible to {unit!r}."
+            )
         return np.asarray(u.Quantity(values, own).to_value(unit))
 
 
@@ -78,7 +84,9 @@ def expand(path: str | Path) -> Path:
     """Expand environment variables and ~ in a path; refuses a variable that is not set."""
     text = os.path.expandvars(os.path.expanduser(str(path)))
     if "$" in text and not os.path.exists(text):
-        raise MissingFileError(f"{path}: the environment variable in the path is not set; set it, or give the full path.")
+        raise MissingFileError(
+            f"{path}: the environment variable in the path is not set; set it, or give the full path."
+        )
     return Path(text)
 
 
@@ -115,10 +123,14 @@ def open_fits(path: Path, what: str) -> Iterator[Any]:
             # the end of the data itself; the padding behind it is often left away
             end = last.fileinfo()["datLoc"] + _data_size(last)
             if end > size:
-                raise FileFormatError(f"{what} file {path.name}, HDU {last.name or 'PRIMARY'}: truncated at byte {size} of {end}.")
+                raise FileFormatError(
+                    f"{what} file {path.name}, HDU {last.name or 'PRIMARY'}: truncated at byte {size} of {end}."
+                )
         for hdu in hdus[1:]:
             if hdu.header.get("NAXIS2", 0) > MAX_ROWS:
-                raise FileFormatError(f"{what} file {path.name}, HDU {hdu.name}: declares {hdu.header['NAXIS2']} rows, expected at most {MAX_ROWS}.")
+                raise FileFormatError(
+                    f"{what} file {path.name}, HDU {hdu.name}: declares {hdu.header['NAXIS2']} rows, expected at most {MAX_ROWS}."
+                )
             _check_sums(hdu, path, what)
         yield hdus
 
@@ -136,7 +148,9 @@ def _data_size(hdu: Any) -> int:
 def _check_sums(hdu: Any, path: Path, what: str) -> None:
     """Refuse data whose checksum, where there is one, does not fit."""
     if "DATASUM" in hdu.header and hdu.verify_datasum() == 0:
-        raise FileFormatError(f"{what} file {path.name}, HDU {hdu.name}: the data do not match their DATASUM; the file is damaged.")
+        raise FileFormatError(
+            f"{what} file {path.name}, HDU {hdu.name}: the data do not match their DATASUM; the file is damaged."
+        )
 
 
 def hdu_table(hdus: Any, names: tuple[str, ...], path: Path, what: str) -> Table:

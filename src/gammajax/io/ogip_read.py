@@ -70,11 +70,15 @@ def _edges(low: np.ndarray, high: np.ndarray, where: str) -> np.ndarray:
         warnings.warn(f"{where}, row 0: the lower energy is 0; it is replaced by {low[0]:g} TeV.", stacklevel=2)
     bad = np.flatnonzero(high <= low)
     if len(bad):
-        raise DataError(f"{where}, row {bad[0]}: energies {low[bad[0]]:g} to {high[bad[0]]:g} TeV, expected increasing bins.")
+        raise DataError(
+            f"{where}, row {bad[0]}: energies {low[bad[0]]:g} to {high[bad[0]]:g} TeV, expected increasing bins."
+        )
     gap = np.flatnonzero(np.abs(high[:-1] / low[1:] - 1) > GRID_TOLERANCE)
     if len(gap):
         i = gap[0]
-        raise DataError(f"{where}: row {i} ends at {high[i]:g} TeV and row {i + 1} begins at {low[i + 1]:g} TeV, expected contiguous bins.")
+        raise DataError(
+            f"{where}: row {i} ends at {high[i]:g} TeV and row {i + 1} begins at {low[i + 1]:g} TeV, expected contiguous bins."
+        )
     return np.append(low, high[-1])
 
 
@@ -97,27 +101,41 @@ def _partner(table: Table, key: str, directory: Path, allow_outside: bool, why: 
 
 def _counts(table: Table) -> np.ndarray:
     if "COUNTS" in table and table.raw("COUNTS").ndim > 1:
-        raise FileFormatError(f"{table.where}: COUNTS holds several spectra (type II); split the file into one spectrum each.")
+        raise FileFormatError(
+            f"{table.where}: COUNTS holds several spectra (type II); split the file into one spectrum each."
+        )
     if "COUNTS" not in table and "RATE" in table:
-        raise FileFormatError(f"{table.where}: column COUNTS is missing, only RATE is there; the statistic needs counts.")
+        raise FileFormatError(
+            f"{table.where}: column COUNTS is missing, only RATE is there; the statistic needs counts."
+        )
     counts = table.numbers("COUNTS")
     bad = np.flatnonzero(counts < 0)
     if len(bad):
-        raise DataError(f"{table.where}, column COUNTS, row {bad[0]}: value {counts[bad[0]]:g}, expected counts of at least 0; {len(bad)} rows are affected.")
+        raise DataError(
+            f"{table.where}, column COUNTS, row {bad[0]}: value {counts[bad[0]]:g}, expected counts of at least 0; {len(bad)} rows are affected."
+        )
     return counts
 
 
 def _backscal(table: Table, n: int) -> np.ndarray:
-    values = table.numbers("BACKSCAL") if "BACKSCAL" in table else np.full(n, float(require_key(table, "BACKSCAL", "it gives the acceptance of the region")))
+    values = (
+        table.numbers("BACKSCAL")
+        if "BACKSCAL" in table
+        else np.full(n, float(require_key(table, "BACKSCAL", "it gives the acceptance of the region")))
+    )
     bad = np.flatnonzero(~np.isfinite(values) | (values < 0))
     if len(bad):
-        raise DataError(f"{table.where}, BACKSCAL, row {bad[0]}: value {values[bad[0]]:g}, expected finite values of at least 0.")
+        raise DataError(
+            f"{table.where}, BACKSCAL, row {bad[0]}: value {values[bad[0]]:g}, expected finite values of at least 0."
+        )
     return values
 
 
 def _quality(table: Table, n: int) -> np.ndarray:
     if "GROUPING" in table and np.any(table.raw("GROUPING") < 0):
-        raise FileFormatError(f"{table.where}: the channels are grouped (GROUPING = -1), which is not supported; write the file ungrouped, or with every channel on its own.")
+        raise FileFormatError(
+            f"{table.where}: the channels are grouped (GROUPING = -1), which is not supported; write the file ungrouped, or with every channel on its own."
+        )
     if "QUALITY" in table:
         return table.raw("QUALITY").astype(int) == 0
     return np.full(n, int(table.header.get("QUALITY", 0)) == 0)
@@ -145,7 +163,9 @@ def _area(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         area = table.quantity("SPECRESP", "cm2")
         bad = np.flatnonzero(area < 0)
         if len(bad):
-            raise DataError(f"{table.where}, column SPECRESP, row {bad[0]}: value {area[bad[0]]:g} cm2, expected at least 0.")
+            raise DataError(
+                f"{table.where}, column SPECRESP, row {bad[0]}: value {area[bad[0]]:g} cm2, expected at least 0."
+            )
         if not np.any(area > 0):
             raise DataError(f"{table.where}, column SPECRESP: all values are 0, there is no exposure.")
         return area, edges, table.quantity("EXPOSURE", "cm2 s") if "EXPOSURE" in table else None
@@ -155,8 +175,13 @@ def _matrix(path: Path, n_reco: int) -> tuple[np.ndarray, np.ndarray]:
     """Dispersion (n_true, n_reco) and true-energy edges (TeV)."""
     with open_fits(path, "RMF") as hdus:
         table = hdu_table(hdus, ("MATRIX", "SPECRESP MATRIX"), path, "RMF")
-        if table.hdu.name.upper() == "SPECRESP MATRIX" or "REDIST" not in str(table.header.get("HDUCLAS3", "REDIST")).upper():
-            raise FileFormatError(f"{table.where}: the matrix holds the effective area too (HDUCLAS3 is not REDIST), which is not supported; divide it out.")
+        if (
+            table.hdu.name.upper() == "SPECRESP MATRIX"
+            or "REDIST" not in str(table.header.get("HDUCLAS3", "REDIST")).upper()
+        ):
+            raise FileFormatError(
+                f"{table.where}: the matrix holds the effective area too (HDUCLAS3 is not REDIST), which is not supported; divide it out."
+            )
         edges = _edges(table.quantity("ENERG_LO", "TeV"), table.quantity("ENERG_HI", "TeV"), table.where)
         rows = len(edges) - 1
         matrix = np.zeros((rows, n_reco))
@@ -179,7 +204,9 @@ def _matrix(path: Path, n_reco: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _check_channels(edges: np.ndarray, n_reco: int, path: Path) -> None:
     if len(edges) - 1 != n_reco:
-        raise DataError(f"RMF file {path.name}, HDU EBOUNDS: {len(edges) - 1} channels, the spectrum has {n_reco}; expected the same number.")
+        raise DataError(
+            f"RMF file {path.name}, HDU EBOUNDS: {len(edges) - 1} channels, the spectrum has {n_reco}; expected the same number."
+        )
 
 
 def _fill(row: np.ndarray, first: np.ndarray, length: np.ndarray, values: np.ndarray, where: str) -> None:
@@ -187,14 +214,18 @@ def _fill(row: np.ndarray, first: np.ndarray, length: np.ndarray, values: np.nda
     at = 0
     for f, c in zip(first, length, strict=True):
         if f < 0 or c < 0 or f + c > len(row):
-            raise DataError(f"{where}: channels {f} to {f + c - 1} (counted from 0), expected 0 to {len(row) - 1}; F_CHAN, N_CHAN or TLMIN is wrong.")
+            raise DataError(
+                f"{where}: channels {f} to {f + c - 1} (counted from 0), expected 0 to {len(row) - 1}; F_CHAN, N_CHAN or TLMIN is wrong."
+            )
         if at + c > len(values):
             raise DataError(f"{where}: N_CHAN asks for {at + c} values, MATRIX holds {len(values)}.")
         row[f : f + c] = values[at : at + c]
         at += c
     bad = np.flatnonzero(~np.isfinite(row) | (row < 0))
     if len(bad):
-        raise DataError(f"{where}, column MATRIX, channel {bad[0]}: value {row[bad[0]]}, expected finite values of at least 0.")
+        raise DataError(
+            f"{where}, column MATRIX, channel {bad[0]}: value {row[bad[0]]}, expected finite values of at least 0."
+        )
 
 
 def _same_grid(a: np.ndarray, b: np.ndarray, what: str) -> None:
@@ -243,7 +274,9 @@ def read_files(filename: str | Path, name: str | None = None, allow_outside: boo
         table = hdu_table(hdus, ("SPECTRUM",), partners[0], "background")
         n_off = _counts(table)
         if len(n_off) != n:
-            raise DataError(f"{table.where}: {len(n_off)} channels, the spectrum {path.name} has {n}; expected the same number.")
+            raise DataError(
+                f"{table.where}: {len(n_off)} channels, the spectrum {path.name} has {n}; expected the same number."
+            )
         acceptance_off = _backscal(table, n)
     area, true_edges, exact = _area(partners[1])
     edisp, matrix_edges = _matrix(partners[2], n)

@@ -12,7 +12,13 @@ from gammajax.io.fits import expand
 
 __all__ = ["partner_names", "write_files"]
 
-HDUCLASS = {"HDUCLASS": "OGIP", "HDUVERS": "1.2.1", "TELESCOP": "unknown", "INSTRUME": "unknown", "FILTER": "none"}
+HDUCLASS: dict[str, Any] = {
+    "HDUCLASS": "OGIP",
+    "HDUVERS": "1.2.1",
+    "TELESCOP": "unknown",
+    "INSTRUME": "unknown",
+    "FILTER": "none",
+}
 
 
 def partner_names(path: Path) -> dict[str, Path]:
@@ -46,7 +52,9 @@ def write_files(dataset: Any, filename: str | Path, overwrite: bool = False) -> 
     names = partner_names(path)
     there = [p for p in names.values() if p.exists()]
     if there and not overwrite:
-        raise InputError(f"write: {', '.join(p.name for p in there)} exists already; choose another name or write with overwrite=True.")
+        raise InputError(
+            f"write: {', '.join(p.name for p in there)} exists already; choose another name or write with overwrite=True."
+        )
     built = {
         "pha": _pha(dataset, names, livetime),
         "bkg": _bkg(dataset, livetime),
@@ -69,11 +77,11 @@ def _commit(files: dict[Path, Any]) -> None:
                 os.fsync(stream.fileno())
             os.chmod(temporary, 0o644)
         # the spectrum last: it names the others
-        for temporary, path in sorted(waiting, key=lambda pair: pair[1] == next(iter(files))):
-            os.replace(temporary, path)
+        for source, target in sorted(waiting, key=lambda pair: pair[1] == next(iter(files))):
+            os.replace(source, target)
     finally:
-        for temporary, _ in waiting:
-            Path(temporary).unlink(missing_ok=True)
+        for source, _ in waiting:
+            source.unlink(missing_ok=True)
 
 
 def _table(name: str, columns: list[tuple], header: dict) -> Any:
@@ -105,8 +113,22 @@ def _spectrum(counts: np.ndarray, quality: np.ndarray, backscal: np.ndarray, hea
             ("BACKSCAL", "D", backscal, ""),
         ],
         HDUCLASS
-        | {"HDUCLAS1": "SPECTRUM", "HDUCLAS3": "COUNT", "HDUCLAS4": "TYPE:1", "CHANTYPE": "PHA", "DETCHANS": n}
-        | {"TLMIN1": 0, "TLMAX1": n - 1, "POISSERR": True, "SYS_ERR": 0, "GROUPING": 0, "AREASCAL": 1, "CORRSCAL": 0}
+        | {
+            "HDUCLAS1": "SPECTRUM",
+            "HDUCLAS3": "COUNT",
+            "HDUCLAS4": "TYPE:1",
+            "CHANTYPE": "PHA",
+            "DETCHANS": n,
+        }
+        | {
+            "TLMIN1": 0,
+            "TLMAX1": n - 1,
+            "POISSERR": True,
+            "SYS_ERR": 0,
+            "GROUPING": 0,
+            "AREASCAL": 1,
+            "CORRSCAL": 0,
+        }
         | header,
     )
 
@@ -180,7 +202,12 @@ def _rmf(dataset: Any) -> Any:
         ("N_CHAN", "PI()", _ragged(length), ""),
         ("MATRIX", "PD()", _ragged(values), ""),
     ]
-    header = HDUCLASS | {"HDUCLAS1": "RESPONSE", "HDUCLAS2": "RSP_MATRIX", "HDUCLAS3": "REDIST", "CHANTYPE": "PHA"}
+    header = HDUCLASS | {
+        "HDUCLAS1": "RESPONSE",
+        "HDUCLAS2": "RSP_MATRIX",
+        "HDUCLAS3": "REDIST",
+        "CHANTYPE": "PHA",
+    }
     header |= {"DETCHANS": n, "TLMIN4": 0, "TLMAX4": n - 1, "NUMGRP": int(np.sum(groups)), "LO_THRES": 0.0}
     return _hdulist(_table("MATRIX", columns, header | {"NUMELT": int(sum(map(len, values)))}), _ebounds(dataset))
 

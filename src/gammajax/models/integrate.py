@@ -7,6 +7,7 @@ the relative error of every bin below 1e-9. Compatibility mode: gammapy's piecew
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +23,7 @@ MODES = ("exact", "gammapy")
 
 @dataclass(frozen=True)
 class SpectralForm:
-    """What the mathematics of a spectral model is: static, hashable, no values.
+    r"""What the mathematics of a spectral model is: static, hashable, no values.
 
     Attributes
     ----------
@@ -35,7 +36,7 @@ class SpectralForm:
     linear : tuple of str
         Parameters that the model is proportional to.
     log_slope : float
-        The steepest \\|d ln dnde / d ln E\\| that a bin integral without closed form is made for.
+        The steepest \|d ln dnde / d ln E\| that a bin integral without closed form is made for.
     """
 
     evaluate: Callable[..., jax.Array]
@@ -60,10 +61,10 @@ class BinRule:
         "closed", "exact" or "gammapy".
     """
 
-    lo: jax.Array
-    hi: jax.Array
-    nodes: jax.Array
-    weights: jax.Array
+    lo: Any
+    hi: Any
+    nodes: Any
+    weights: Any
     mode: str = field(default="exact", metadata={"static": True})
 
 

@@ -84,7 +84,7 @@ class Models:
             models = [models]
         if not isinstance(models, Iterable):
             raise ModelError(f"Models: got {models!r}, expected a SkyModel or a list of them.")
-        members = []
+        members: list[SkyModel] = []
         for m in models:
             m = SkyModel(m) if isinstance(m, SpectralModel) else m
             if not isinstance(m, SkyModel):
@@ -163,9 +163,7 @@ class Models:
             for p, name in zip(pars, pars.unique_names, strict=True):
                 if id(p) not in made:
                     made[id(p)] = p.snapshot(name)
-            members.append(
-                SkyModel(m.spectral_model.copy([made[id(p)] for p in pars]), m.name, m.datasets_names)
-            )
+            members.append(SkyModel(m.spectral_model.copy([made[id(p)] for p in pars]), m.name, m.datasets_names))
         new = Models(members)
         new._covariance = self._covariance
         return new

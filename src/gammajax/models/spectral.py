@@ -54,6 +54,11 @@ class SpectralModel:
     form: ClassVar[SpectralForm]
     model_type: ClassVar[str] = "spectral"
 
+    def __getattr__(self, name: str) -> Any:
+        # reached only for what is not there: says what is, and tells a type checker that parameters are attributes
+        known = ", ".join(d.name for d in type(self).declared)
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}; its parameters are: {known}.")
+
     def __init__(self, **kwargs: Any) -> None:
         known = [d.name for d in self.declared]
         for name in kwargs:
@@ -166,7 +171,10 @@ class SpectralModel:
     def integral_error(self, energy_min: u.Quantity, energy_max: u.Quantity) -> u.Quantity:
         """Integral flux and its error by exact propagation, shape (2,); cm-2 s-1."""
         lo, hi = _limits(energy_min, energy_max)
-        return u.Quantity(np.stack(integral_band(self.form, lo, hi, self._theta(), self._covariance_internal(), 0)), "cm-2 s-1")
+        return u.Quantity(
+            np.stack(integral_band(self.form, lo, hi, self._theta(), self._covariance_internal(), 0)),
+            "cm-2 s-1",
+        )
 
     def plot(self, energy_bounds: Any = None, ax: Any = None, **kwargs: Any) -> Any:
         """Plot the model; see `gammajax.plotting.plot_spectral_model`."""
@@ -262,7 +270,10 @@ class LogParabolaSpectralModel(SpectralModel):
     )
     # steeper than 20 only where alpha + 2 beta ln(E/E0) is: far below 1e-12 of the integral for beta <= 1
     form = SpectralForm(
-        functions.log_parabola, ("amplitude", "reference", "alpha", "beta"), linear=("amplitude",), log_slope=20.0
+        functions.log_parabola,
+        ("amplitude", "reference", "alpha", "beta"),
+        linear=("amplitude",),
+        log_slope=20.0,
     )
 
 

@@ -122,7 +122,7 @@ class Parameters:
             link = first.setdefault(id(p), unique)
             link = "" if link == unique else link
             rows.append((p.name, p.value, p.unit.to_string("fits"), p.error, p.min, p.max, p.frozen, link))
-        columns = list(zip(*rows, strict=True)) if rows else [[] for _ in COLUMNS]
+        columns: list[Any] = list(zip(*rows, strict=True)) if rows else [[] for _ in COLUMNS]
         types = (str, float, str, float, float, float, bool, str)
         table = Table([np.array(c, dtype=t) for c, t in zip(columns, types, strict=True)], names=COLUMNS)
         for name in ("value", "error"):
@@ -162,7 +162,9 @@ def find_parameter(key: Any, parameters: list[Parameter], unique_names: list[str
             return hits[0]
         if hits:
             which = ", ".join(unique_names[i] for i in hits)
-            raise InputError(f"parameter name {key!r} is ambiguous here: it stands for {which}; give one of these names.")
+            raise InputError(
+                f"parameter name {key!r} is ambiguous here: it stands for {which}; give one of these names."
+            )
     near = get_close_matches(str(key), [*unique_names, *(p.name for p in parameters)], n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise InputError(f"unknown parameter {key!r}; known are: {', '.join(unique_names) or 'none'}.{hint}")

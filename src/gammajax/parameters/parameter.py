@@ -98,7 +98,9 @@ class Parameter:
         try:
             return float(value)
         except (TypeError, ValueError):
-            raise InputError(f"{self.name}.{what}: got {value!r}, expected a number in {self._unit!s} or a quantity.") from None
+            raise InputError(
+                f"{self.name}.{what}: got {value!r}, expected a number in {self._unit!s} or a quantity."
+            ) from None
 
     @property
     def value(self) -> float:
@@ -181,8 +183,12 @@ class Parameter:
         if self._scan_values is not None:
             return self._scan_values
         step = self.error if self.error > 0 else abs(self.value)
-        low = self.value - self.scan_n_sigma * step if self.scan_min is None else self._number(self.scan_min, "scan_min")
-        high = self.value + self.scan_n_sigma * step if self.scan_max is None else self._number(self.scan_max, "scan_max")
+        low = (
+            self.value - self.scan_n_sigma * step if self.scan_min is None else self._number(self.scan_min, "scan_min")
+        )
+        high = (
+            self.value + self.scan_n_sigma * step if self.scan_max is None else self._number(self.scan_max, "scan_max")
+        )
         return spaced_values(low, high, self.scan_n_values, self.interp, self.name)
 
     @scan_values.setter

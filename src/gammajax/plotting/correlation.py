@@ -40,5 +40,12 @@ def plot_correlation(covariance: Any, ax: Any = None, figsize: tuple[float, floa
     for i in range(len(names)):
         for j in range(len(names)):
             # dark cells take white text
-            ax.text(j, i, f"{matrix[i, j]:.2f}", ha="center", va="center", color="white" if abs(matrix[i, j]) > 0.7 else "black")
+            ax.text(
+                j,
+                i,
+                f"{matrix[i, j]:.2f}",
+                ha="center",
+                va="center",
+                color="white" if abs(matrix[i, j]) > 0.7 else "black",
+            )
     return ax

@@ -103,7 +103,11 @@ def plot_residuals(dataset: Any, ax: Any = None, method: str = "diff", **kwargs:
         error = _excess_error(dataset) / divide
     good = np.isfinite(residuals) & np.isfinite(error)
     ax.errorbar(
-        centre[good], residuals[good], yerr=error[good], xerr=width[:, good], **({"fmt": ".", "color": "black"} | kwargs)
+        centre[good],
+        residuals[good],
+        yerr=error[good],
+        xerr=width[:, good],
+        **({"fmt": ".", "color": "black"} | kwargs),
     )
     _grey_outside(ax, dataset)
     ax.axhline(0, color="black", linewidth=0.5)
@@ -143,7 +147,13 @@ def peek(dataset: Any, figsize: tuple[float, float] = (16, 4)) -> Any:
     axes[1].stairs(dataset.exposure.data, true)
     axes[1].set(xscale="log", yscale="log", xlabel="True energy [TeV]", ylabel="Exposure [cm$^2$ s]", title="Exposure")
     mesh = axes[2].pcolormesh(true, edges, dataset.edisp.pdf_matrix.T, cmap="viridis")
-    axes[2].set(xscale="log", yscale="log", xlabel="True energy [TeV]", ylabel="Energy [TeV]", title="Energy dispersion")
+    axes[2].set(
+        xscale="log",
+        yscale="log",
+        xlabel="True energy [TeV]",
+        ylabel="Energy [TeV]",
+        title="Energy dispersion",
+    )
     figure.colorbar(mesh, ax=axes[2], label="Probability")
     figure.tight_layout()
     return axes

@@ -21,7 +21,7 @@ def _energies(energy_bounds: Any, energy_range: Any, n_points: int) -> u.Quantit
     bounds = energy_values(u.Quantity(energy_bounds if energy_bounds is not None else energy_range), "energy_bounds")
     if bounds.shape != (2,) or not 0 < bounds[0] < bounds[1]:
         raise InputError(f"plot: energy_bounds are {bounds} TeV, expected two positive energies in increasing order.")
-    return u.Quantity(np.geomspace(*bounds, n_points), "TeV")
+    return u.Quantity(np.geomspace(bounds[0], bounds[1], n_points), "TeV")
 
 
 def _power(sed_type: str, energy_power: float) -> float:

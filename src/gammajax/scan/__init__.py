@@ -4,4 +4,12 @@ from gammajax.scan.grid import GridScan, check_axis, frozen_grid, outside_limits
 from gammajax.scan.lines import level_lines
 from gammajax.scan.result import ScanResult
 
-__all__ = ["GridScan", "ScanResult", "check_axis", "frozen_grid", "level_lines", "outside_limits", "profile_grid"]
+__all__ = [
+    "GridScan",
+    "ScanResult",
+    "check_axis",
+    "frozen_grid",
+    "level_lines",
+    "outside_limits",
+    "profile_grid",
+]

@@ -9,7 +9,15 @@ import numpy as np
 from gammajax.errors import InputError
 from gammajax.solve import BatchResult, Status, evaluate_batch, minimize_batch
 
-__all__ = ["GridScan", "check_axis", "frozen_grid", "grid_points", "outside_limits", "profile_grid", "refit_points"]
+__all__ = [
+    "GridScan",
+    "check_axis",
+    "frozen_grid",
+    "grid_points",
+    "outside_limits",
+    "profile_grid",
+    "refit_points",
+]
 
 OPTIONS = ("tol", "max_iter")
 
@@ -46,7 +54,9 @@ def check_axis(values: Any, name: str) -> np.ndarray:
     """
     values = np.atleast_1d(np.asarray(values, dtype=float))
     if values.ndim != 1 or values.size == 0:
-        raise InputError(f"scan of {name}: got values of shape {values.shape}, expected at least one value in one dimension.")
+        raise InputError(
+            f"scan of {name}: got values of shape {values.shape}, expected at least one value in one dimension."
+        )
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
         raise InputError(f"scan of {name}: value {bad[0]} is {values[bad[0]]}, expected finite values.")
@@ -56,7 +66,9 @@ def check_axis(values: Any, name: str) -> np.ndarray:
     return values
 
 
-def grid_points(theta: np.ndarray, index: Sequence[int], axes: Sequence[np.ndarray]) -> tuple[np.ndarray, tuple[int, ...]]:
+def grid_points(
+    theta: np.ndarray, index: Sequence[int], axes: Sequence[np.ndarray]
+) -> tuple[np.ndarray, tuple[int, ...]]:
     """All nodes of a grid as full vectors, shape (n, P), and the shape of the grid."""
     mesh = np.meshgrid(*axes, indexing="ij")
     points = np.tile(theta, (mesh[0].size, 1))
@@ -90,7 +102,9 @@ def frozen_grid(likelihood: Any, index: Sequence[int], axes: Sequence[np.ndarray
     return GridScan(stat.reshape(shape), points.reshape(*shape, -1), np.full(shape, np.nan), status.reshape(shape))
 
 
-def linear_prediction(points: np.ndarray, best: np.ndarray, hessian: np.ndarray, index: list[int], free: np.ndarray) -> np.ndarray:
+def linear_prediction(
+    points: np.ndarray, best: np.ndarray, hessian: np.ndarray, index: list[int], free: np.ndarray
+) -> np.ndarray:
     r"""Nuisance parameters predicted from the best fit, :math:`\hat\nu - H_{\nu\nu}^{-1} H_{\nu\psi} (\psi - \hat\psi)`.
 
     Parameters
@@ -124,7 +138,12 @@ def linear_prediction(points: np.ndarray, best: np.ndarray, hessian: np.ndarray,
 
 
 def refit_points(
-    likelihood: Any, index: Sequence[int], values: np.ndarray, best: np.ndarray, hessian: np.ndarray, **options: Any
+    likelihood: Any,
+    index: Sequence[int],
+    values: np.ndarray,
+    best: np.ndarray,
+    hessian: np.ndarray,
+    **options: Any,
 ) -> BatchResult:
     """Statistic at points of some parameters with every other free parameter re-fitted, in one batch.
 

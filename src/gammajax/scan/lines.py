@@ -59,7 +59,8 @@ def _segments(x: np.ndarray, y: np.ndarray, values: np.ndarray, level: float) ->
 
 def _join(segments: list[tuple]) -> list[np.ndarray]:
     """Chain segments that share a grid edge into lines; open ones begin at a free end."""
-    points, neighbours = {}, {}
+    points: dict = {}
+    neighbours: dict = {}
     for (ka, pa), (kb, pb) in segments:
         points[ka], points[kb] = pa, pb
         neighbours.setdefault(ka, []).append(kb)

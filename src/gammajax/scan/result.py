@@ -149,7 +149,7 @@ class ScanResult(Mapping):
 
         lines, notes = {}, []
         for s in sigma:
-            lines[s], cut = level_lines(*self.axes, self.sqrt_ts, s)
+            lines[s], cut = level_lines(self.axes[0], self.axes[1], self.sqrt_ts, s)
             if cut:
                 notes.append(f"the {s:g} sigma contour is cut by the edge of the grid; widen the scan.")
             elif not lines[s]:

@@ -1,6 +1,5 @@
 """Many minimisations of one likelihood at once: damped Fisher scoring with a verdict per lane."""
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -73,7 +72,14 @@ def _newton_step(gradient: Any, hessian: Any, moving: Any, damping: Any) -> tupl
 
 
 def _lane(
-    likelihood: Any, starts: jax.Array, free: jax.Array, lower: jax.Array, upper: jax.Array, scale: jax.Array, tol: Any, max_iter: Any
+    likelihood: Any,
+    starts: jax.Array,
+    free: jax.Array,
+    lower: jax.Array,
+    upper: jax.Array,
+    scale: jax.Array,
+    tol: Any,
+    max_iter: Any,
 ) -> tuple:
     """Minimise from the better of several starts, shape (n_starts, P); everything in units of `scale`."""
 
@@ -98,7 +104,10 @@ def _lane(
         trial = jnp.where(free, trial, s.theta)
         stat, g, h = scoring(trial)
         good = positive & finite(stat, g, h) & (stat <= s.stat) & ~arrived
-        keep = partial(jnp.where, good)
+
+        def keep(new: Any, old: Any) -> Any:
+            return jnp.where(good, new, old)
+
         damping = jnp.where(good, s.damping * 0.1, jnp.maximum(s.damping * 10, 1e-3))
         damping = jnp.where(damping < 1e-12, 0.0, damping)
         stuck = ~good & (damping > 1e12)
@@ -130,7 +139,9 @@ def _lane(
 
 
 @jax.jit
-def _minimize(likelihood: Any, starts: Any, free: Any, lower: Any, upper: Any, scale: Any, tol: Any, max_iter: Any) -> tuple:
+def _minimize(
+    likelihood: Any, starts: Any, free: Any, lower: Any, upper: Any, scale: Any, tol: Any, max_iter: Any
+) -> tuple:
     return jax.vmap(lambda t: _lane(likelihood, t, free, lower, upper, scale, tol, max_iter))(starts)
 
 

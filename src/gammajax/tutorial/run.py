@@ -77,6 +77,7 @@ def run(output: str | Path, plots: bool = True) -> dict[str, FitResult]:
     paths, which = ogip_files()
     report.say(f"Reading {which}.")
     dataset = load(paths)
+    assert dataset.models is not None
     print(dataset)
     report.figure("01_peek", lambda: figures.of(dataset.peek()))
     results = _fit_all(dataset, report)
@@ -88,9 +89,10 @@ def run(output: str | Path, plots: bool = True) -> dict[str, FitResult]:
     print(best.parameters)
     report.table("parameters", best.models.to_parameters_table())
     report.table("covariance", best.covariance.to_table())
-    print(f"alpha = {dataset.models['crab'].spectral_model.alpha.value:.4f} +- {dataset.models['crab'].spectral_model.alpha.error:.4f}")
+    spectrum = dataset.models["crab"].spectral_model
+    print(f"alpha = {spectrum.alpha.value:.4f} +- {spectrum.alpha.error:.4f}")
     report.figure("03_correlation", lambda: figures.of(best.covariance.plot_correlation()))
-    report.figure("04_spectrum", lambda: figures.spectrum(dataset.models["crab"].spectral_model))
+    report.figure("04_spectrum", lambda: figures.spectrum(spectrum))
     _profiles(fit, dataset, report, figures)
     _contours(fit, report, figures)
     _surfaces(fit, report, figures)
@@ -144,13 +146,20 @@ def _contours(fit: Fit, report: Report, figures: Any) -> None:
             contour = fit.stat_contour(x, y, numpoints=10, sigma=sigma)
             contours.append(contour)
             print(f"  {contour}")
-            table = Table({x: u.Quantity(contour.x, contour.units[0]), y: u.Quantity(contour.y, contour.units[1]), "ts": contour.ts})
+            table = Table(
+                {
+                    x: u.Quantity(contour.x, contour.units[0]),
+                    y: u.Quantity(contour.y, contour.units[1]),
+                    "ts": contour.ts,
+                }
+            )
             report.table(f"contour_{x}_{y}_{sigma}sigma", table)
     report.say("Traced six contours of 10 points, and measured the re-optimised TS of each point.")
     report.figure("06_contours", lambda: figures.contours(contours))
 
 
 def _surfaces(fit: Fit, report: Report, figures: Any) -> None:
+    assert fit.datasets is not None
     found = fit.datasets.parameters
     alpha, beta = found["alpha"], found["beta"]
     axes = [np.linspace(p.value - 2.5 * p.error, p.value + 2.5 * p.error, 20) for p in (alpha, beta)]

@@ -57,7 +57,11 @@ def minimize(objective: Objective, **options: Any) -> BackendResult:
         )
         if flag
     ]
-    message = "Optimization terminated successfully." if minuit.valid else "Optimization failed: " + (", ".join(reasons) or "not valid") + "."
+    message = (
+        "Optimization terminated successfully."
+        if minuit.valid
+        else "Optimization failed: " + (", ".join(reasons) or "not valid") + "."
+    )
     return BackendResult(
         x=objective.clip(np.array(minuit.values)),
         fun=float(minuit.fval),

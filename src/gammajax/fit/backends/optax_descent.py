@@ -29,7 +29,9 @@ def _optimiser(name: str, learning_rate: Any, extra: dict) -> Any:
     if factory is None or name not in known:
         near = get_close_matches(name, known, n=3)
         hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
-        raise InputError(f"backend 'optax': unknown method {name!r}, expected 'lbfgs' or an optimiser of optax such as 'adam', 'sgd'.{hint}")
+        raise InputError(
+            f"backend 'optax': unknown method {name!r}, expected 'lbfgs' or an optimiser of optax such as 'adam', 'sgd'.{hint}"
+        )
     try:
         return factory(learning_rate, **extra)
     except TypeError as error:
@@ -114,7 +116,9 @@ def _descend(objective: Objective, optimiser: Any, search: bool, settings: dict)
             if lowered is None:
                 # rounding, or a direction that is none: start again from steepest descent once, then stop
                 state = optimiser.init(np.array(x / unit))
-                new, lowered = _line_search(objective, x, value, gradient, -_projected(objective, x, gradient) * unit**2)
+                new, lowered = _line_search(
+                    objective, x, value, gradient, -_projected(objective, x, gradient) * unit**2
+                )
                 if lowered is None:
                     message = "no step lowers the value any more"
                     break

@@ -59,14 +59,22 @@ def minimize(objective: Objective, **options: Any) -> BackendResult:
     if method.lower() not in METHODS:
         raise InputError(f"backend 'scipy': unknown method {method!r}; known are: {', '.join(sorted(METHODS))}.")
     takes_gradient, takes_hessian, takes_limits = METHODS[method.lower()]
-    limited = [n for n, lo, hi in zip(objective.names, objective.lower, objective.upper, strict=True) if np.isfinite([lo, hi]).any()]
+    limited = [
+        n
+        for n, lo, hi in zip(objective.names, objective.lower, objective.upper, strict=True)
+        if np.isfinite([lo, hi]).any()
+    ]
     if limited and not takes_limits:
         able = ", ".join(sorted(m for m, takes in METHODS.items() if takes[2]))
         raise InputError(
             f"backend 'scipy': method {method!r} knows no limits, and {', '.join(limited)} has some; remove the limits "
             f"(parameter.min = nan, parameter.max = nan) or use one of {able}."
         )
-    arguments: dict[str, Any] = {"method": method, "tol": settings["tol"], "options": dict(settings["options"] or {})}
+    arguments: dict[str, Any] = {
+        "method": method,
+        "tol": settings["tol"],
+        "options": dict(settings["options"] or {}),
+    }
     if takes_gradient:
         arguments["jac"] = objective.gradient
     if takes_hessian:
@@ -80,7 +88,9 @@ def minimize(objective: Objective, **options: Any) -> BackendResult:
         out = optimize.minimize(objective.value, objective.clip(objective.start), **arguments)
     unknown = [str(w.message) for w in caught if "Unknown solver options" in str(w.message)]
     if unknown:
-        raise InputError(f"backend 'scipy', method {method!r}: {unknown[0]}; see scipy.optimize.show_options('minimize', {method!r}).")
+        raise InputError(
+            f"backend 'scipy', method {method!r}: {unknown[0]}; see scipy.optimize.show_options('minimize', {method!r})."
+        )
     notes = sorted({str(w.message) for w in caught} - {str(out.message)})
     text = str(out.message) + "".join(f" ({n})" for n in notes)
     limit = not out.success and any(word in text.lower() for word in ("maximum", "iterations", "limit", "evaluations"))

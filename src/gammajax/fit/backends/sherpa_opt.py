@@ -59,9 +59,15 @@ def minimize(objective: Objective, **options: Any) -> BackendResult:
     name = options.pop("method", "simplex")
     method = _method(name)
     polish = options.pop("polish", "simplex") if name == "gridsearch" else None
-    check_names(options, list(method.config) + (["polish"] if name == "gridsearch" else []), f"backend 'sherpa', method {name!r}")
+    check_names(
+        options,
+        list(method.config) + (["polish"] if name == "gridsearch" else []),
+        f"backend 'sherpa', method {name!r}",
+    )
     if objective.residuals is None and name == "levmar":
-        raise InputError(f"backend 'sherpa', method 'levmar': {objective.residuals_refused}; use 'simplex' or 'moncar'.")
+        raise InputError(
+            f"backend 'sherpa', method 'levmar': {objective.residuals_refused}; use 'simplex' or 'moncar'."
+        )
     lower = np.where(np.isfinite(objective.lower), objective.lower, -FAR)
     upper = np.where(np.isfinite(objective.upper), objective.upper, FAR)
     if name in ("moncar", "gridsearch"):
@@ -88,7 +94,10 @@ def minimize(objective: Objective, **options: Any) -> BackendResult:
         if (v <= lo and lo > own_lo) or (v >= hi and hi < own_hi)
     ]  # fmt: skip
     if at_edge:
-        success, message = False, f"{message}; the search range of {name} ends at {', '.join(at_edge)}: set limits"
+        success, message = (
+            False,
+            f"{message}; the search range of {name} ends at {', '.join(at_edge)}: set limits",
+        )
     return BackendResult(
         x=objective.clip(x),
         fun=value,
