@@ -38,11 +38,12 @@ def test_no_cancellation(row):
 
 
 def test_derivatives_of_the_background_are_central_differences():
-    derivative = jax.jacfwd(wstat_mu_bkg, argnums=EVERY)
-    for row in GRID:
-        if row[1] == 0 and row[0] == 0 and row[3] == 0:
+    derivative = jax.jit(jax.vmap(jax.jacfwd(wstat_mu_bkg, argnums=EVERY)))(*np.array(GRID).T)
+    for row, *gradient in zip(GRID, *derivative, strict=True):
+        # with no counts it turns at mu_sig = 0; it has no central difference in counts that are 0
+        if row[0] == row[1] == row[3] == 0:
             continue
-        for axis, ours in enumerate(derivative(*row)):
+        for axis, ours in enumerate(gradient):
             if row[axis] == 0 and axis < 2:
                 continue
             expected = float(oracle.derivative(oracle.background, row, axis))
@@ -138,7 +139,8 @@ def test_negative_signal_with_on_counts_is_always_inside_the_domain():
     assert np.all(np.diff(value) > 0)
 
 
-def test_an_input_that_does_not_vary_adds_nothing_to_the_program():
-    text = str(jax.make_jaxpr(jax.grad(wstat, argnums=3))(3.0, 5.0, 0.5, 0.2))
-    # the two logarithms of the value, none for the derivatives in the counts
-    assert text.count(" log ") == 2
+def test_the_gradient_in_the_signal_needs_no_logarithm():
+    compiled = jax.jit(jax.grad(wstat, argnums=3)).lower(3.0, 5.0, 0.5, 0.2).compile()
+    assert " log(" not in compiled.as_text()
+    both = jax.jit(jax.value_and_grad(wstat, argnums=3)).lower(3.0, 5.0, 0.5, 0.2).compile()
+    assert both.as_text().count(" log(") == 2

@@ -87,14 +87,17 @@ def minimize(objective: Objective, **options: float) -> BackendResult:
         while iteration < settings["max_iter"]:
             iteration += 1
             step, expected, positive = _eigen_step(scaled_g, scaled_h, radius)
-            if positive and expected < settings["tol"]:
-                arrived = True
-                break
             trial = x.copy()
             trial[free] += step * unit[free]
             trial = objective.clip(trial)
             new = objective.value(trial)
             gain = value - new
+            if positive and expected < settings["tol"]:
+                # the last step costs nothing more and squares the distance that is left
+                if np.isfinite(new) and gain >= -1e-13 * max(abs(value), 1.0):
+                    x, value = trial, new
+                arrived = True
+                break
             if np.isfinite(new) and gain > 0:
                 length = float(np.linalg.norm(step))
                 if gain > 0.75 * expected and length > 0.9 * radius:

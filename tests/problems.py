@@ -1,0 +1,59 @@
+"""Problems that many tests share: the tutorial's data, real and embedded."""
+
+import numpy as np
+from astropy import units as u
+
+from gammajax import Datasets, LogParabolaSpectralModel, SkyModel, SpectrumDatasetOnOff
+from gammajax.data import embedded_ogip_files
+
+# exact bin integrals, Newton to |g| < 1e-12 in float64 with an independent program (20-point Gauss-Legendre in ln E)
+REFERENCE = {
+    "stat": 30.349530124351,
+    "amplitude": (3.812067947e-11, 3.54891365e-12),
+    "alpha": (2.1957068088, 0.263890497),
+    "beta": (0.22651365068, 0.140340437),
+}
+MINOS = {
+    "amplitude": (3.478597e-12, 3.622102e-12),
+    "alpha": (0.273556307, 0.255733618),
+    "beta": (0.132166937, 0.150292860),
+}
+
+
+def crab_model():
+    """Log-parabola with the start values and limits of the tutorial."""
+    spectrum = LogParabolaSpectralModel(
+        amplitude=1e-11 / u.cm**2 / u.s / u.TeV, reference=1 * u.TeV, alpha=2.3, beta=0.2
+    )
+    spectrum.alpha.max = 3
+    spectrum.alpha.min = 1
+    return SkyModel(spectral_model=spectrum, name="crab")
+
+
+def stacked(paths):
+    """Stack spectra, with model and fit range of the tutorial."""
+    dataset = Datasets([SpectrumDatasetOnOff.read(p) for p in paths]).stack_reduce(name="HESS")
+    dataset.models = crab_model()
+    dataset.mask_fit = dataset.counts.geom.energy_mask(0.66 * u.TeV, 30 * u.TeV)
+    return dataset
+
+
+def embedded():
+    """The embedded simulated runs, stacked."""
+    return stacked(embedded_ogip_files())
+
+
+def small(**changes):
+    """Six reconstructed and eight true bins from plain arrays, with counts that are easy to check by hand."""
+    arguments = {
+        "n_on": [12, 9, 7, 4, 1, 0],
+        "n_off": [30, 20, 11, 6, 0, 1],
+        "alpha": 0.1,
+        "exposure": np.geomspace(1e12, 2e13, 8) * u.Unit("cm2 s"),
+        "edisp": np.clip(np.eye(8, 6, -1) * 0.6 + np.eye(8, 6) * 0.2 + np.eye(8, 6, -2) * 0.2, 0, 1),
+        "energy_edges": np.geomspace(0.5, 20, 7) * u.TeV,
+        "energy_true_edges": np.geomspace(0.3, 30, 9) * u.TeV,
+        "livetime": 1000 * u.s,
+        "name": "small",
+    }
+    return SpectrumDatasetOnOff.from_arrays(**(arguments | changes))
