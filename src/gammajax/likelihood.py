@@ -242,28 +242,28 @@ class Likelihood:
         """Statistic -2 ln L summed over all bins in the fit; a scalar."""
         return jnp.sum(self.stat_array(theta))
 
-    def scoring(self, theta: jax.Array, second_order: bool = True) -> tuple[jax.Array, jax.Array, jax.Array]:
-        r"""Statistic, gradient and Hessian, from one pass of value and tangents through the response.
+    def scoring(self, theta: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+        r"""Statistic, gradient and the two parts of the Hessian, from one pass through the response.
 
         With J the derivative of the predicted signal, :math:`g = J^T W'` and
-        :math:`H = J^T \mathrm{diag}(W'') J + \sum_k W'_k \nabla^2 \mu_k`.
+        :math:`H = J^T \mathrm{diag}(W'') J + \sum_k W'_k \nabla^2 \mu_k`. The first part is never negative and drives a
+        step where the whole is not positive definite.
 
         Parameters
         ----------
         theta : array, shape (P,)
             Parameters, internal units.
-        second_order : bool
-            Whether to include the last term; without it H is that of Fisher scoring with exact curvature per bin.
 
         Returns
         -------
-        stat, gradient, hessian : scalar, array (P,), array (P, P)
+        stat, gradient, first, second : scalar, array (P,), array (P, P), array (P, P)
+            The exact Hessian is ``first + second``.
         """
         theta = jnp.asarray(theta)
         mu, tangents = jax.vmap(lambda e: jax.jvp(self.npred_signal, (theta,), (e,)), out_axes=(None, 0))(
             jnp.eye(theta.shape[0], dtype=theta.dtype)
         )
-        stat, gradient, hessian = (jnp.zeros(()) for _ in range(3))
+        stat, gradient, first = (jnp.zeros(()) for _ in range(3))
         weights = []
         for d, m, t in zip(self.data, mu, tangents, strict=True):
             w, w1, w2 = wstat_mu_sig_derivatives(d.n_on, d.n_off, d.alpha, jnp.where(d.mask, m, 1.0))
@@ -271,11 +271,9 @@ class Likelihood:
             t = jnp.where(d.mask, t, 0.0)
             stat = stat + jnp.sum(w)
             gradient = gradient + t @ w1
-            hessian = hessian + (t * w2) @ t.T
+            first = first + (t * w2) @ t.T
             weights.append(w1)
-        if second_order:
-            hessian = hessian + jax.hessian(lambda x: self._weighted_signal(x, weights))(theta)
-        return stat, gradient, hessian
+        return stat, gradient, first, jax.hessian(lambda x: self._weighted_signal(x, weights))(theta)
 
     def _weighted_signal(self, theta: jax.Array, weights: list[jax.Array]) -> jax.Array:
         """Sum over bins of weight times predicted signal; the weights are folded back once, not the curvature forward."""

@@ -160,7 +160,8 @@ def _pushed_side(x: float, lower: float, upper: float, gradient: float, curvatur
     an internal transformation only come close.
     """
     near = 0.01 * sigma if np.isfinite(sigma) else 0.0
-    step = -gradient / curvature if curvature > 0 else -np.inf * np.sign(gradient)
+    # without curvature the step is as long as one likes
+    step = -gradient / curvature if curvature > 0 else -np.copysign(np.inf, gradient)
     if gradient > 0 and (x <= lower or (x - lower < near and x + step < lower)):
         return "lower"
     if gradient < 0 and (x >= upper or (upper - x < near and x + step > upper)):

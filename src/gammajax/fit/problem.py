@@ -13,7 +13,12 @@ from gammajax.units import double_precision
 __all__ = ["Problem", "derivatives"]
 
 # one program for fit, covariance and every backend: statistic, gradient, exact Hessian and what residuals need
-_program = jax.jit(lambda likelihood, theta: likelihood.scoring(theta))
+@jax.jit
+def _program(likelihood: Likelihood, theta: jax.Array) -> tuple:
+    stat, gradient, first, second = likelihood.scoring(theta)
+    return stat, gradient, first + second
+
+
 _residuals = jax.jit(lambda likelihood, theta: (likelihood.stat_array(theta), likelihood.npred(theta)))
 
 

@@ -16,6 +16,8 @@ __all__ = ["BatchResult", "evaluate_batch", "minimize_batch"]
 SMALL, LARGE = 64, 2048
 MAX_ITER = 80
 TOL = 1e-10
+# a lane that stopped further away than this did not converge
+EDM_CONVERGED = 1e-7
 
 
 class BatchResult(NamedTuple):
@@ -43,10 +45,14 @@ class BatchResult(NamedTuple):
 
 
 class _State(NamedTuple):
+    """The point that was accepted last, the point to try next, and how to go on."""
+
     theta: jax.Array
     stat: jax.Array
     gradient: jax.Array
-    hessian: jax.Array
+    first: jax.Array
+    second: jax.Array
+    trial: jax.Array
     damping: jax.Array
     iterations: jax.Array
     done: jax.Array
@@ -83,59 +89,55 @@ def _lane(
 ) -> tuple:
     """Minimise from the better of several starts, shape (n_starts, P); everything in units of `scale`."""
 
-    def scoring(t: jax.Array, second_order: bool = False) -> tuple:
-        stat, g, h = likelihood.scoring(t * scale, second_order=second_order)
-        return stat, g * scale, h * jnp.outer(scale, scale)
+    def scoring(t: jax.Array) -> tuple:
+        stat, g, first, second = likelihood.scoring(t * scale)
+        both = jnp.outer(scale, scale)
+        return stat, g * scale, first * both, second * both
 
-    def finite(stat: Any, g: Any, h: Any) -> jax.Array:
-        return jnp.isfinite(stat) & jnp.all(jnp.isfinite(g)) & jnp.all(jnp.isfinite(h))
-
-    first = jax.vmap(lambda t: likelihood.stat(t * scale))(starts)
-    best = starts[jnp.argmin(jnp.where(jnp.isnan(first), jnp.inf, first))]
-    stat, g, h = scoring(best)
-    bad = ~finite(stat, g, h)
-    state = _State(best, stat, g, h, jnp.asarray(1e-4, stat.dtype), jnp.asarray(0), bad)
+    tried = jax.vmap(lambda t: likelihood.stat(t * scale))(starts)
+    best = starts[jnp.argmin(jnp.where(jnp.isnan(tried), jnp.inf, tried))]
+    n = best.shape[0]
+    zero = jnp.zeros((n, n), best.dtype)
+    start = _State(
+        best, jnp.asarray(jnp.inf, best.dtype), zero[0], zero, zero, best,
+        jnp.asarray(1e-4, best.dtype), jnp.asarray(0), jnp.asarray(False),
+    )  # fmt: skip
 
     def advance(s: _State) -> _State:
-        moving = _moving(s.theta, s.gradient, free, lower, upper)
-        step, edm, positive = _newton_step(s.gradient, s.hessian, moving, s.damping)
-        arrived = positive & (jnp.abs(edm) < tol)
-        trial = jnp.clip(s.theta + step, lower, upper)
-        trial = jnp.where(free, trial, s.theta)
-        stat, g, h = scoring(trial)
-        good = positive & finite(stat, g, h) & (stat <= s.stat) & ~arrived
-
-        def keep(new: Any, old: Any) -> Any:
-            return jnp.where(good, new, old)
-
+        new = scoring(s.trial)
+        good = (new[0] <= s.stat) & _finite(*new)
+        stat, g, first, second = (jnp.where(good, a, b) for a, b in zip(new, s[1:5], strict=True))
+        theta = jnp.where(good, s.trial, s.theta)
         damping = jnp.where(good, s.damping * 0.1, jnp.maximum(s.damping * 10, 1e-3))
         damping = jnp.where(damping < 1e-12, 0.0, damping)
-        stuck = ~good & (damping > 1e12)
-        return _State(
-            keep(trial, s.theta), keep(stat, s.stat), keep(g, s.gradient), keep(h, s.hessian),
-            damping, s.iterations + 1, s.done | arrived | stuck,
-        )  # fmt: skip
+        moving = _moving(theta, g, free, lower, upper)
+        step, edm, positive = _newton_step(g, first + second, moving, damping)
+        # away from the minimum the exact Hessian can point uphill; its first part never does
+        safe, _, usable = _newton_step(g, first, moving, damping)
+        step = jnp.where(positive, step, safe)
+        trial = jnp.where(free, jnp.clip(theta + step, lower, upper), theta)
+        arrived = good & positive & (jnp.abs(edm) < tol)
+        stuck = (damping > 1e12) | ~jnp.isfinite(stat)
+        damping = jnp.where(positive | usable, damping, jnp.maximum(damping * 10, 1e-3))
+        return _State(theta, stat, g, first, second, trial, damping, s.iterations + 1, arrived | stuck)
 
-    s = jax.lax.while_loop(lambda s: ~s.done & (s.iterations < max_iter), advance, state)
-    # the verdict comes from the exact Hessian, not from what drove the steps
-    stat, g, h = scoring(s.theta, second_order=True)
-    moving = _moving(s.theta, g, free, lower, upper)
-    _, edm, positive = _newton_step(g, h, moving, 0.0)
+    s = jax.lax.while_loop(lambda s: ~s.done & (s.iterations < max_iter), advance, start)
+    return s.stat, s.theta * scale, *_verdict(s, free, lower, upper)
+
+
+def _finite(*values: jax.Array) -> jax.Array:
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(v)) for v in values]))
+
+
+def _verdict(s: _State, free: jax.Array, lower: jax.Array, upper: jax.Array) -> tuple:
+    """EDM, iterations and status, from the exact Hessian at the accepted point."""
+    moving = _moving(s.theta, s.gradient, free, lower, upper)
+    _, edm, positive = _newton_step(s.gradient, s.first + s.second, moving, 0.0)
     held = jnp.any(free & ~moving)
-    status = jnp.where(
-        ~finite(stat, g, h),
-        Status.NON_FINITE.value,
-        jnp.where(
-            ~positive,
-            Status.NOT_POSITIVE_DEFINITE.value,
-            jnp.where(
-                jnp.abs(edm) > 1e-7,
-                Status.ITERATION_LIMIT.value,
-                jnp.where(held, Status.AT_LIMIT.value, Status.CONVERGED.value),
-            ),
-        ),
-    )
-    return stat, s.theta * scale, edm, s.iterations, status
+    status = jnp.where(held, Status.AT_LIMIT.value, Status.CONVERGED.value)
+    status = jnp.where(jnp.abs(edm) > EDM_CONVERGED, Status.ITERATION_LIMIT.value, status)
+    status = jnp.where(positive, status, Status.NOT_POSITIVE_DEFINITE.value)
+    return edm, s.iterations, jnp.where(jnp.isfinite(s.stat), status, Status.NON_FINITE.value)
 
 
 @jax.jit

@@ -15,6 +15,13 @@ def _moving(objective: Objective, x: np.ndarray, gradient: np.ndarray) -> np.nda
     return ~held
 
 
+def _errors(hessian: np.ndarray, fallback: np.ndarray) -> np.ndarray:
+    """Expected errors from the diagonal of the Hessian, shape (n,); `fallback` where there is no curvature."""
+    diagonal = np.abs(np.diag(hessian))
+    some = diagonal > 1e-300
+    return np.where(some, np.sqrt(2 / np.where(some, diagonal, 1.0)), np.where(fallback > 0, fallback, 1.0))
+
+
 def _eigen_step(gradient: np.ndarray, hessian: np.ndarray, radius: float) -> tuple[np.ndarray, float, bool]:
     """Step of at most `radius`, expected decrease, and whether the curvature is positive everywhere.
 
@@ -71,8 +78,6 @@ def minimize(objective: Objective, **options: float) -> BackendResult:
     value = objective.value(x)
     radius, message, arrived = 2.0, "", False
     iteration = 0
-    # steps are measured in the errors that the start promises, so that the radius means the same for each parameter
-    unit = np.where(objective.step > 0, objective.step, 1.0) * 10
     while iteration < settings["max_iter"]:
         gradient, hessian = objective.gradient(x), objective.hessian(x)
         if not (np.isfinite(value) and np.all(np.isfinite(gradient)) and np.all(np.isfinite(hessian))):
@@ -82,6 +87,9 @@ def minimize(objective: Objective, **options: float) -> BackendResult:
         if len(free) == 0:
             arrived, message = True, "every parameter is on a limit"
             break
+        # steps are measured in the errors that the curvature promises here, so that the radius means the same for each
+        # parameter, also where the start was decades off
+        unit = _errors(hessian, objective.step)
         scaled_g = gradient[free] * unit[free]
         scaled_h = hessian[np.ix_(free, free)] * np.outer(unit[free], unit[free])
         while iteration < settings["max_iter"]:

@@ -1,0 +1,1 @@
+"""Benchmarks of gammajax beside gammapy: ``python -m benchmarks``."""
