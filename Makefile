@@ -22,7 +22,7 @@ INSTALLED_TEST := $(VENV)/.installed-$(subst $(comma),-,$(TEST_EXTRAS))
 INSTALLED_LINT := $(VENV)/.installed-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help tutorial test doctest notebooks slow lint types benchmarks clean interpreter
+.PHONY: help tutorial test notebooks slow lint types benchmarks clean interpreter
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '1,/^$$/p;/^  make/p'

@@ -49,7 +49,9 @@ def test_transformations_agree(likelihood):
         f = lambda x: likelihood.stat(x * scale)  # noqa: E731
         x = likelihood.start / scale
         gradient, hessian = np.asarray(jax.grad(f)(x)), np.asarray(jax.hessian(f)(x))
-        stat, g, first, second = (np.asarray(a) for a in jax.jit(lambda L, t: L.scoring(t))(likelihood, likelihood.start))
+        stat, g, first, second = (
+            np.asarray(a) for a in jax.jit(lambda L, t: L.scoring(t))(likelihood, likelihood.start)
+        )
         h = first + second
         step = 1e-5
         shifts = x + step * np.concatenate([np.eye(4), -np.eye(4)])

@@ -82,7 +82,11 @@ def test_exact_numbers(crab):
     result = Fit([crab], backend="newton").run()
     assert result.total_stat == pytest.approx(REFERENCE["stat"], abs=1e-9)
     correlation = result.covariance.correlation
-    expected = {("amplitude", "alpha"): 0.489405353, ("amplitude", "beta"): -0.238844025, ("alpha", "beta"): -0.904005245}
+    expected = {
+        ("amplitude", "alpha"): 0.489405353,
+        ("amplitude", "beta"): -0.238844025,
+        ("alpha", "beta"): -0.904005245,
+    }
     index = result.parameters.index
     for (a, b), value in expected.items():
         assert correlation[index(a), index(b)] == pytest.approx(value, rel=2e-5)
@@ -341,7 +345,9 @@ def test_non_finite_start_names_bins_and_values():
     d = small()
     model = PowerLawSpectralModel(index=-400, amplitude=1e-12 * u.Unit("cm-2 s-1 TeV-1"))
     d.models = SkyModel(model, name="source")
-    with pytest.raises(FitError, match=r"statistic is (inf|nan) at the start, in 'small' bins .*source.spectral.index = -400"):
+    with pytest.raises(
+        FitError, match=r"statistic is (inf|nan) at the start, in 'small' bins .*source.spectral.index = -400"
+    ):
         Fit([d]).run()
 
 

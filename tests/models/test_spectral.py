@@ -1,6 +1,7 @@
 """One table of spectral models: a new model joins by one row."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import jax
 import mpmath
@@ -89,7 +90,10 @@ def exact_bins(row, edges):
     with mpmath.workdps(30):
         theta = [mpmath.mpf(t) for t in row.theta]
         return np.array(
-            [float(mpmath.quad(lambda e: row.formula(e, *theta), [a, b])) for a, b in zip(edges, edges[1:], strict=False)]
+            [
+                float(mpmath.quad(lambda e: row.formula(e, *theta), [a, b]))
+                for a, b in pairwise(edges)
+            ]
         )
 
 
@@ -162,7 +166,9 @@ def test_gammapy_agrees(row):
     np.testing.assert_allclose(ours(energy).value, theirs(energy).to_value(ours(energy).unit), rtol=1e-12)
     for name in ("integral", "energy_flux"):
         mine = getattr(ours, name)(1 * u.TeV, 10 * u.TeV)
-        np.testing.assert_allclose(mine.value, getattr(theirs, name)(1 * u.TeV, 10 * u.TeV).to_value(mine.unit), rtol=3e-4)
+        np.testing.assert_allclose(
+            mine.value, getattr(theirs, name)(1 * u.TeV, 10 * u.TeV).to_value(mine.unit), rtol=3e-4
+        )
 
 
 @pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
@@ -201,7 +207,9 @@ def test_error_band_is_the_exact_propagation(row):
 
 
 def test_wrong_and_missing_units_are_refused():
-    with pytest.raises(UnitError, match=r"amplitude: got 1e-12 without a unit, expected a quantity convertible to 'TeV-1"):
+    with pytest.raises(
+        UnitError, match=r"amplitude: got 1e-12 without a unit, expected a quantity convertible to 'TeV-1"
+    ):
         PowerLawSpectralModel(amplitude=1e-12)
     with pytest.raises(UnitError, match=r"reference: got unit 's', expected one convertible to 'TeV'"):
         PowerLawSpectralModel(reference=1 * u.s)

@@ -97,9 +97,7 @@ def test_the_name_is_the_definition():
     covariance = np.array([[4.0, 1.2], [1.2, 1.0]])
     information = np.linalg.inv(covariance)
     hessian_of_stat = 2 * information  # of -2 ln L, not of -ln L
-    found = Covariance(
-        Parameters([Parameter("x", 0.0), Parameter("y", 0.0)]), covariance_from_hessian(hessian_of_stat)
-    )
+    found = Covariance(Parameters([Parameter("x", 0.0), Parameter("y", 0.0)]), covariance_from_hessian(hessian_of_stat))
     np.testing.assert_allclose(found.data, covariance, rtol=1e-13)
     np.testing.assert_allclose(found.errors, [2, 1], rtol=1e-13)
     np.testing.assert_allclose(found.correlation, [[1, 0.6], [0.6, 1]], rtol=1e-13)

@@ -26,19 +26,31 @@ def grid(result, name, n, width):
 def test_reoptimised_surface_equals_a_serial_reference(fitted):
     """Node by node with scipy at high precision, out to 5 sigma."""
     fit, d, result = fitted
-    x, y = grid(result, "alpha", 6, 5), grid(result, "beta", 5, 5)
+    x, y = grid(result, "alpha", 6, 5), grid(result, "beta", 5, 3.5)
     scan = fit.stat_surface("alpha", "beta", x, y, reoptimize=True)
     likelihood = Likelihood(d)
     for i in range(len(x)):
         for j in range(len(y)):
             problem = Problem(likelihood, {2: x[i], 3: y[j]})
             best = minimize_scalar(
-                lambda a, p=problem: p.stat(np.array([10**a])), bounds=(-7, 1), method="bounded", options={"xatol": 1e-9}
+                lambda a, p=problem: p.stat(np.array([10**a])),
+                bounds=(-7, 1),
+                method="bounded",
+                options={"xatol": 1e-9},
             )
             assert scan.stat[i, j] == pytest.approx(best.fun, abs=1e-6)
     assert np.all(scan.ok)
     assert np.all(scan.edm < 1e-7)
     assert scan.kind == "profile"
+
+
+def test_a_minimum_on_a_kink_never_says_converged(fitted):
+    """Five sigma away the best amplitude is 0, where bins without any counts have a kink: flagged, not passed off."""
+    fit, _, result = fitted
+    x, y = grid(result, "alpha", 6, 5)[:1], grid(result, "beta", 5, 5)[:1]
+    scan = fit.stat_surface("alpha", "beta", x, y, reoptimize=True)
+    assert scan.status[0, 0] == Status.ITERATION_LIMIT
+    assert "1 of 1 nodes: iteration limit" in str(scan)
 
 
 def test_profile_of_one_parameter_with_two_nuisances(fitted):
@@ -48,8 +60,21 @@ def test_profile_of_one_parameter_with_two_nuisances(fitted):
     likelihood = Likelihood(d)
     for i, v in enumerate(values):
         problem = Problem(likelihood, {3: v})
-        limits = list(zip(likelihood.lower[problem.index] / problem.scale, likelihood.upper[problem.index] / problem.scale, strict=True))
-        best = minimize(problem.stat, problem.start, jac=problem.gradient, method="L-BFGS-B", bounds=limits, options={"ftol": 1e-15, "gtol": 1e-9})
+        limits = list(
+            zip(
+                likelihood.lower[problem.index] / problem.scale,
+                likelihood.upper[problem.index] / problem.scale,
+                strict=True,
+            )
+        )
+        best = minimize(
+            problem.stat,
+            problem.start,
+            jac=problem.gradient,
+            method="L-BFGS-B",
+            bounds=limits,
+            options={"ftol": 1e-15, "gtol": 1e-9},
+        )
         assert scan.stat[i] == pytest.approx(best.fun, abs=1e-6)
     assert np.all(scan.ok)
 
@@ -160,7 +185,9 @@ def test_a_line_cut_by_the_edge_is_reported(fitted):
     _, cut = level_lines(x, y, np.hypot(*np.meshgrid(x, y, indexing="ij")), 1.5)
     assert cut
     fit, _, result = fitted
-    scan = fit.stat_surface("alpha", "beta", grid(result, "alpha", 8, 0.8), grid(result, "beta", 8, 0.8), reoptimize=True)
+    scan = fit.stat_surface(
+        "alpha", "beta", grid(result, "alpha", 8, 0.8), grid(result, "beta", 8, 0.8), reoptimize=True
+    )
     _, notes = scan.contour_lines((1, 2))
     assert any("1 sigma contour is cut by the edge of the grid" in n for n in notes)
 

@@ -34,7 +34,9 @@ def starts(likelihood, n, seed=0, width=0.3):
 
 
 def solve(likelihood, s, **options):
-    return minimize_batch(likelihood, s, likelihood.free, likelihood.lower, likelihood.upper, likelihood.scale, **options)
+    return minimize_batch(
+        likelihood, s, likelihood.free, likelihood.lower, likelihood.upper, likelihood.scale, **options
+    )
 
 
 def test_many_starts_find_the_same_minimum(fitted):

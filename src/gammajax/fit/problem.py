@@ -12,6 +12,7 @@ from gammajax.units import double_precision
 
 __all__ = ["Problem", "derivatives"]
 
+
 # one program for fit, covariance and every backend: statistic, gradient, exact Hessian and what residuals need
 @jax.jit
 def _program(likelihood: Likelihood, theta: jax.Array) -> tuple:

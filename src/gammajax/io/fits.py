@@ -16,6 +16,7 @@ __all__ = ["Table", "expand", "hdu_table", "open_fits", "require_key"]
 
 # a table that declares more rows than this is damaged or hostile, not a spectrum
 MAX_ROWS = 10_000_000
+BLOCK = 2880
 
 
 class Table:
@@ -119,13 +120,7 @@ def open_fits(path: Path, what: str) -> Iterator[Any]:
         raise FileFormatError(f"{what} file {path.name}: not a FITS file that can be read ({error}).") from error
     with hdus:
         if path.suffix != ".gz":
-            last = hdus[-1]
-            # the end of the data itself; the padding behind it is often left away
-            end = last.fileinfo()["datLoc"] + _data_size(last)
-            if end > size:
-                raise FileFormatError(
-                    f"{what} file {path.name}, HDU {last.name or 'PRIMARY'}: truncated at byte {size} of {end}."
-                )
+            _check_complete(hdus[-1], size, f"{what} file {path.name}")
         for hdu in hdus[1:]:
             if hdu.header.get("NAXIS2", 0) > MAX_ROWS:
                 raise FileFormatError(
@@ -133,6 +128,19 @@ def open_fits(path: Path, what: str) -> Iterator[Any]:
                 )
             _check_sums(hdu, path, what)
         yield hdus
+
+
+def _check_complete(last: Any, size: int, where: str) -> None:
+    """Refuse a file that ends inside the data of its last HDU, or inside the header of one more."""
+    end = last.fileinfo()["datLoc"] + _data_size(last)
+    if end > size:
+        raise FileFormatError(f"{where}, HDU {last.name or 'PRIMARY'}: truncated at byte {size} of {end}.")
+    # blocks have 2880 bytes; the padding of the last one may be left away, but nothing may follow it
+    blocks = -(-end // BLOCK) * BLOCK
+    if size > blocks:
+        raise FileFormatError(
+            f"{where}: truncated at byte {size}, in the header that begins behind HDU {last.name or 'PRIMARY'} at byte {blocks}."
+        )
 
 
 def _data_size(hdu: Any) -> int:

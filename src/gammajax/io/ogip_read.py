@@ -279,6 +279,11 @@ def read_files(filename: str | Path, name: str | None = None, allow_outside: boo
             )
         acceptance_off = _backscal(table, n)
     area, true_edges, exact = _area(partners[1])
+    if exact is not None and not np.allclose(exact, area * livetime, rtol=1e-9, atol=0):
+        raise DataError(
+            f"{partners[1].name}, HDU SPECRESP: column EXPOSURE is not SPECRESP times the EXPOSURE of {path.name}; remove the "
+            "column if the effective area was changed."
+        )
     edisp, matrix_edges = _matrix(partners[2], n)
     _same_grid(true_edges, matrix_edges, f"{partners[1].name} and {partners[2].name}")
     if own is None:

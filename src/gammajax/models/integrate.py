@@ -96,7 +96,7 @@ def node_count(edges: np.ndarray, log_slope: float) -> int:
     Examples
     --------
     >>> node_count(np.geomspace(0.1, 100, 61), 40.0)
-    6
+    7
     """
     width = float(np.max(np.diff(np.log(edges))))
     # rounded so that two axes that differ in the last bits share their node count, and so their programs

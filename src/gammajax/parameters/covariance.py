@@ -109,7 +109,8 @@ def covariance_from_hessian(hessian: np.ndarray) -> np.ndarray | None:
     scale = 1 / np.sqrt(diagonal)
     scaled = hessian * np.outer(scale, scale)
     values, vectors = np.linalg.eigh(scaled)
-    if values[0] <= len(values) * np.finfo(float).eps * values[-1]:
+    # the Hessian itself is known to about 1e-14; a smaller eigenvalue is a degeneracy, not a curvature
+    if values[0] <= 1e-13 * values[-1]:
         return None
     inverse = (vectors / values) @ vectors.T
     return 2 * inverse * np.outer(scale, scale)
