@@ -113,7 +113,10 @@ TABLES = {
 
 
 def _add_grouping(hdu):
-    columns = [*hdu.columns, fits.Column(name="GROUPING", format="I", array=np.tile([1, -1], len(hdu.data))[: len(hdu.data)])]
+    columns = [
+        *hdu.columns,
+        fits.Column(name="GROUPING", format="I", array=np.tile([1, -1], len(hdu.data))[: len(hdu.data)]),
+    ]
     new = fits.BinTableHDU.from_columns(columns, header=hdu.header)
     hdu.data, hdu.header = new.data, new.header
 
@@ -266,7 +269,12 @@ def test_round_trip_is_exact(case, tmp_path, request):
     d.write(path)
     again = SpectrumDatasetOnOff.read(path)
     same_to_the_bit(d, again)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["pha_x.fits", "pha_x_arf.fits", "pha_x_bkg.fits", "pha_x_rmf.fits"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "pha_x.fits",
+        "pha_x_arf.fits",
+        "pha_x_bkg.fits",
+        "pha_x_rmf.fits",
+    ]
 
 
 def test_fractional_counts_survive(tmp_path):
@@ -283,7 +291,9 @@ def test_gammapy_reads_what_we_write(tmp_path):
     d.write(tmp_path / "x.fits")
     theirs = gammapy_datasets.SpectrumDatasetOnOff.read(tmp_path / "x.fits")
     for name in ("counts", "counts_off", "acceptance", "acceptance_off", "exposure", "mask_safe"):
-        np.testing.assert_allclose(np.squeeze(getattr(theirs, name).data), getattr(d, name).data, rtol=1e-6, err_msg=name)
+        np.testing.assert_allclose(
+            np.squeeze(getattr(theirs, name).data), getattr(d, name).data, rtol=1e-6, err_msg=name
+        )
     kernel = np.squeeze(theirs.edisp.get_edisp_kernel().pdf_matrix)
     np.testing.assert_allclose(kernel, d.edisp.pdf_matrix, rtol=1e-6, atol=1e-9)
 
@@ -292,7 +302,9 @@ def test_writing_refuses_and_leaves_nothing_half(tmp_path):
     d = small()
     d.write(tmp_path / "x.fits")
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
-    with pytest.raises(InputError, match=r"x.fits, x_bkg.fits, x_arf.fits, x_rmf.fits exists already; .*overwrite=True"):
+    with pytest.raises(
+        InputError, match=r"x.fits, x_bkg.fits, x_arf.fits, x_rmf.fits exists already; .*overwrite=True"
+    ):
         d.write(tmp_path / "x.fits")
     with pytest.raises(InputError, match=r"got the name 'x.txt', expected one that ends in .fits"):
         d.write(tmp_path / "x.txt")

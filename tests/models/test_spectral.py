@@ -89,12 +89,7 @@ def test_value(row):
 def exact_bins(row, edges):
     with mpmath.workdps(30):
         theta = [mpmath.mpf(t) for t in row.theta]
-        return np.array(
-            [
-                float(mpmath.quad(lambda e: row.formula(e, *theta), [a, b]))
-                for a, b in pairwise(edges)
-            ]
-        )
+        return np.array([float(mpmath.quad(lambda e: row.formula(e, *theta), [a, b])) for a, b in pairwise(edges)])
 
 
 @rows
