@@ -152,7 +152,11 @@ def test_compatible_mode_fits_like_gammapy(crab):
     assert amplitude.value == pytest.approx(3.8121871685e-11, rel=1e-8)
     assert amplitude.error == pytest.approx(3.54884814e-12, rel=1e-8)
     correlation, index = result.covariance.correlation, result.parameters.index
-    expected = {("amplitude", "alpha"): 0.489405353, ("amplitude", "beta"): -0.238844025, ("alpha", "beta"): -0.904005245}
+    expected = {
+        ("amplitude", "alpha"): 0.489405353,
+        ("amplitude", "beta"): -0.238844025,
+        ("alpha", "beta"): -0.904005245,
+    }
     for (a, b), value in expected.items():
         assert correlation[index(a), index(b)] == pytest.approx(value, abs=2e-9)
 

@@ -170,7 +170,7 @@ class EnergyMap:
         Unit.
     """
 
-    def __init__(self, geom: EnergyGeom, data: Any, unit: Any = "") -> None:
+    def __init__(self, geom: EnergyGeom, data: Any, unit: Any = u.dimensionless_unscaled) -> None:
         data = np.asarray(data)
         if data.shape != (geom.axis.nbin,):
             raise DataError(f"map on axis {geom.axis.name!r}: got shape {data.shape}, expected ({geom.axis.nbin},).")

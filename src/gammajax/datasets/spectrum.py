@@ -17,6 +17,8 @@ from gammajax.units import to_unit
 
 __all__ = ["SpectrumDatasetOnOff"]
 
+# parsed once: reading a unit from text takes longer than evaluating a likelihood
+EXPOSURE_UNIT = u.Unit("cm2 s")
 RESIDUAL_METHODS = ("diff", "diff/model", "diff/sqrt(model)")
 
 
@@ -227,7 +229,7 @@ class SpectrumDatasetOnOff:
     @property
     def exposure(self) -> EnergyMap:
         """Effective area times livetime, cm2 s, shape (n_true,)."""
-        return EnergyMap(self._geom_true, self._exposure, "cm2 s")
+        return EnergyMap(self._geom_true, self._exposure, EXPOSURE_UNIT)
 
     @property
     def edisp(self) -> EDispKernel:
