@@ -30,15 +30,23 @@ def closed_curve(x: np.ndarray, y: np.ndarray, n: int = 200) -> tuple[np.ndarray
         raise InputError(f"contour line: got {len(points)} points, expected at least 4 finite ones.")
     if np.allclose(points[0], points[-1], rtol=1e-12, atol=0):
         points = points[:-1]
-    # distances in units of the extent: with raw ones the axis with the larger numbers alone sets the spacing
-    extent = np.ptp(points, axis=0)
+    # distances along the contour made round: in raw units one axis alone sets them, and a long thin contour has its
+    # points crowded at the tips, where the spline would overshoot
     closed = np.vstack([points, points[:1]])
-    steps = np.hypot(*(np.diff(closed, axis=0) / np.where(extent > 0, extent, 1.0)).T)
+    steps = np.linalg.norm(np.diff(_rounded(closed), axis=0), axis=1)
     if np.any(steps == 0):
         raise InputError("contour line: two neighbouring points are the same.")
     distance = np.concatenate([[0.0], np.cumsum(steps)])
     curve = CubicSpline(distance, closed, bc_type="periodic")(np.linspace(0, distance[-1], n))
     return curve[:, 0], curve[:, 1]
+
+
+def _rounded(points: np.ndarray) -> np.ndarray:
+    """Points in the axes of their scatter, with unit width along each; shape (n, 2)."""
+    extent = np.ptp(points, axis=0)
+    centred = (points - points.mean(axis=0)) / np.where(extent > 0, extent, 1.0)
+    _, size, axes = np.linalg.svd(centred[:-1], full_matrices=False)
+    return centred @ axes.T / np.where(size > 1e-9 * size[0], size, 1.0)
 
 
 def plot_contour_line(ax: Any, x: Any, y: Any, **kwargs: Any) -> Any:

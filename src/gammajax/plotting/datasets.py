@@ -10,8 +10,8 @@ __all__ = ["peek", "plot_fit", "plot_residuals"]
 
 RESIDUAL_LABELS = {
     "diff": "data - model",
-    "diff/model": "(data - model) / model",
-    "diff/sqrt(model)": "(data - model) / sqrt(model)",
+    "diff/model": "(data - model)\n/ model",
+    "diff/sqrt(model)": "(data - model)\n/ sqrt(model)",
 }
 
 
@@ -143,7 +143,7 @@ def peek(dataset: Any, figsize: tuple[float, float] = (16, 4)) -> Any:
     axes[0].stairs(dataset.background.data, edges, label="background (alpha x OFF)")
     _grey_outside(axes[0], dataset)
     axes[0].set(xscale="log", xlabel="Energy [TeV]", ylabel="Counts", title=f"{dataset.name}; grey: not in the fit")
-    axes[0].legend()
+    axes[0].legend(loc="upper left")
     axes[1].stairs(dataset.exposure.data, true)
     axes[1].set(xscale="log", yscale="log", xlabel="True energy [TeV]", ylabel="Exposure [cm$^2$ s]", title="Exposure")
     mesh = axes[2].pcolormesh(true, edges, dataset.edisp.pdf_matrix.T, cmap="viridis")
