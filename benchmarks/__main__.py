@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cold import SIDES, fresh_process
-from benchmarks.problem import ERROR, PAIRS, SCANNED, Side, require_data
+from benchmarks.problem import ERROR, PAIRS, SCANNED, require_data
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("gammapy", "gammajax", "jax", "jaxlib", "iminuit", "numpy", "scipy", "astropy")
@@ -87,42 +87,61 @@ def warm(sides: dict[str, Any], repeats: int) -> dict[str, Any]:
     repeats : int
         Visits to each side; gammapy's re-optimised scans are timed once.
     """
-    steps: list[tuple[str, str, Callable[[Side], Any]]] = [
-        ("fit, minuit", "start", lambda s: s.fit("minuit")),
-        ("fit, newton", "start", lambda s: s.fit("newton" if s.name == "gammajax" else "minuit")),
-        ("profiles, frozen", "best", lambda s: s.profiles()),
-        ("profiles, re-optimised", "best", lambda s: s.profiles(reoptimize=True)),
-        ("surface, frozen", "best", lambda s: s.surface()),
-        ("surface, re-optimised", "best", lambda s: s.surface(reoptimize=True)),
-    ]
+    # what gammapy does, and by row of the table what gammajax does beside it
+    fits = {f"fit, {backend}": lambda s, b=backend: s.fit(b) for backend in ("minuit", "newton")}
+    steps: list = [("start", fits["fit, minuit"], fits)]
+    for what in ("profiles", "surface"):
+        for kind, reoptimize in (("frozen", False), ("re-optimised", True)):
+
+            def scan(side: Any, what: str = what, reoptimize: bool = reoptimize) -> np.ndarray:
+                return getattr(side, what)(reoptimize=reoptimize)
+
+            steps.append(("best", scan, {f"{what}, {kind}": scan}))
     out = {}
-    for label, state, step in steps:
-        seconds: dict[str, list[float]] = {name: [] for name in SIDES}
-        numbers: dict[str, Any] = {}
-
-        def at(name: str, once: bool = False, state: str = state, step: Callable = step) -> tuple[list[float], Any]:
-            side = sides[name]
-            return visit(side.at_start if state == "start" else side.at_best, lambda: step(side), once)
-
-        slow = label.endswith("re-optimised")
-        at("gammajax", once=True)
-        if not slow:
-            at("gammapy", once=True)
-        for turn in range(repeats):
-            for name in SIDES:
-                if name == "gammapy" and slow and turn:
-                    continue
-                some, numbers[name] = at(name, once=name == "gammapy")
-                seconds[name] += some
-        out[label] = entry(label, seconds)
-        # timed with exact bin integrals; compared with gammapy's scheme, so that the rest of the two is compared
-        out[label]["difference_exact_integrals"] = compare(label, numbers["gammapy"], numbers["gammajax"])
-        sides["gammajax"].integrate_as_gammapy(True)
-        _, numbers["gammajax"] = at("gammajax", once=True)
-        sides["gammajax"].integrate_as_gammapy(False)
-        out[label]["agreement"] = compare(label, numbers["gammapy"], numbers["gammajax"])
-        show(label, out[label])
+    for state, theirs, ours in steps:
+        out |= warm_step(sides, state, theirs, ours, repeats)
     return out
+
+
+def warm_step(
+    sides: dict[str, Any],
+    state: str,
+    theirs: Callable[[Any], Any],
+    ours: dict[str, Callable[[Any], Any]],
+    repeats: int,
+) -> dict[str, Any]:
+    """Time one step of gammapy by turns with one or more of gammajax; a row for each of these."""
+    slow = any(label.endswith("re-optimised") for label in ours)
+    gammapy, gammajax = sides["gammapy"], sides["gammajax"]
+
+    def at(side: Any, call: Callable[[Any], Any], once: bool) -> tuple[list[float], Any]:
+        return visit(side.at_start if state == "start" else side.at_best, lambda: call(side), once)
+
+    # a first call of each is not counted: it compiles, or fills caches
+    if not slow:
+        at(gammapy, theirs, once=True)
+    for call in ours.values():
+        at(gammajax, call, once=True)
+    seconds: dict[str, list[float]] = {label: [] for label in ours}
+    exact, seconds_gammapy, expected = {}, [], None
+    for turn in range(repeats):
+        if not (slow and turn):
+            some, expected = at(gammapy, theirs, once=True)
+            seconds_gammapy += some
+        for label, call in ours.items():
+            some, exact[label] = at(gammajax, call, once=False)
+            seconds[label] += some
+    rows = {}
+    for label, call in ours.items():
+        # timed with exact bin integrals; compared with gammapy's scheme, so that all but the scheme is compared
+        gammajax.integrate_as_gammapy(True)
+        _, same_scheme = at(gammajax, call, once=True)
+        gammajax.integrate_as_gammapy(False)
+        rows[label] = entry(label, {"gammapy": seconds_gammapy, "gammajax": seconds[label]})
+        rows[label]["difference_exact_integrals"] = compare(label, expected, exact[label])
+        rows[label]["agreement"] = compare(label, expected, same_scheme)
+        show(label, rows[label])
+    return rows
 
 
 def entry(label: str, seconds: dict[str, list[float]]) -> dict[str, Any]:

@@ -146,6 +146,8 @@ def test_the_counter_counts(compilations):
 
 def test_values_and_second_likelihoods_compile_nothing(compilations):
     """A new value, another free parameter, other names, another mask, other counts: the same programs."""
+    # other tests may have compiled these programs already
+    jax.clear_caches()
     d = embedded()
     d.npred_signal()
     fit = Fit([d], backend="newton")
@@ -171,6 +173,7 @@ def test_values_and_second_likelihoods_compile_nothing(compilations):
 
 
 def test_users_own_jit_compiles_once_per_structure(compilations):
+    jax.clear_caches()
     stat = jax.jit(lambda L, t: L.stat(t))
     with jax.enable_x64(True):
         for seed in range(3):

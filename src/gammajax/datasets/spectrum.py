@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
-from gammajax.datasets import describe, simulate
 from gammajax.datasets.axes import EDispKernel, EnergyAxis, EnergyGeom, EnergyMap
 from gammajax.datasets.checks import check_array, check_counts, check_positive
+from gammajax.datasets.describe import info_dict, summary
 from gammajax.datasets.registry import evaluator, file_format
+from gammajax.datasets.simulate import fake
 from gammajax.errors import DataError, InputError
 from gammajax.models import Models
 from gammajax.response import check_dispersion, diagonal_dispersion
@@ -347,7 +348,7 @@ class SpectrumDatasetOnOff:
 
     def fake(self, random_state: int | np.random.Generator, npred_background: Any = None) -> None:
         """Replace the counts by a simulation of the present models; see `gammajax.datasets.simulate.fake`."""
-        simulate.fake(self, random_state, npred_background)
+        fake(self, random_state, npred_background)
 
     def set_counts(self, n_on: Any, n_off: Any) -> None:
         """Replace the counts, shape (n_reco,) each; checked as in `from_arrays`."""
@@ -366,7 +367,7 @@ class SpectrumDatasetOnOff:
 
     def info_dict(self, in_safe_data_range: bool = True) -> dict[str, Any]:
         """Summary numbers by gammapy's names; see `gammajax.datasets.describe.info_dict`."""
-        return describe.info_dict(self, in_safe_data_range)
+        return info_dict(self, in_safe_data_range)
 
     def plot_fit(self, **kwargs: Any) -> Any:
         """Plot counts, prediction and residuals; see `gammajax.plotting.plot_fit`."""
@@ -387,7 +388,7 @@ class SpectrumDatasetOnOff:
         return peek(self, **kwargs)
 
     def __str__(self) -> str:
-        return describe.summary(self)
+        return summary(self)
 
     def __repr__(self) -> str:
         return f"SpectrumDatasetOnOff({self.name!r}, {self._geom.axis.nbin} bins, {self._n_on.sum():g} ON counts)"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gammajax.errors import InputError
-from gammajax.fit import backends
+from gammajax.fit.backends import get as get_backend
 from gammajax.fit.minos import minuit_at_minimum
 from gammajax.fit.problem import Problem
 from gammajax.parameters import Parameter
@@ -79,7 +79,7 @@ def _ts_at(problem: Problem, index: int, value: float, start: np.ndarray, stat_m
     node = Problem(problem.likelihood, {index: value}, start=start)
     if len(node.index) == 0:
         return node.stat(node.start) - stat_min
-    return backends.get("newton")(node.objective()).fun - stat_min
+    return get_backend("newton")(node.objective()).fun - stat_min
 
 
 def minos(

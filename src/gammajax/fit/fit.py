@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gammajax.errors import FitError, InputError
-from gammajax.fit import backends
+from gammajax.fit.backends import get as get_backend
 from gammajax.fit.confidence import ConfidenceResult, minos
 from gammajax.fit.contour import ContourResult, minos_contour
 from gammajax.fit.flags import judge
@@ -77,7 +77,7 @@ class Fit:
         self.optimize_opts = dict(optimize_opts or {})
         self.confidence_opts = dict(confidence_opts or {})
         self.store_trace = bool(store_trace)
-        backends.get(self.optimize_opts.get("backend", backend))
+        get_backend(self.optimize_opts.get("backend", backend))
         if (covariance_opts or {}).get("backend", "exact") != "exact" or set(covariance_opts or {}) - {"backend"}:
             raise InputError(
                 f"covariance_opts: got {covariance_opts!r}; the covariance always comes from the exact Hessian, leave "
@@ -123,7 +123,7 @@ class Fit:
             For an unknown backend or option, or a start outside the limits.
         """
         name, options = self._settings(backend, optimize_opts)
-        minimize = backends.get(name)
+        minimize = get_backend(name)
         likelihood = Likelihood(datasets)
         problem = Problem(likelihood)
         if len(problem.index) == 0:

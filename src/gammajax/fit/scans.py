@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from gammajax.errors import InputError
-from gammajax.fit import backends
+from gammajax.fit.backends import check_options
+from gammajax.fit.backends import get as get_backend
 from gammajax.fit.flags import judge
 from gammajax.fit.problem import Problem, derivatives
 from gammajax.fit.resolve import parameter_index
@@ -55,7 +56,7 @@ def surface(
     internal = [a * f for a, f in zip(axes, factors, strict=True)]
     if not reoptimize:
         # nothing is optimised, but an option that no optimiser knows is a mistake all the same
-        backends.check_options(backend or fit.optimize_opts.get("backend", fit.backend), options)
+        check_options(backend or fit.optimize_opts.get("backend", fit.backend), options)
         grid, optimizer = frozen_grid(likelihood, index, internal), None
     elif backend is None:
         hessian = derivatives(likelihood, likelihood.start)[2]
@@ -101,8 +102,8 @@ def _node_by_node(likelihood: Likelihood, index: list[int], axes: list, backend:
     """Re-fit every node on its own with a backend; every node starts at the best fit."""
     from tqdm import tqdm
 
-    minimize = backends.get(backend)
-    backends.check_options(backend, options)
+    minimize = get_backend(backend)
+    check_options(backend, options)
     points, shape = grid_points(likelihood.start, index, axes)
     outside = outside_limits(likelihood, points, index)
     stat, edm, status = (

@@ -7,7 +7,7 @@ import numpy as np
 from astropy import units as u
 
 from gammajax.errors import InputError, ModelError, UnitError
-from gammajax.models import functions
+from gammajax.models.functions import exp_cutoff_power_law, log_parabola, power_law, power_law_integral
 from gammajax.models.integrate import SpectralForm
 from gammajax.models.quantities import band, integral_band, integrate_range, values
 from gammajax.parameters import Covariance, Parameter, Parameters
@@ -232,9 +232,9 @@ class PowerLawSpectralModel(SpectralModel):
         Declared("reference", 1.0, "TeV", frozen=True),
     )
     form = SpectralForm(
-        functions.power_law,
+        power_law,
         ("index", "amplitude", "reference"),
-        integral=functions.power_law_integral,
+        integral=power_law_integral,
         linear=("amplitude",),
     )
 
@@ -270,7 +270,7 @@ class LogParabolaSpectralModel(SpectralModel):
     )
     # steeper than 20 only where alpha + 2 beta ln(E/E0) is: far below 1e-12 of the integral for beta <= 1
     form = SpectralForm(
-        functions.log_parabola,
+        log_parabola,
         ("amplitude", "reference", "alpha", "beta"),
         linear=("amplitude",),
         log_slope=20.0,
@@ -309,7 +309,7 @@ class ExpCutoffPowerLawSpectralModel(SpectralModel):
         Declared("alpha", 1.0, frozen=True),
     )
     form = SpectralForm(
-        functions.exp_cutoff_power_law,
+        exp_cutoff_power_law,
         ("index", "amplitude", "reference", "lambda_", "alpha"),
         linear=("amplitude",),
         log_slope=40.0,

@@ -1,96 +1,20 @@
-"""The one place where models, response, stats and data meet: a pure function of (theta, data)."""
+"""The likelihood: a pure function of (theta, data)."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gammajax.datasets import Datasets, SpectrumDatasetOnOff
-from gammajax.datasets.registry import register_evaluator
+from gammajax.datasets import Datasets
 from gammajax.errors import DataError, ModelError
-from gammajax.models import BinRule, SpectralForm, bin_rule, flux_per_bin
+from gammajax.likelihood.build import parameters_and_sources, spectrum_data
+from gammajax.likelihood.structure import Labels, flux, signal
 from gammajax.parameters import Parameters, ParameterTable, pack
-from gammajax.response import fold
 from gammajax.stats import wstat, wstat_mu_bkg, wstat_mu_sig_derivatives
 from gammajax.units import double_precision, require_double
 
-__all__ = ["Likelihood", "ResponseData", "SpectrumData"]
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class ResponseData:
-    """What turns the models of one data set into counts, as arrays.
-
-    Attributes
-    ----------
-    exposure : array, shape (n_true,)
-        cm2 s.
-    edisp : array, shape (n_true, n_reco)
-        Dispersion.
-    rules : tuple of `BinRule`
-        How the models are integrated over the true-energy bins.
-    """
-
-    exposure: Any
-    edisp: Any
-    rules: tuple[BinRule, ...]
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class SpectrumData:
-    """Arrays of one ON/OFF spectrum, as the compiled functions take them.
-
-    Attributes
-    ----------
-    n_on, n_off, alpha : array, shape (n_reco,)
-        Counts and ratio of acceptances; harmless numbers in masked bins.
-    mask : array of bool, shape (n_reco,)
-        Bins in the fit.
-    response : `ResponseData`
-        Exposure, dispersion and integration rules.
-    """
-
-    n_on: Any
-    n_off: Any
-    alpha: Any
-    mask: Any
-    response: ResponseData
-
-
-@dataclass(frozen=True)
-class Term:
-    """One source in one data set: its form, where its parameters are in theta, and which rule integrates it."""
-
-    form: SpectralForm
-    index: tuple[int, ...]
-    rule: int
-
-
-@dataclass(frozen=True)
-class DatasetStructure:
-    """What is static about one data set: its sources, and whether negative predictions are clipped (gammapy)."""
-
-    terms: tuple[Term, ...]
-    clip: bool = False
-
-
-class Labels:
-    """Names and units: carried along, equal to any other, so that renaming compiles nothing."""
-
-    def __init__(self, **names: tuple[str, ...]) -> None:
-        self.names = names
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Labels)
-
-    def __hash__(self) -> int:
-        return 0
+__all__ = ["Likelihood"]
 
 
 @jax.tree_util.register_pytree_node_class
@@ -128,10 +52,10 @@ class Likelihood:
         datasets = datasets if isinstance(datasets, Datasets) else Datasets(datasets)
         if len(datasets) == 0:
             raise DataError("Likelihood: there are no data sets; give at least one.")
-        parameters, sources = _parameters(datasets)
+        parameters, sources = parameters_and_sources(datasets)
         table = pack(parameters)
         position = {id(p): i for i, p in enumerate(parameters.unique_parameters)}
-        built = [_build(d, sources[d.name], position) for d in datasets]
+        built = [spectrum_data(d, sources[d.name], position) for d in datasets]
         if not any(d.mask.data.any() for d in datasets):
             raise DataError(
                 f"no bins left in the fit of {', '.join(datasets.names)}: mask_safe and mask_fit have no bin in common; "
@@ -219,7 +143,7 @@ class Likelihood:
     def npred_signal(self, theta: Any) -> tuple[jax.Array, ...]:
         """Predicted source counts of each data set, a tuple of arrays of shape (n_reco,)."""
         require_double("Likelihood")
-        return tuple(_signal(s, d.response, theta) for s, d in zip(self.structure, self.data, strict=True))
+        return tuple(signal(s, d.response, theta) for s, d in zip(self.structure, self.data, strict=True))
 
     def npred(self, theta: Any) -> jax.Array:
         """Predicted ON counts, signal and profiled background, all data sets joined; shape (sum of n_bins,)."""
@@ -280,126 +204,8 @@ class Likelihood:
         total = jnp.zeros(())
         for s, d, w in zip(self.structure, self.data, weights, strict=True):
             back = d.response.exposure * (d.response.edisp @ w)
-            total = total + jnp.sum(_flux(s, d.response, theta) * back)
+            total = total + jnp.sum(flux(s, d.response, theta) * back)
         return total
 
     def __repr__(self) -> str:
         return f"Likelihood(datasets={self.dataset_names}, parameters={self.names})"
-
-
-def _flux(structure: DatasetStructure, response: ResponseData, theta: Any) -> jax.Array:
-    flux = jnp.zeros_like(response.exposure)
-    for term in structure.terms:
-        flux = flux + flux_per_bin(term.form, response.rules[term.rule], [theta[i] for i in term.index])
-    return flux
-
-
-def _signal(structure: DatasetStructure, response: ResponseData, theta: Any) -> jax.Array:
-    signal = fold(_flux(structure, response, theta), response.exposure, response.edisp)
-    return jnp.maximum(signal, 0.0) if structure.clip else signal
-
-
-def _parameters(datasets: Datasets) -> tuple[Parameters, dict[str, list]]:
-    """All parameters in the order of the models, and the sources of each data set."""
-    sources = {}
-    for d in datasets:
-        members = [m for m in (d.models or []) if m.shows_in(d.name)]
-        if not members:
-            raise ModelError(
-                f"data set {d.name!r} has no model; set one: dataset.models = SkyModel(spectral_model=..., name=...)."
-            )
-        sources[d.name] = members
-    return datasets.models.parameters, sources
-
-
-def _response(
-    dataset: SpectrumDatasetOnOff, sources: list, position: dict[int, int]
-) -> tuple[ResponseData, DatasetStructure]:
-    mode = dataset.compatibility or "exact"
-    edges = dataset.exposure.geom.axis.edges_tev
-    forms: list[SpectralForm] = []
-    terms = []
-    for source in sources:
-        form = source.spectral_model.form
-        if form not in forms:
-            forms.append(form)
-        index = tuple(position[id(p)] for p in source.spectral_model.parameters)
-        terms.append(Term(form, index, forms.index(form)))
-    rules = tuple(_rule(edges.tobytes(), form, mode) for form in forms)
-    structure = DatasetStructure(tuple(terms), clip=dataset.compatibility == "gammapy")
-    return ResponseData(dataset.exposure.data, dataset.edisp.pdf_matrix, rules), structure
-
-
-def _build(
-    dataset: SpectrumDatasetOnOff, sources: list, position: dict[int, int]
-) -> tuple[SpectrumData, DatasetStructure]:
-    response, structure = _response(dataset, sources, position)
-    mask, alpha = dataset.mask.data, dataset.alpha.data
-    bad = np.flatnonzero(mask & ~(alpha > 0))
-    if len(bad):
-        raise DataError(
-            f"{dataset.name!r}: alpha is {alpha[bad[0]]:g} in bin {bad[0]}, which is in the fit; the W statistic needs an "
-            "OFF acceptance above 0 in every bin of the fit: check BACKSCAL, or mask the bin."
-        )
-    if not np.any(dataset.exposure.data @ dataset.edisp.pdf_matrix * mask > 0) and mask.any():
-        raise DataError(
-            f"{dataset.name!r}: there is no exposure in the bins of the fit, so no model can predict counts there; "
-            "check the effective area and the dispersion, or move the fit range."
-        )
-    data = SpectrumData(
-        n_on=np.where(mask, dataset.counts.data, 0.0),
-        n_off=np.where(mask, dataset.counts_off.data, 0.0),
-        alpha=np.where(mask, alpha, 1.0),
-        mask=mask,
-        response=response,
-    )
-    return data, structure
-
-
-@lru_cache(maxsize=128)
-def _rule(edges: bytes, form: SpectralForm, mode: str) -> BinRule:
-    return bin_rule(np.frombuffer(edges), form, mode)
-
-
-# -- what a single data set asks for --------------------------------------------------------------------------------
-
-_signal_program = jax.jit(_signal, static_argnums=0)
-_background_program = jax.jit(wstat_mu_bkg)
-_wstat_program = jax.jit(wstat)
-
-
-def _npred_signal(dataset: SpectrumDatasetOnOff) -> np.ndarray:
-    sources = [m for m in (dataset.models or []) if m.shows_in(dataset.name)]
-    if dataset.models is None or not sources:
-        return np.zeros(len(dataset.counts.data))
-    parameters = dataset.models.parameters.unique_parameters
-    theta = np.array([p.value * p.factor for p in parameters])
-    response, structure = _response(dataset, sources, {id(p): i for i, p in enumerate(parameters)})
-    with double_precision():
-        return np.asarray(_signal_program(structure, response, theta))
-
-
-def _npred_background(dataset: SpectrumDatasetOnOff) -> np.ndarray:
-    alpha, signal = dataset.alpha.data, _npred_signal(dataset)
-    safe = np.where(alpha > 0, alpha, 1.0)
-    with double_precision():
-        mu = np.asarray(_background_program(dataset.counts.data, dataset.counts_off.data, safe, signal))
-    return np.where(alpha > 0, alpha * mu, 0.0)
-
-
-def _stat_array(dataset: SpectrumDatasetOnOff) -> np.ndarray:
-    alpha, mask = dataset.alpha.data, dataset.mask.data
-    signal = np.where(mask, _npred_signal(dataset), 1.0)
-    safe = np.where(alpha > 0, alpha, 1.0)
-    with double_precision():
-        stat = np.asarray(_wstat_program(dataset.counts.data, dataset.counts_off.data, safe, signal))
-    return np.where(mask, stat, 0.0)
-
-
-_offered: dict[str, Callable[..., Any]] = {
-    "npred_signal": _npred_signal,
-    "npred_background": _npred_background,
-    "stat_array": _stat_array,
-}
-for _name, _function in _offered.items():
-    register_evaluator(_name, _function)
