@@ -9,7 +9,7 @@ import numpy as np
 from gammajax.errors import FitError, InputError
 from gammajax.fit.minos import minuit_at_minimum
 from gammajax.fit.problem import Problem, derivatives
-from gammajax.scan.grid import refit_points
+from gammajax.scan import Refit
 
 __all__ = ["ContourResult", "joint_probability", "minos_contour"]
 
@@ -142,4 +142,4 @@ def _measured_ts(problem: Problem, index: list[int], points: np.ndarray, minuit:
     """Re-optimised TS of points (n, 2) in internal units, all in one batch."""
     best = problem.theta(np.asarray(minuit.values))
     hessian = derivatives(problem.likelihood, best)[2]
-    return refit_points(problem.likelihood, index, points, best, hessian).stat - minuit.fval
+    return Refit(problem.likelihood, hessian).points([(index, points)]).stat - minuit.fval

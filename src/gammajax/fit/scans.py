@@ -12,7 +12,7 @@ from gammajax.fit.problem import Problem, derivatives
 from gammajax.fit.resolve import parameter_index
 from gammajax.likelihood import Likelihood
 from gammajax.parameters import Parameter
-from gammajax.scan import GridScan, ScanResult, check_axis, frozen_grid, outside_limits, profile_grid
+from gammajax.scan import GridScan, Refit, ScanResult, check_axis, frozen_grid, outside_limits, profile_grid
 from gammajax.scan.grid import grid_points
 from gammajax.solve import Status
 from gammajax.units import to_unit
@@ -60,7 +60,7 @@ def surface(
         grid, optimizer = frozen_grid(likelihood, index, internal), None
     elif backend is None:
         hessian = derivatives(likelihood, likelihood.start)[2]
-        grid, optimizer = profile_grid(likelihood, index, internal, hessian, **options), NATIVE
+        grid, optimizer = profile_grid(Refit(likelihood, hessian, **options), index, internal), NATIVE
     else:
         grid, optimizer = (
             _node_by_node(likelihood, index, internal, backend, options),

@@ -9,9 +9,10 @@ import numpy as np
 from gammajax.datasets import Datasets
 from gammajax.errors import DataError, ModelError
 from gammajax.likelihood.build import parameters_and_sources, spectrum_data
-from gammajax.likelihood.structure import Labels, flux, signal
+from gammajax.likelihood.compact import Compact, bins_in_fit, masked_bins
+from gammajax.likelihood.structure import Labels, signal
 from gammajax.parameters import Parameters, ParameterTable, pack
-from gammajax.stats import wstat, wstat_mu_bkg, wstat_mu_sig_derivatives
+from gammajax.stats import wstat, wstat_mu_bkg
 from gammajax.units import double_precision, require_double
 
 __all__ = ["Likelihood"]
@@ -64,6 +65,7 @@ class Likelihood:
         self.structure = tuple(s for _, s in built)
         units = tuple(str(p.internal_unit) for p in parameters.unique_parameters)
         self.labels = Labels(names=table.names, units=units, datasets=tuple(datasets.names))
+        self._compact: Compact | None = None
         self.table: ParameterTable | None = table
         self.parameters: Parameters | None = parameters
         with double_precision():
@@ -81,7 +83,7 @@ class Likelihood:
         new = object.__new__(cls)
         (new.data,) = children
         new.structure, new.labels = static
-        new.table, new.parameters = None, None
+        new.table, new.parameters, new._compact = None, None, None
         return new
 
     # -- names and start, beside the functions ---------------------------------------------------------------------
@@ -184,28 +186,17 @@ class Likelihood:
             The exact Hessian is ``first + second``.
         """
         theta = jnp.asarray(theta)
-        mu, tangents = jax.vmap(lambda e: jax.jvp(self.npred_signal, (theta,), (e,)), out_axes=(None, 0))(
-            jnp.eye(theta.shape[0], dtype=theta.dtype)
-        )
-        stat, gradient, first = (jnp.zeros(()) for _ in range(3))
-        weights = []
-        for d, m, t in zip(self.data, mu, tangents, strict=True):
-            w, w1, w2 = wstat_mu_sig_derivatives(d.n_on, d.n_off, d.alpha, jnp.where(d.mask, m, 1.0))
-            w, w1, w2 = (jnp.where(d.mask, x, 0.0) for x in (w, w1, w2))
-            t = jnp.where(d.mask, t, 0.0)
-            stat = stat + jnp.sum(w)
-            gradient = gradient + t @ w1
-            first = first + (t * w2) @ t.T
-            weights.append(w1)
-        return stat, gradient, first, jax.hessian(lambda x: self._weighted_signal(x, weights))(theta)
+        everything = tuple(range(theta.shape[0]))
+        compact = Compact(self.structure, tuple(masked_bins(d) for d in self.data))
+        folded = compact.fold(list(theta), everything)
+        return compact.scores(folded, [theta[i] for i in compact.linear(everything)], everything)
 
-    def _weighted_signal(self, theta: jax.Array, weights: list[jax.Array]) -> jax.Array:
-        """Sum over bins of weight times predicted signal; the weights are folded back once, not the curvature forward."""
-        total = jnp.zeros(())
-        for s, d, w in zip(self.structure, self.data, weights, strict=True):
-            back = d.response.exposure * (d.response.edisp @ w)
-            total = total + jnp.sum(flux(s, d.response, theta) * back)
-        return total
+    def compact(self) -> Compact:
+        """The same statistic over the bins in the fit only, as the batched solver takes it; made once, on the host."""
+        if self._compact is None:
+            with double_precision():
+                self._compact = jax.device_put(Compact(self.structure, tuple(bins_in_fit(d) for d in self.data)))
+        return self._compact
 
     def __repr__(self) -> str:
         return f"Likelihood(datasets={self.dataset_names}, parameters={self.names})"

@@ -1,6 +1,7 @@
 r"""Spectral models as pure functions of arrays; energies in TeV, fluxes per cm2, s and TeV.
 
-Each function takes the energy first and then scalars in the order in which its class declares them.
+Each function takes the energy first and then scalars in the order in which its class declares them. Logarithms of the energy
+and of the reference are taken apart: in a batch of parameters the energies are the same for all, and so are their logarithms.
 """
 
 import jax
@@ -33,7 +34,7 @@ def power_law(energy: jax.Array, index: jax.Array, amplitude: jax.Array, referen
     array
         dnde, cm-2 s-1 TeV-1, shape of `energy`.
     """
-    return amplitude * jnp.exp(-index * jnp.log(energy / reference))
+    return amplitude * jnp.exp(-index * (jnp.log(energy) - jnp.log(reference)))
 
 
 def power_law_integral(
@@ -57,7 +58,7 @@ def power_law_integral(
         Flux in each bin, cm-2 s-1, shape of `lo`.
     """
     h = jnp.log(hi / lo)
-    return amplitude * lo * jnp.exp(-index * jnp.log(lo / reference)) * h * _exprel((1 - index) * h)
+    return amplitude * lo * jnp.exp(-index * (jnp.log(lo) - jnp.log(reference))) * h * _exprel((1 - index) * h)
 
 
 @jax.custom_jvp
@@ -113,7 +114,7 @@ def log_parabola(
     array
         dnde, cm-2 s-1 TeV-1, shape of `energy`.
     """
-    x = jnp.log(energy / reference)
+    x = jnp.log(energy) - jnp.log(reference)
     return amplitude * jnp.exp(-(alpha + beta * x) * x)
 
 
@@ -149,7 +150,7 @@ def exp_cutoff_power_law(
         dnde, cm-2 s-1 TeV-1, shape of `energy`.
     """
     x = lambda_ * energy
-    return amplitude * jnp.exp(-index * jnp.log(energy / reference) - _odd_power(x, alpha))
+    return amplitude * jnp.exp(-index * (jnp.log(energy) - jnp.log(reference)) - _odd_power(x, alpha))
 
 
 def _odd_power(x: jax.Array, alpha: jax.Array) -> jax.Array:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from gammajax.errors import InputError
-from gammajax.solve import BatchResult, Status, evaluate_batch, minimize_batch
+from gammajax.scan.refit import Refit
+from gammajax.solve import BatchResult, Status, evaluate_batch
 
 __all__ = [
     "GridScan",
@@ -16,11 +17,8 @@ __all__ = [
     "grid_points",
     "outside_limits",
     "profile_grid",
-    "refit_points",
+    "profile_grids",
 ]
-
-OPTIONS = ("tol", "max_iter")
-
 
 @dataclass(frozen=True)
 class GridScan:
@@ -83,7 +81,9 @@ def outside_limits(likelihood: Any, points: np.ndarray, index: Sequence[int]) ->
     return np.any((points[:, i] < likelihood.lower[i]) | (points[:, i] > likelihood.upper[i]), axis=1)
 
 
-def frozen_grid(likelihood: Any, index: Sequence[int], axes: Sequence[np.ndarray]) -> GridScan:
+def frozen_grid(
+    likelihood: Any, index: Sequence[int], axes: Sequence[np.ndarray], device: Any = None
+) -> GridScan:
     """Statistic on a grid with every other parameter held at its value.
 
     Parameters
@@ -94,104 +94,53 @@ def frozen_grid(likelihood: Any, index: Sequence[int], axes: Sequence[np.ndarray
         Positions of the scanned parameters.
     axes : sequence of array
         Their values, internal units.
+    device : jax.Device, optional
+        Where to run.
     """
     points, shape = grid_points(likelihood.start, index, axes)
-    stat = evaluate_batch(likelihood, points)
+    stat = evaluate_batch(likelihood, points, device)
     status = np.where(np.isfinite(stat), Status.EVALUATED, Status.NON_FINITE)
     status = np.where(outside_limits(likelihood, points, index), Status.OUTSIDE_LIMITS, status)
     return GridScan(stat.reshape(shape), points.reshape(*shape, -1), np.full(shape, np.nan), status.reshape(shape))
 
 
-def linear_prediction(
-    points: np.ndarray, best: np.ndarray, hessian: np.ndarray, index: list[int], free: np.ndarray
-) -> np.ndarray:
-    r"""Nuisance parameters predicted from the best fit, :math:`\hat\nu - H_{\nu\nu}^{-1} H_{\nu\psi} (\psi - \hat\psi)`.
-
-    Parameters
-    ----------
-    points : array, shape (n, P)
-        Nodes with the other parameters at the best fit.
-    best : array, shape (P,)
-        Best fit.
-    hessian : array, shape (P, P)
-        Exact Hessian there.
-    index : list of int
-        Scanned parameters.
-    free : array of bool, shape (P,)
-        Nuisance parameters.
-
-    Returns
-    -------
-    array, shape (n, P)
-        The nodes with predicted nuisance parameters; unchanged where the Hessian allows no prediction.
-    """
-    nuisance = np.flatnonzero(free)
-    block, cross = hessian[np.ix_(nuisance, nuisance)], hessian[np.ix_(nuisance, index)]
-    diagonal = np.diag(block)
-    if len(nuisance) == 0 or np.any(diagonal <= 0) or not np.all(np.isfinite(hessian)):
-        return points
-    scale = 1 / np.sqrt(diagonal)
-    slope, *_ = np.linalg.lstsq(block * np.outer(scale, scale), cross * scale[:, None], rcond=1e-12)
-    predicted = points.copy()
-    predicted[:, nuisance] -= (points[:, index] - best[index]) @ (slope * scale[:, None]).T
-    return predicted
-
-
-def refit_points(
-    likelihood: Any,
-    index: Sequence[int],
-    values: np.ndarray,
-    best: np.ndarray,
-    hessian: np.ndarray,
-    **options: Any,
-) -> BatchResult:
-    """Statistic at points of some parameters with every other free parameter re-fitted, in one batch.
-
-    Parameters
-    ----------
-    likelihood : `gammajax.Likelihood`
-        The function.
-    index : sequence of int, length k
-        Positions of the held parameters.
-    values : array, shape (n, k)
-        Their values, internal units.
-    best : array, shape (P,)
-        Best fit.
-    hessian : array, shape (P, P)
-        Exact Hessian there.
-    **options
-        `tol` and `max_iter` of `gammajax.solve.minimize_batch`.
-    """
-    for name in options:
-        if name not in OPTIONS:
-            raise InputError(f"re-optimised scan: unknown option {name!r}; known are: {', '.join(OPTIONS)}.")
-    held = list(index)
-    free = likelihood.free.copy()
-    free[held] = False
-    points = np.tile(best, (len(values), 1))
-    points[:, held] = values
-    predicted = linear_prediction(points, best, hessian, held, free)
-    bounded = np.where(free, np.clip(predicted, likelihood.lower, likelihood.upper), predicted)
-    starts = np.stack([bounded, points], axis=1)
-    scale = _scales(likelihood, hessian)
-    return minimize_batch(likelihood, starts, free, likelihood.lower, likelihood.upper, scale, **options)
-
-
 def profile_grid(
-    likelihood: Any, index: Sequence[int], axes: Sequence[np.ndarray], hessian: np.ndarray, **options: Any
+    refit: Refit, index: Sequence[int], axes: Sequence[np.ndarray]
 ) -> GridScan:
-    """Statistic on a grid with every other free parameter re-fitted at every node; see `refit_points`."""
-    points, shape = grid_points(likelihood.start, index, axes)
-    out = refit_points(likelihood, index, points[:, list(index)], likelihood.start, hessian, **options)
-    usable = (out.status == Status.CONVERGED) | (out.status == Status.AT_LIMIT)
-    status = np.where(usable & outside_limits(likelihood, points, index), Status.OUTSIDE_LIMITS, out.status)
-    return GridScan(
-        out.stat.reshape(shape), out.theta.reshape(*shape, -1), out.edm.reshape(shape), status.reshape(shape)
-    )
+    """Statistic on a grid with every other free parameter re-fitted at every node.
+
+    Parameters
+    ----------
+    refit : `Refit`
+        Around the best fit.
+    index : sequence of int
+        Positions of the scanned parameters.
+    axes : sequence of array
+        Their values, internal units.
+    """
+    return profile_grids(refit, [(index, axes)])[0]
 
 
-def _scales(likelihood: Any, hessian: np.ndarray) -> np.ndarray:
-    """Errors where the curvature gives them, otherwise the scale of the parameter."""
-    diagonal = np.diag(hessian)
-    good = (diagonal > 0) & np.isfinite(diagonal)
-    return np.where(good, np.sqrt(2 / np.where(good, diagonal, 1.0)), likelihood.scale)
+def profile_grids(refit: Refit, scans: Sequence[tuple[Sequence[int], Sequence[np.ndarray]]]) -> list[GridScan]:
+    """Several grids, of different parameters, in one batch; see `profile_grid`."""
+    nodes = []
+    for index, axes in scans:
+        mesh = np.meshgrid(*axes, indexing="ij")
+        nodes.append((list(index), np.stack([m.ravel() for m in mesh], axis=1), mesh[0].shape))
+    out = refit.points([(index, values) for index, values, _ in nodes])
+    grids, begin = [], 0
+    for index, values, shape in nodes:
+        part = BatchResult(*(None if a is None else a[begin : begin + len(values)] for a in out))
+        begin += len(values)
+        usable = (part.status == Status.CONVERGED) | (part.status == Status.AT_LIMIT)
+        outside = usable & outside_limits(refit.likelihood, part.theta, index)
+        status = np.where(outside, Status.OUTSIDE_LIMITS, part.status)
+        grids.append(
+            GridScan(
+                part.stat.reshape(shape),
+                part.theta.reshape(*shape, -1),
+                part.edm.reshape(shape),
+                status.reshape(shape),
+            )
+        )
+    return grids

@@ -1,23 +1,23 @@
-"""Many minimisations of one likelihood at once: damped Fisher scoring with a verdict per lane."""
+"""Many minimisations of one likelihood at once, with a verdict per lane."""
 
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from gammajax.solve.linear import cholesky_solve
+from gammajax.solve.lane import Settings
+from gammajax.solve.programs import evaluate_program, in_parallel, minimize_program, sizes
 from gammajax.solve.status import Status
 from gammajax.units import double_precision
 
-__all__ = ["BatchResult", "evaluate_batch", "minimize_batch"]
+__all__ = ["MAX_ITER", "TOL", "BatchResult", "evaluate_batch", "minimize_batch"]
 
-# One shape for everything small, so that profiles and surfaces share one program
-SMALL, LARGE = 64, 2048
-MAX_ITER = 80
-TOL = 1e-10
-# a lane that stopped further away than this did not converge
-EDM_CONVERGED = 1e-7
+MAX_ITER = 200
+TOL = 1e-9
+# steps of the whole batch before the lanes that are left are gathered
+FIRST = 12
+# from so many lanes on a program of their own, with fixed free parameters, is worth its compilation
+SPECIALISE = 4096
 
 
 class BatchResult(NamedTuple):
@@ -35,6 +35,8 @@ class BatchResult(NamedTuple):
         Steps tried.
     status : array of int, shape (n,)
         `Status`.
+    gradient, hessian : array, shapes (n, P) and (n, P, P), or None
+        Exact derivatives of the statistic in all parameters at the end; only if asked for.
     """
 
     stat: np.ndarray
@@ -42,127 +44,29 @@ class BatchResult(NamedTuple):
     edm: np.ndarray
     iterations: np.ndarray
     status: np.ndarray
+    gradient: np.ndarray | None = None
+    hessian: np.ndarray | None = None
 
 
-class _State(NamedTuple):
-    """The point that was accepted last, the point to try next, and how to go on."""
-
-    theta: jax.Array
-    stat: jax.Array
-    gradient: jax.Array
-    first: jax.Array
-    second: jax.Array
-    trial: jax.Array
-    damping: jax.Array
-    iterations: jax.Array
-    done: jax.Array
+def _compact(likelihood: Any, device: Any) -> tuple[Any, str]:
+    """The likelihood as the solver wants it, on the device, and the kind of that device."""
+    compact = likelihood.compact()
+    if device is None:
+        return compact, jax.devices()[0].platform
+    return jax.device_put(compact, device), device.platform
 
 
-def _moving(theta: Any, gradient: Any, free: Any, lower: Any, upper: Any) -> jax.Array:
-    """Free parameters that are not held by a limit: those whose descent does not lead outside."""
-    held = ((theta <= lower) & (gradient > 0)) | ((theta >= upper) & (gradient < 0))
-    return free & ~held
+def _fill(array: np.ndarray, begin: int, end: int, capacity: int, inner: int) -> tuple[np.ndarray, int]:
+    """Lanes begin:end in an array of `capacity` lanes; the last inner batch is filled up with its last lane."""
+    n = end - begin
+    batches = -(-n // inner)
+    out = np.zeros((capacity, *array.shape[1:]), array.dtype)
+    out[:n] = array[begin:end]
+    out[n : batches * inner] = array[end - 1]
+    return out, batches
 
 
-def _newton_step(gradient: Any, hessian: Any, moving: Any, damping: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Damped step, expected decrease and whether the system was positive definite; unit diagonal inside."""
-    diagonal = jnp.diag(hessian)
-    scale = jnp.where(moving & (diagonal > 0), 1 / jnp.sqrt(jnp.where(diagonal > 0, diagonal, 1.0)), 1.0)
-    both = moving[:, None] & moving[None, :]
-    eye = jnp.eye(len(gradient), dtype=gradient.dtype)
-    matrix = jnp.where(both, hessian * scale[:, None] * scale[None, :], eye) + damping * eye
-    right = jnp.where(moving, gradient * scale, 0.0)
-    x, positive = cholesky_solve(matrix, right)
-    step = -x * scale
-    return step, 0.5 * jnp.dot(right, x), positive
-
-
-def _lane(
-    likelihood: Any,
-    starts: jax.Array,
-    free: jax.Array,
-    lower: jax.Array,
-    upper: jax.Array,
-    scale: jax.Array,
-    tol: Any,
-    max_iter: Any,
-) -> tuple:
-    """Minimise from the better of several starts, shape (n_starts, P); everything in units of `scale`."""
-
-    def scoring(t: jax.Array) -> tuple:
-        stat, g, first, second = likelihood.scoring(t * scale)
-        both = jnp.outer(scale, scale)
-        return stat, g * scale, first * both, second * both
-
-    tried = jax.vmap(lambda t: likelihood.stat(t * scale))(starts)
-    best = starts[jnp.argmin(jnp.where(jnp.isnan(tried), jnp.inf, tried))]
-    n = best.shape[0]
-    zero = jnp.zeros((n, n), best.dtype)
-    start = _State(
-        best, jnp.asarray(jnp.inf, best.dtype), zero[0], zero, zero, best,
-        jnp.asarray(1e-4, best.dtype), jnp.asarray(0), jnp.asarray(False),
-    )  # fmt: skip
-
-    def advance(s: _State) -> _State:
-        new = scoring(s.trial)
-        good = (new[0] <= s.stat) & _finite(*new)
-        stat, g, first, second = (jnp.where(good, a, b) for a, b in zip(new, s[1:5], strict=True))
-        theta = jnp.where(good, s.trial, s.theta)
-        damping = jnp.where(good, s.damping * 0.1, jnp.maximum(s.damping * 10, 1e-3))
-        damping = jnp.where(damping < 1e-12, 0.0, damping)
-        moving = _moving(theta, g, free, lower, upper)
-        step, edm, positive = _newton_step(g, first + second, moving, damping)
-        # away from the minimum the exact Hessian can point uphill; its first part never does
-        safe, _, usable = _newton_step(g, first, moving, damping)
-        step = jnp.where(positive, step, safe)
-        trial = jnp.where(free, jnp.clip(theta + step, lower, upper), theta)
-        arrived = good & positive & (jnp.abs(edm) < tol)
-        stuck = (damping > 1e12) | ~jnp.isfinite(stat)
-        damping = jnp.where(positive | usable, damping, jnp.maximum(damping * 10, 1e-3))
-        return _State(theta, stat, g, first, second, trial, damping, s.iterations + 1, arrived | stuck)
-
-    s = jax.lax.while_loop(lambda s: ~s.done & (s.iterations < max_iter), advance, start)
-    return s.stat, s.theta * scale, *_verdict(s, free, lower, upper)
-
-
-def _finite(*values: jax.Array) -> jax.Array:
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(v)) for v in values]))
-
-
-def _verdict(s: _State, free: jax.Array, lower: jax.Array, upper: jax.Array) -> tuple:
-    """EDM, iterations and status, from the exact Hessian at the accepted point."""
-    moving = _moving(s.theta, s.gradient, free, lower, upper)
-    _, edm, positive = _newton_step(s.gradient, s.first + s.second, moving, 0.0)
-    held = jnp.any(free & ~moving)
-    status = jnp.where(held, Status.AT_LIMIT.value, Status.CONVERGED.value)
-    status = jnp.where(jnp.abs(edm) > EDM_CONVERGED, Status.ITERATION_LIMIT.value, status)
-    status = jnp.where(positive, status, Status.NOT_POSITIVE_DEFINITE.value)
-    return edm, s.iterations, jnp.where(jnp.isfinite(s.stat), status, Status.NON_FINITE.value)
-
-
-@jax.jit
-def _minimize(
-    likelihood: Any, starts: Any, free: Any, lower: Any, upper: Any, scale: Any, tol: Any, max_iter: Any
-) -> tuple:
-    return jax.vmap(lambda t: _lane(likelihood, t, free, lower, upper, scale, tol, max_iter))(starts)
-
-
-@jax.jit
-def _evaluate(likelihood: Any, theta: Any) -> Any:
-    return jax.vmap(likelihood.stat)(theta)
-
-
-def _chunks(n: int) -> tuple[int, range]:
-    size = SMALL if n <= 16 * SMALL else LARGE
-    return size, range(0, n, size)
-
-
-def _padded(array: np.ndarray, at: int, size: int) -> np.ndarray:
-    part = array[at : at + size]
-    return np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)]) if len(part) < size else part
-
-
-def evaluate_batch(likelihood: Any, theta: np.ndarray) -> np.ndarray:
+def evaluate_batch(likelihood: Any, theta: np.ndarray, device: Any = None) -> np.ndarray:
     """Statistic at many points, nothing fitted.
 
     Parameters
@@ -171,16 +75,29 @@ def evaluate_batch(likelihood: Any, theta: np.ndarray) -> np.ndarray:
         The function.
     theta : array, shape (n, P)
         Points, internal units.
+    device : jax.Device, optional
+        Where to run.
 
     Returns
     -------
     array, shape (n,)
         Statistic.
     """
-    size, starts = _chunks(len(theta))
+    columns = tuple(range(theta.shape[1]))
+    if len(theta) >= SPECIALISE:
+        columns = tuple(int(i) for i in np.flatnonzero(np.any(theta != theta[:1], axis=0)))
+    points = theta[:, list(columns)]
     with double_precision():
-        parts = [np.asarray(_evaluate(likelihood, _padded(theta, at, size))) for at in starts]
-    return np.concatenate(parts)[: len(theta)]
+        compact, platform = _compact(likelihood, device)
+        capacity, inner = sizes(platform).capacity, sizes(platform).evaluate
+
+        def call(begin: int, end: int) -> np.ndarray:
+            part, batches = _fill(points, begin, end, capacity, inner)
+            out = evaluate_program(compact, theta[0], part, batches, columns=columns, inner=inner)
+            return np.asarray(out[0])[: end - begin]
+
+        parts = [out for _, _, out in in_parallel(call, len(theta), capacity, inner, platform)]
+    return np.concatenate(parts)
 
 
 def minimize_batch(
@@ -192,17 +109,23 @@ def minimize_batch(
     scale: np.ndarray,
     tol: float = TOL,
     max_iter: int = MAX_ITER,
+    again: np.ndarray | None = None,
+    derivatives: bool = False,
+    device: Any = None,
 ) -> BatchResult:
     """Minimise the statistic from many starts at once.
+
+    A first pass of few steps takes most lanes to their minimum. Those that are left are gathered and go on with stronger
+    damping, then from `again`; `max_iter` counts all of it.
 
     Parameters
     ----------
     likelihood : `gammajax.Likelihood`
         The function.
-    starts : array, shape (n, n_starts, P)
-        For each lane some starts, of which the best is taken; parameters that are not free keep its values.
-    free : array of bool, shape (P,)
-        Which parameters are varied.
+    starts : array, shape (n, P)
+        Start of each lane; parameters that are not free keep its values.
+    free : array of bool, shape (P,) or (n, P)
+        Which parameters are varied, in all lanes or in each.
     lower, upper : array, shape (P,)
         Limits.
     scale : array, shape (P,)
@@ -211,12 +134,94 @@ def minimize_batch(
         Stop at this expected distance to the minimum, in units of the statistic.
     max_iter : int
         Steps tried at most.
+    again : array, shape (n, P), optional
+        Second start, used where the first fails.
+    derivatives : bool
+        Return the gradient and the Hessian in all parameters as well.
+    device : jax.Device, optional
+        Where to run.
     """
-    size, chunks = _chunks(len(starts))
-    limits = np.where(free, lower, -np.inf) / scale, np.where(free, upper, np.inf) / scale
-    parts = []
+    n, n_par = starts.shape
+    each = np.broadcast_to(free, (n, n_par))
+    again = starts if again is None else again
+    if not np.any(each) and not derivatives:
+        stat = evaluate_batch(likelihood, starts, device)
+        status = np.where(np.isfinite(stat), Status.CONVERGED, Status.NON_FINITE)
+        zero = np.zeros(n)
+        return BatchResult(stat, starts, np.where(np.isfinite(stat), zero, np.nan), np.zeros(n, int), status)
+    everything = tuple(range(n_par))
+    columns = active = everything
+    if n >= SPECIALISE and not derivatives:
+        active = tuple(int(i) for i in np.flatnonzero(np.any(each, axis=0)))
+        moves = np.any(starts != starts[:1], axis=0) | np.any(again != again[:1], axis=0)
+        columns = tuple(int(i) for i in np.flatnonzero(moves | np.any(each, axis=0)))
     with double_precision():
-        for at in chunks:
-            out = _minimize(likelihood, _padded(starts / scale, at, size), free, *limits, scale, tol, max_iter)
-            parts.append([np.asarray(x) for x in out])
-    return BatchResult(*(np.concatenate(x)[: len(starts)] for x in zip(*parts, strict=True)))
+        compact, platform = _compact(likelihood, device)
+        run = _Runner(compact, platform, columns, active, lower, upper, scale, tol, derivatives)
+        out = run(starts, again, each, min(FIRST, max_iter), 1e-6)
+        used = min(FIRST, max_iter)
+        left = _unfinished(out)
+        if len(left) and max_iter > used:
+            _merge(out, left, run(out.theta[left], again[left], each[left], max_iter - used, 1e-2))
+        left = _unfinished(out)
+        if max_iter > FIRST and len(left := left[out.iterations[left] < max_iter]):
+            rest = max_iter - int(out.iterations[left].min())
+            _merge(out, left, run(again[left], starts[left], each[left], rest, 1.0))
+    return out
+
+
+def _unfinished(out: BatchResult) -> np.ndarray:
+    """Lanes worth another attempt; where nothing was finite both starts were tried."""
+    done = (out.status == Status.CONVERGED) | (out.status == Status.AT_LIMIT) | (out.status == Status.NON_FINITE)
+    return np.flatnonzero(~done)
+
+
+def _merge(out: BatchResult, where: np.ndarray, new: BatchResult) -> None:
+    """Take from another attempt the lanes that it ended better; the steps add up."""
+    good = (new.status == Status.CONVERGED) | (new.status == Status.AT_LIMIT)
+    take = good | (new.stat < out.stat[where])
+    out.iterations[where] += new.iterations
+    for name in ("stat", "theta", "edm", "status", "gradient", "hessian"):
+        mine, theirs = getattr(out, name), getattr(new, name)
+        if mine is not None:
+            mine[where[take]] = theirs[take]
+
+
+class _Runner:
+    """One pass of the compiled program over lanes, all starting anew."""
+
+    def __init__(
+        self, compact: Any, platform: str, columns: tuple, active: tuple, lower: Any, upper: Any, scale: Any, tol: float,
+        derivatives: bool,
+    ) -> None:  # fmt: skip
+        self.compact, self.platform = compact, platform
+        self.columns, self.active = columns, active
+        self.at = list(active)
+        self.limits = lower[self.at] / scale[self.at], upper[self.at] / scale[self.at]
+        self.scale, self.tol, self.derivatives = scale[self.at], tol, derivatives
+
+    def __call__(
+        self, starts: np.ndarray, again: np.ndarray, free: np.ndarray, max_iter: int, damping: float
+    ) -> BatchResult:
+        capacity, inner = sizes(self.platform).capacity, sizes(self.platform).minimize
+        settings = Settings(*self.limits, self.scale, self.tol, max_iter, damping)
+        base, cut = starts[0], list(self.columns)
+        lanes = [starts[:, cut], again[:, cut], free[:, self.at]]
+
+        def call(begin: int, end: int) -> list[np.ndarray]:
+            filled = [_fill(x, begin, end, capacity, inner) for x in lanes]
+            out = minimize_program(
+                self.compact, base, *(f[0] for f in filled), settings, filled[0][1],
+                columns=self.columns, active=self.active, inner=inner,
+            )  # fmt: skip
+            keep = out if self.derivatives else out[:5]
+            return [np.asarray(x)[: end - begin] for x in keep]
+
+        parts = [out for _, _, out in in_parallel(call, len(starts), capacity, inner, self.platform)]
+        stat, x, edm, iterations, status, *rest = (np.concatenate(p) for p in zip(*parts, strict=True))
+        theta = starts.copy()
+        theta[:, self.at] = np.where(free[:, self.at], x * self.scale, theta[:, self.at])
+        # a lane that never was finite has no derivatives to give
+        if rest:
+            rest = [rest[0] / self.scale, rest[1] / (self.scale[:, None] * self.scale)]
+        return BatchResult(stat, theta, edm, iterations, status, *rest)
