@@ -54,19 +54,19 @@ def surface(
     axes = [_axis(live, name, v, bounds, nvalues) for (_, live, name), v in zip(found, values, strict=True)]
     factors = [live.factor for _, live, _ in found]
     internal = [a * f for a, f in zip(axes, factors, strict=True)]
+    best = derivatives(likelihood, likelihood.start)
     if not reoptimize:
         # nothing is optimised, but an option that no optimiser knows is a mistake all the same
         check_options(backend or fit.optimize_opts.get("backend", fit.backend), options)
         grid, optimizer = frozen_grid(likelihood, index, internal), None
     elif backend is None:
-        hessian = derivatives(likelihood, likelihood.start)[2]
-        grid, optimizer = profile_grid(Refit(likelihood, hessian, **options), index, internal), NATIVE
+        grid, optimizer = profile_grid(Refit(likelihood, best[2], **options), index, internal), NATIVE
     else:
         grid, optimizer = (
             _node_by_node(likelihood, index, internal, backend, options),
             f"{backend}, node by node",
         )
-    return _result(likelihood, found, axes, grid, reoptimize, optimizer, options if reoptimize else {})
+    return _result(likelihood, found, axes, grid, best[0], reoptimize, optimizer, options if reoptimize else {})
 
 
 def _result(
@@ -74,6 +74,7 @@ def _result(
     found: list,
     axes: list,
     grid: GridScan,
+    stat_best: float,
     reoptimize: bool,
     optimizer: str | None,
     options: dict,
@@ -92,7 +93,7 @@ def _result(
         edm=grid.edm,
         nuisance={likelihood.names[i]: grid.theta[..., i] / table.factor[i] for i in others},
         best=tuple(float(f[1].value) for f in found),
-        stat_best=derivatives(likelihood, likelihood.start)[0],
+        stat_best=stat_best,
         optimizer=optimizer,
         options=dict(options),
     )

@@ -1,16 +1,23 @@
 """From data sets and their models to the arrays and the structure of a likelihood."""
 
 from functools import lru_cache
+from weakref import WeakKeyDictionary
 
+import jax
 import numpy as np
 
 from gammajax.datasets import Datasets, SpectrumDatasetOnOff
 from gammajax.errors import DataError, ModelError
+from gammajax.likelihood.compact import Bins, bins_in_fit
 from gammajax.likelihood.structure import DatasetStructure, ResponseData, SpectrumData, Term
 from gammajax.models import BinRule, SpectralForm, bin_rule
 from gammajax.parameters import Parameters
+from gammajax.units import double_precision
 
 __all__ = ["parameters_and_sources", "response_data", "spectrum_data"]
+
+# what was put on the device for a data set, with copies of the arrays it was made from: scans of the same data build nothing
+_built: WeakKeyDictionary = WeakKeyDictionary()
 
 
 def parameters_and_sources(datasets: Datasets) -> tuple[Parameters, dict[str, list]]:
@@ -47,8 +54,8 @@ def response_data(
 
 def spectrum_data(
     dataset: SpectrumDatasetOnOff, sources: list, position: dict[int, int]
-) -> tuple[SpectrumData, DatasetStructure]:
-    """Arrays and structure of a data set; masked bins get harmless numbers.
+) -> tuple[SpectrumData, Bins, DatasetStructure]:
+    """Arrays on the device, all bins and those in the fit, and structure of a data set; masked bins get harmless numbers.
 
     Raises
     ------
@@ -56,6 +63,27 @@ def spectrum_data(
         If a bin of the fit has no OFF acceptance, or none has exposure.
     """
     response, structure = response_data(dataset, sources, position)
+    now = (
+        dataset.counts.data, dataset.counts_off.data, dataset.alpha.data, dataset.mask.data, response.exposure,
+        response.edisp, dataset.exposure.geom.axis.edges_tev,
+    )  # fmt: skip
+    known = _built.get(dataset)
+    # arrays can be changed in place, so their values are compared, which costs microseconds
+    if known is not None and _same(known[0], response.rules) and all(map(np.array_equal, known[1], now)):
+        return known[2], known[3], structure
+    data = _checked(dataset, response)
+    with double_precision():
+        placed = jax.device_put((data, bins_in_fit(data)))
+    _built[dataset] = (response.rules, tuple(np.array(a) for a in now), *placed)
+    return *placed, structure
+
+
+def _same(rules: tuple[BinRule, ...], others: tuple[BinRule, ...]) -> bool:
+    """Whether they are the very same rules: one is made for each form and axis."""
+    return len(rules) == len(others) and all(a is b for a, b in zip(rules, others, strict=True))
+
+
+def _checked(dataset: SpectrumDatasetOnOff, response: ResponseData) -> SpectrumData:
     mask, alpha = dataset.mask.data, dataset.alpha.data
     bad = np.flatnonzero(mask & ~(alpha > 0))
     if len(bad):
@@ -68,14 +96,13 @@ def spectrum_data(
             f"{dataset.name!r}: there is no exposure in the bins of the fit, so no model can predict counts there; "
             "check the effective area and the dispersion, or move the fit range."
         )
-    data = SpectrumData(
+    return SpectrumData(
         n_on=np.where(mask, dataset.counts.data, 0.0),
         n_off=np.where(mask, dataset.counts_off.data, 0.0),
         alpha=np.where(mask, alpha, 1.0),
         mask=mask,
         response=response,
     )
-    return data, structure
 
 
 @lru_cache(maxsize=128)

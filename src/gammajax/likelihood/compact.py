@@ -114,6 +114,16 @@ def _plan(structure: tuple[DatasetStructure, ...], active: tuple[int, ...]) -> P
     return Plan(active, tuple(i for i in active if i in linear), strength, slopes)
 
 
+@lru_cache(maxsize=256)
+def _constants(structure: tuple[DatasetStructure, ...]) -> tuple[int, ...]:
+    constant: set[int] = set()
+    other: set[int] = set()
+    for t in (t for s in structure for t in s.terms):
+        for name, i in zip(t.form.names, t.index, strict=True):
+            (constant if name in t.form.constants else other).add(i)
+    return tuple(sorted(constant - other))
+
+
 def _slope(f: Any, args: Sequence, k: int) -> jax.Array:
     """Derivative of f(args) in argument k, as a function of scalars: one tangent, no basis."""
     one = jnp.ones_like(args[k])
@@ -140,6 +150,10 @@ class Compact:
         """Those of the positions `active` that every prediction is linear in."""
         return _plan(self.structure, active).linear
 
+    def constants(self) -> tuple[int, ...]:
+        """Positions of parameters that hardly anybody fits, in every model they belong to."""
+        return _constants(self.structure)
+
     def _joined(self, name: str) -> jax.Array:
         return jnp.concatenate([getattr(b, name) for b in self.bins])
 
@@ -161,11 +175,14 @@ class Compact:
     def stat(self, theta: Sequence) -> jax.Array:
         """Statistic -2 ln L; `theta` is a sequence of P scalars, internal units."""
         parts = []
-        for s, b in zip(self.structure, self.bins, strict=True):
-            total = jnp.zeros(())
-            for t in s.terms:
-                total = total + flux_per_bin(t.form, b.rules[t.rule], [theta[i] for i in t.index])
-            parts.append(total @ b.matrix)
+        plan = _plan(self.structure, ())
+        for s, b, strength in zip(self.structure, self.bins, plan.strength, strict=True):
+            mu = jnp.zeros_like(b.alpha)
+            for t, k0 in zip(s.terms, strength, strict=True):
+                # the strength multiplies counts: inside the sum over nodes it would cost half the evaluation again
+                f, args = self._shape(t, b, theta, k0)
+                mu = mu + self._strength(t, k0, theta) * (f(args) @ b.matrix)
+            parts.append(mu)
         mu, _ = self._gate(jnp.concatenate(parts))
         return jnp.sum(wstat(self._joined("n_on"), self._joined("n_off"), self._joined("alpha"), mu))
 
@@ -328,7 +345,7 @@ def bins_in_fit(data: SpectrumData) -> Bins:
         return np.concatenate([np.asarray(values)[mask], np.full(columns - int(mask.sum()), fill)])
 
     rules = tuple(
-        BinRule(*(np.asarray(getattr(r, n))[filled] for n in ("lo", "hi", "nodes", "weights")), mode=r.mode)
+        BinRule(*(np.asarray(getattr(r, n))[..., filled] for n in ("lo", "hi", "nodes", "weights")), mode=r.mode)
         for r in data.response.rules
     )
     return Bins(padded(data.n_on, 0.0), padded(data.n_off, 0.0), padded(data.alpha, 1.0), full, rules)

@@ -62,14 +62,13 @@ class Likelihood:
                 f"no bins left in the fit of {', '.join(datasets.names)}: mask_safe and mask_fit have no bin in common; "
                 "widen mask_fit, for instance with dataset.counts.geom.energy_mask(energy_min, energy_max)."
             )
-        self.structure = tuple(s for _, s in built)
+        self.structure = tuple(s for *_, s in built)
         units = tuple(str(p.internal_unit) for p in parameters.unique_parameters)
         self.labels = Labels(names=table.names, units=units, datasets=tuple(datasets.names))
-        self._compact: Compact | None = None
+        self._compact: Compact | None = Compact(self.structure, tuple(b for _, b, _ in built))
         self.table: ParameterTable | None = table
         self.parameters: Parameters | None = parameters
-        with double_precision():
-            self.data = jax.device_put(tuple(d for d, _ in built))
+        self.data = tuple(d for d, *_ in built)
 
     # -- pytree --------------------------------------------------------------------------------------------------
 

@@ -35,6 +35,8 @@ class SpectralForm:
         Closed form ``integral(lo, hi, *parameters)``.
     linear : tuple of str
         Parameters that the model is proportional to.
+    constants : tuple of str
+        Parameters that hardly anybody fits, a reference energy for one: programs treat them as constants while frozen.
     log_slope : float
         The steepest \|d ln dnde / d ln E\| that a bin integral without closed form is made for.
     """
@@ -43,6 +45,7 @@ class SpectralForm:
     names: tuple[str, ...]
     integral: Callable[..., jax.Array] | None = None
     linear: tuple[str, ...] = ()
+    constants: tuple[str, ...] = ()
     log_slope: float = 40.0
 
 
@@ -55,8 +58,9 @@ class BinRule:
     ----------
     lo, hi : array, shape (n_bins,)
         Edges, TeV.
-    nodes, weights : array, shape (n_bins, n_nodes)
-        Energies (TeV) and weights (TeV); in the gammapy mode the weights are not used.
+    nodes, weights : array, shape (n_nodes, n_bins)
+        Energies (TeV) and weights (TeV), bins last: sums over nodes then run along whole vectors. In the gammapy mode the
+        weights are not used.
     mode : str
         "closed", "exact" or "gammapy".
     """
@@ -120,17 +124,17 @@ def bin_rule(edges: np.ndarray, form: SpectralForm, mode: str = "exact") -> BinR
     if mode not in MODES:
         raise InputError(f"integration mode: got {mode!r}, expected one of {MODES}.")
     if form.integral is not None:
-        none = np.zeros((len(lo), 0))
+        none = np.zeros((0, len(lo)))
         return BinRule(lo, hi, none, none, mode="closed")
     if mode == "gammapy":
         # gammapy: 100 points per decade of the widest bin, rounded down, at least two
         n = int(max(np.max(100 * np.log10(hi / lo)), 2))
-        nodes = np.exp(np.log(lo)[:, None] + np.linspace(0, 1, n) * np.log(hi / lo)[:, None])
-        return BinRule(lo, hi, nodes, np.zeros((len(lo), 0)), mode="gammapy")
+        nodes = np.exp(np.log(lo) + np.linspace(0, 1, n)[:, None] * np.log(hi / lo))
+        return BinRule(lo, hi, nodes, np.zeros((0, len(lo))), mode="gammapy")
     x, w = np.polynomial.legendre.leggauss(node_count(edges, form.log_slope))
-    half = 0.5 * np.log(hi / lo)[:, None]
-    nodes = np.exp(0.5 * np.log(lo * hi)[:, None] + half * x)
-    return BinRule(lo, hi, nodes, half * w * nodes, mode="exact")
+    half = 0.5 * np.log(hi / lo)
+    nodes = np.exp(0.5 * np.log(lo * hi) + half * x[:, None])
+    return BinRule(lo, hi, nodes, half * w[:, None] * nodes, mode="exact")
 
 
 def flux_per_bin(form: SpectralForm, rule: BinRule, parameters: Sequence[jax.Array]) -> jax.Array:
@@ -155,13 +159,13 @@ def flux_per_bin(form: SpectralForm, rule: BinRule, parameters: Sequence[jax.Arr
         return form.integral(rule.lo, rule.hi, *parameters)
     values = form.evaluate(rule.nodes, *parameters)
     if rule.mode == "gammapy":
-        return jnp.sum(_trapz_loglog(values, rule.nodes), axis=-1)
-    return jnp.sum(values * rule.weights, axis=-1)
+        return jnp.sum(_trapz_loglog(values, rule.nodes), axis=0)
+    return jnp.sum(values * rule.weights, axis=0)
 
 
 def _trapz_loglog(y: jax.Array, x: jax.Array) -> jax.Array:
-    """Integral between neighbouring points of the power law through both; last axis shortened by one."""
-    y1, y2, x1, x2 = y[..., :-1], y[..., 1:], x[..., :-1], x[..., 1:]
+    """Integral between neighbouring points of the power law through both; first axis shortened by one."""
+    y1, y2, x1, x2 = y[:-1], y[1:], x[:-1], x[1:]
     h = jnp.log(x2 / x1)
     tiny = jnp.finfo(y.dtype).tiny
     positive = (y1 > tiny) & (y2 > tiny)

@@ -66,7 +66,7 @@ def _weighted_form(form: SpectralForm) -> SpectralForm:
     def evaluate(energy: jax.Array, *parameters: jax.Array) -> jax.Array:
         return energy * form.evaluate(energy, *parameters)
 
-    return SpectralForm(evaluate, form.names, None, form.linear, form.log_slope)
+    return SpectralForm(evaluate, form.names, None, form.linear, form.constants, form.log_slope)
 
 
 def _range(form: SpectralForm, lo: float, hi: float, power: int) -> tuple[SpectralForm, BinRule]:

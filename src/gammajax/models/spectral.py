@@ -236,6 +236,7 @@ class PowerLawSpectralModel(SpectralModel):
         ("index", "amplitude", "reference"),
         integral=power_law_integral,
         linear=("amplitude",),
+        constants=("reference",),
     )
 
 
@@ -273,6 +274,7 @@ class LogParabolaSpectralModel(SpectralModel):
         log_parabola,
         ("amplitude", "reference", "alpha", "beta"),
         linear=("amplitude",),
+        constants=("reference",),
         log_slope=20.0,
     )
 
@@ -312,5 +314,6 @@ class ExpCutoffPowerLawSpectralModel(SpectralModel):
         exp_cutoff_power_law,
         ("index", "amplitude", "reference", "lambda_", "alpha"),
         linear=("amplitude",),
+        constants=("reference", "alpha"),
         log_slope=40.0,
     )

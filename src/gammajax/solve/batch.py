@@ -36,7 +36,8 @@ class BatchResult(NamedTuple):
     status : array of int, shape (n,)
         `Status`.
     gradient, hessian : array, shapes (n, P) and (n, P, P), or None
-        Exact derivatives of the statistic in all parameters at the end; only if asked for.
+        Exact derivatives of the statistic at the end, only if asked for; 0 for parameters that the solver was told are neither
+        varied nor moved.
     """
 
     stat: np.ndarray
@@ -83,12 +84,13 @@ def evaluate_batch(likelihood: Any, theta: np.ndarray, device: Any = None) -> np
     array, shape (n,)
         Statistic.
     """
-    columns = tuple(range(theta.shape[1]))
-    if len(theta) >= SPECIALISE:
-        columns = tuple(int(i) for i in np.flatnonzero(np.any(theta != theta[:1], axis=0)))
-    points = theta[:, list(columns)]
+    moves = np.any(theta != theta[:1], axis=0)
     with double_precision():
         compact, platform = _compact(likelihood, device)
+        if len(theta) < SPECIALISE:
+            moves = moves | ~np.isin(np.arange(len(moves)), compact.constants())
+        columns = _positions(moves)
+        points = theta[:, moves]
         capacity, inner = sizes(platform).capacity, sizes(platform).evaluate
 
         def call(begin: int, end: int) -> np.ndarray:
@@ -137,7 +139,7 @@ def minimize_batch(
     again : array, shape (n, P), optional
         Second start, used where the first fails.
     derivatives : bool
-        Return the gradient and the Hessian in all parameters as well.
+        Return the gradient and the Hessian as well, in all parameters that are free or move in any lane.
     device : jax.Device, optional
         Where to run.
     """
@@ -149,14 +151,14 @@ def minimize_batch(
         status = np.where(np.isfinite(stat), Status.CONVERGED, Status.NON_FINITE)
         zero = np.zeros(n)
         return BatchResult(stat, starts, np.where(np.isfinite(stat), zero, np.nan), np.zeros(n, int), status)
-    everything = tuple(range(n_par))
-    columns = active = everything
-    if n >= SPECIALISE and not derivatives:
-        active = tuple(int(i) for i in np.flatnonzero(np.any(each, axis=0)))
-        moves = np.any(starts != starts[:1], axis=0) | np.any(again != again[:1], axis=0)
-        columns = tuple(int(i) for i in np.flatnonzero(moves | np.any(each, axis=0)))
+    varied = np.any(each, axis=0)
+    moves = np.any(starts != starts[:1], axis=0) | np.any(again != again[:1], axis=0)
     with double_precision():
         compact, platform = _compact(likelihood, device)
+        if n < SPECIALISE or derivatives:
+            # what is free may change from call to call and compiles nothing; what nobody fits is left out
+            varied = varied | (moves if derivatives else False) | ~np.isin(np.arange(n_par), compact.constants())
+        active, columns = _positions(varied), _positions(varied | moves)
         run = _Runner(compact, platform, columns, active, lower, upper, scale, tol, derivatives)
         out = run(starts, again, each, min(FIRST, max_iter), 1e-6)
         used = min(FIRST, max_iter)
@@ -168,6 +170,10 @@ def minimize_batch(
             rest = max_iter - int(out.iterations[left].min())
             _merge(out, left, run(again[left], starts[left], each[left], rest, 1.0))
     return out
+
+
+def _positions(which: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.flatnonzero(which))
 
 
 def _unfinished(out: BatchResult) -> np.ndarray:
@@ -221,7 +227,9 @@ class _Runner:
         stat, x, edm, iterations, status, *rest = (np.concatenate(p) for p in zip(*parts, strict=True))
         theta = starts.copy()
         theta[:, self.at] = np.where(free[:, self.at], x * self.scale, theta[:, self.at])
-        # a lane that never was finite has no derivatives to give
-        if rest:
-            rest = [rest[0] / self.scale, rest[1] / (self.scale[:, None] * self.scale)]
-        return BatchResult(stat, theta, edm, iterations, status, *rest)
+        if not rest:
+            return BatchResult(stat, theta, edm, iterations, status)
+        gradient, hessian = np.zeros(theta.shape), np.zeros((*theta.shape, theta.shape[1]))
+        gradient[:, self.at] = rest[0] / self.scale
+        hessian[:, *np.ix_(self.at, self.at)] = rest[1] / (self.scale[:, None] * self.scale)
+        return BatchResult(stat, theta, edm, iterations, status, gradient, hessian)
