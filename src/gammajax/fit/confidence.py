@@ -1,22 +1,28 @@
-"""Asymmetric errors: MINOS."""
+"""Asymmetric errors and upper limits: where the re-optimised TS crosses a level."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import erf
 from typing import Any
 
 import numpy as np
+from scipy.stats import norm
 
-from gammajax.errors import InputError
-from gammajax.fit.backends import get as get_backend
-from gammajax.fit.minos import minuit_at_minimum
-from gammajax.fit.problem import Problem
-from gammajax.parameters import Parameter
+from gammajax.errors import FitError, InputError
+from gammajax.scan.crossing import Crossings, Rays, find_crossings
+from gammajax.scan.refit import Refit
 
-__all__ = ["ConfidenceResult", "minos"]
+__all__ = ["ConfidenceResult", "ConfidenceTable", "UpperLimit", "check_sigma", "intervals", "upper_limit"]
 
-# how far the re-optimised TS may be from sigma^2 at an accepted crossing
-TS_TOLERANCE = 1e-2
+# a node this far below the best fit shows that it was none
+BELOW = 1e-3
+
+
+def check_sigma(sigma: Any, what: str) -> list[float]:
+    """One level or several as a list; refuses what is none."""
+    levels = np.atleast_1d(np.asarray(sigma, dtype=float))
+    if levels.ndim != 1 or not len(levels) or not np.all(np.isfinite(levels) & (levels > 0) & (levels <= 38)):
+        raise InputError(f"{what}: got sigma={sigma!r}, expected a number above 0 and at most 38, or a list of such.")
+    return [float(s) for s in levels]
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,7 +46,9 @@ class ConfidenceResult(Mapping):
     message : str
         Why a side is nan, or "both sides crossed".
     nfev : int
-        Evaluations.
+        Evaluations of the statistic with MINUIT, batches of re-fits otherwise.
+    value : float
+        The best fit, in `unit`.
     """
 
     parameter: str
@@ -51,6 +59,7 @@ class ConfidenceResult(Mapping):
     success: bool
     message: str
     nfev: int
+    value: float = np.nan
 
     _keys = ("errn", "errp", "success", "message", "nfev")
 
@@ -74,65 +83,193 @@ class ConfidenceResult(Mapping):
     __repr__ = __str__
 
 
-def _ts_at(problem: Problem, index: int, value: float, start: np.ndarray, stat_min: float) -> float:
-    """Re-optimised TS with one parameter held, by an independent Newton fit."""
-    node = Problem(problem.likelihood, {index: value}, start=start)
-    if len(node.index) == 0:
-        return node.stat(node.start) - stat_min
-    return get_backend("newton")(node.objective()).fun - stat_min
+@dataclass(frozen=True, repr=False)
+class ConfidenceTable(Mapping):
+    """Intervals of several parameters at several levels: ``table["alpha"][0]``, ``table["alpha", 2]`` for 2 sigma.
+
+    Attributes
+    ----------
+    results : dict of str to list of `ConfidenceResult`
+        By unique name, in the order of `sigma`.
+    sigma : tuple of float
+        Levels.
+    """
+
+    results: dict[str, list[ConfidenceResult]]
+    sigma: tuple[float, ...]
+
+    def _name(self, key: str) -> str:
+        found = [n for n in self.results if key in (n, n.rsplit(".", 1)[-1])]
+        if len(found) != 1:
+            raise KeyError(f"{key!r}: {'ambiguous' if found else 'unknown'}; the parameters are {', '.join(self.results)}.")
+        return found[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, tuple):
+            name, sigma = key
+            if sigma not in self.sigma:
+                raise KeyError(f"{sigma!r}: the levels are {', '.join(f'{s:g}' for s in self.sigma)} sigma.")
+            return self.results[self._name(name)][self.sigma.index(sigma)]
+        return self.results[self._name(key)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.results)
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    @property
+    def success(self) -> bool:
+        """Whether every side of every interval is a crossing."""
+        return all(r.success for rs in self.results.values() for r in rs)
+
+    def to_table(self) -> Any:
+        """All intervals as an astropy table, one row per parameter and level."""
+        from astropy.table import Table
+
+        rows = [r for rs in self.results.values() for r in rs]
+        names = ("parameter", "sigma", "value", "errn", "errp", "unit", "success", "message")
+        return Table([[getattr(r, n) for r in rows] for n in names], names=names)
+
+    def __str__(self) -> str:
+        return "\n".join(str(r) for rs in self.results.values() for r in rs)
+
+    __repr__ = __str__
 
 
-def minos(
-    problem: Problem, index: int, name: str, parameter: Parameter, sigma: float, options: dict
-) -> ConfidenceResult:
-    """Run MINOS for one parameter, and verify each crossing by a re-fit.
+@dataclass(frozen=True, repr=False)
+class UpperLimit:
+    """One-sided upper limit of a parameter.
+
+    Attributes
+    ----------
+    parameter : str
+        Unique name.
+    cl : float
+        Confidence level.
+    value : float
+        The limit, in `unit`; nan where there is none.
+    unit : str
+        Unit of the parameter.
+    ts : float
+        Level of the re-optimised TS, the square of the normal quantile of `cl`.
+    best : float
+        The best fit, in `unit`.
+    success : bool
+        Whether the value is a crossing, verified by a re-fit.
+    message : str
+        Why not, or the definition.
+    """
+
+    parameter: str
+    cl: float
+    value: float
+    unit: str
+    ts: float
+    best: float
+    success: bool
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.parameter} < {self.value:.6g} {self.unit} ({100 * self.cl:g} % CL); {self.message}".replace("  ", " ")
+
+    __repr__ = __str__
+
+
+def free_covariance(refit: Refit, also: Sequence[int] = ()) -> np.ndarray:
+    """Covariance 2 H^-1 of the free parameters that are on no limit, shape (P, P), 0 elsewhere; nan where there is none."""
+    like, best = refit.likelihood, refit.best
+    on_limit = (best <= like.lower) | (best >= like.upper)
+    index = np.flatnonzero(like.free & (~on_limit | np.isin(np.arange(len(best)), list(also))))
+    out = np.zeros((len(best),) * 2)
+    block = refit.hessian[np.ix_(index, index)]
+    unit = np.sqrt(np.abs(np.diag(block)))
+    unit = np.where(unit > 0, unit, 1.0)
+    try:
+        inverse = 2 * np.linalg.inv(block / np.outer(unit, unit)) / np.outer(unit, unit)
+    except np.linalg.LinAlgError:
+        inverse = np.full(block.shape, np.nan)
+    out[np.ix_(index, index)] = inverse
+    return out
+
+
+def steps(refit: Refit, index: int) -> float:
+    """Size of one sigma of a parameter, internal units: from the covariance, or what the curvature gives."""
+    variance = free_covariance(refit, [index])[index, index]
+    return float(np.sqrt(variance)) if np.isfinite(variance) and variance > 0 else float(refit.scale[index])
+
+
+def _rays(refit: Refit, ends: list[tuple[int, float, float]]) -> Rays:
+    """Rays of one parameter each: its position, its signed size of a step, and the level."""
+    n_par = len(refit.best)
+    held = np.zeros((len(ends), n_par), dtype=bool)
+    direction = np.zeros((len(ends), n_par))
+    for k, (index, step, _) in enumerate(ends):
+        held[k, index], direction[k, index] = True, step
+    return Rays(held, direction, np.array([level for *_, level in ends]))
+
+
+def check_best(crossings: Crossings, what: str) -> None:
+    """Refuse results around a point that turned out not to be the minimum.
+
+    Raises
+    ------
+    FitError
+        If a re-fit found a statistic more than 1e-3 below the best fit.
+    """
+    if crossings.lowest[0] < -BELOW:
+        raise FitError(
+            f"{what}: the parameters are not at a minimum: a re-fit found a statistic lower by {-crossings.lowest[0]:.4g}; "
+            "run the fit (again, with tighter options or from another start) before asking for intervals or contours."
+        )
+
+
+def intervals(refit: Refit, stat_best: float, found: list, sigma: list[float]) -> ConfidenceTable:
+    """Both sides of the intervals of all parameters and levels, in one batch.
 
     Parameters
     ----------
-    problem : `Problem`
-        At the best fit.
-    index : int
-        Position of the parameter in theta.
-    name : str
-        Its unique name.
-    parameter : `Parameter`
-        The parameter.
-    sigma : float
-        Level; TS = sigma^2.
-    options : dict
-        See `minuit_at_minimum`.
+    refit : `Refit`
+        Around the best fit.
+    stat_best : float
+        Statistic there.
+    found : list
+        For each parameter: position in theta, parameter, unique name.
+    sigma : list of float
+        Levels; TS = sigma^2.
     """
-    if not (np.isfinite(sigma) and 0 < sigma <= 8):
-        raise InputError(f"confidence: got sigma={sigma!r}, expected a number above 0 and at most 8.")
-    names = tuple(problem.likelihood.names[i] for i in problem.index)
-    minuit = minuit_at_minimum(problem, names, options)
-    minuit.minos(name, cl=erf(sigma / np.sqrt(2)))
-    out = minuit.merrors[name]
-    best = problem.theta(np.asarray(minuit.values))
-    scale = problem.likelihood.scale[index]
-    found, reasons = [], []
-    for side, distance, valid, at_limit in (
-        ("lower", out.lower, out.lower_valid, out.at_lower_limit),
-        ("upper", out.upper, out.upper_valid, out.at_upper_limit),
-    ):
-        reason = ""
-        if at_limit:
-            reason = f"the {side} side reaches the limit of the parameter before TS = {sigma**2:g}"
-        elif not valid or distance == 0:
-            reason = f"the {side} side has no crossing of TS = {sigma**2:g}"
-        else:
-            ts = _ts_at(problem, index, best[index] + distance * scale, best, minuit.fval)
-            if abs(ts - sigma**2) > TS_TOLERANCE * sigma**2:
-                reason = f"the {side} side ended at TS = {ts:.4g}, which is no crossing of {sigma**2:g}"
-        found.append(np.nan if reason else abs(distance) * scale / parameter.factor)
-        reasons += [reason] if reason else []
-    return ConfidenceResult(
-        parameter=name,
-        sigma=float(sigma),
-        errn=float(found[0]),
-        errp=float(found[1]),
-        unit=parameter.unit.to_string(),
-        success=not reasons,
-        message="; ".join(reasons) or "both sides crossed",
-        nfev=int(out.nfcn),
-    )
+    size = {index: steps(refit, index) for index, *_ in found}
+    ends = [(i, sign * size[i], s**2) for i, *_ in found for s in sigma for sign in (-1.0, 1.0)]
+    out = find_crossings(refit, _rays(refit, ends), stat_best)
+    check_best(out, "confidence")
+    results: dict[str, list[ConfidenceResult]] = {}
+    for k, (index, live, name) in enumerate((f for f in found for _ in sigma)):
+        pair = 2 * k, 2 * k + 1
+        distance = [out.t[j] * size[index] / live.factor for j in pair]
+        reasons = [f"{side} side: {out.reason[j]}" for side, j in zip(("lower", "upper"), pair, strict=True) if out.reason[j]]
+        s = sigma[k % len(sigma)]
+        one = ConfidenceResult(
+            parameter=name, sigma=s, errn=float(distance[0]), errp=float(distance[1]), unit=live.unit.to_string(),
+            success=not reasons, message="; ".join(reasons) or "both sides crossed", nfev=out.rounds,
+            value=float(refit.best[index] / live.factor),
+        )  # fmt: skip
+        results.setdefault(name, []).append(one)
+    return ConfidenceTable(results, tuple(sigma))
+
+
+def upper_limit(refit: Refit, stat_best: float, found: tuple, cl: float) -> UpperLimit:
+    """One-sided upper limit: the value above the best fit where the re-optimised TS is the squared normal quantile of `cl`."""
+    if not (np.isfinite(cl) and 0.5 < cl < 1):
+        raise InputError(f"upper_limit: got cl={cl!r}, expected a confidence level above 0.5 and below 1, such as 0.95.")
+    index, live, name = found
+    level = float(norm.ppf(cl)) ** 2
+    size = steps(refit, index)
+    out = find_crossings(refit, _rays(refit, [(index, size, level)]), stat_best)
+    check_best(out, "upper_limit")
+    best = refit.best[index] / live.factor
+    reason = out.reason[0]
+    return UpperLimit(
+        parameter=name, cl=float(cl), value=float(best + out.t[0] * size / live.factor), unit=live.unit.to_string(),
+        ts=level, best=float(best), success=not reason,
+        message=reason or f"TS = {level:.4g} above the best fit of {best:.6g}, all other free parameters re-fitted",
+    )  # fmt: skip

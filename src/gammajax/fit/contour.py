@@ -1,20 +1,24 @@
-"""Contours of two parameters: MNCONTOUR."""
+"""Contours of two parameters, along rays from the best fit, or from a surface where rays do not do."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from gammajax.errors import FitError, InputError
-from gammajax.fit.minos import minuit_at_minimum
-from gammajax.fit.problem import Problem, derivatives
-from gammajax.scan import Refit
+from gammajax.fit.confidence import check_best, free_covariance, intervals
+from gammajax.scan import Refit, level_lines, profile_grid
+from gammajax.scan.crossing import Crossings, Rays, find_crossings, ts_along, whitened
 
-__all__ = ["ContourResult", "joint_probability", "minos_contour"]
+__all__ = ["ContourResult", "check_numpoints", "contours", "joint_probability", "sigma_of_cl", "verdict"]
 
 # largest difference of the re-optimised TS from sigma^2 at a point of the contour
 TS_TOLERANCE = 1e-3
+# where beyond a crossing the TS is looked at: it must not fall below the level again
+OUTSIDE = (1.4, 2.0)
+# nodes along each axis of the surface that takes over
+SURFACE = 49
 
 
 def joint_probability(sigma: float) -> float:
@@ -45,9 +49,13 @@ class ContourResult(Mapping):
     ts : array, shape (numpoints,)
         TS of each point, all other free parameters re-fitted.
     success : bool
-        Whether every point is within 1e-3 of sigma^2.
+        Whether every point is within 1e-3 of sigma^2, from re-fits that converged, and the points go around the best fit.
     message : str
-        What went wrong, if anything.
+        What went wrong, if anything, and how it was traced if not along rays.
+    method : {"rays", "surface", "mncontour"}
+        How it was traced.
+    pieces : list of array, shape (n, 2)
+        All lines at the level where it was traced from a surface, closed ones end where they begin; empty otherwise.
     """
 
     names: tuple[str, str]
@@ -58,6 +66,8 @@ class ContourResult(Mapping):
     ts: np.ndarray
     success: bool
     message: str
+    method: str = "rays"
+    pieces: list[np.ndarray] = field(default_factory=list)
 
     @property
     def joint_probability(self) -> float:
@@ -88,58 +98,199 @@ class ContourResult(Mapping):
     __repr__ = __str__
 
 
-def minos_contour(problem: Problem, found: list, numpoints: int, sigma: float, options: dict) -> ContourResult:
-    """Trace a contour with MNCONTOUR, and measure the TS of every point by a re-fit.
+def sigma_of_cl(cl: float) -> float:
+    """Sigma with TS = sigma^2 at which both true values are inside with probability `cl`: sqrt(-2 ln(1 - cl)).
+
+    Examples
+    --------
+    >>> round(sigma_of_cl(0.6827), 4)
+    1.5152
+    """
+    if not (np.isfinite(cl) and 0 < cl < 1):
+        raise InputError(f"stat_contour: got cl={cl!r}, expected a joint confidence level between 0 and 1.")
+    return float(np.sqrt(-2 * np.log1p(-cl)))
+
+
+def check_numpoints(numpoints: Any) -> int:
+    """Number of points; refuses what is no polygon."""
+    if int(numpoints) != numpoints or numpoints < 4:
+        raise InputError(f"stat_contour: got numpoints={numpoints!r}, expected a whole number of at least 4.")
+    return int(numpoints)
+
+
+def verdict(ts: np.ndarray, level: float) -> tuple[bool, str]:
+    """Whether every point is on the level, and the words for it."""
+    good = np.abs(ts - level) <= TS_TOLERANCE
+    if good.all():
+        return True, "every point within 1e-3 of the level"
+    return False, f"{int((~good).sum())} of {len(ts)} points are off the level, TS from {np.nanmin(ts):.4g} to {np.nanmax(ts):.4g}"
+
+
+def contours(
+    refit: Refit, stat_best: float, pairs: list[tuple[tuple, tuple]], sigma: Sequence[float], numpoints: int
+) -> list[ContourResult]:
+    """Contours of all pairs at all levels in one batch.
+
+    Rays at equal angles in coordinates in which the covariance is a circle. Where a ray leaves the limits, finds no crossing,
+    or TS falls below the level again beyond it (the region is not star-shaped), the contour is traced from a surface
+    instead, its vertices brought to the level by Newton's method.
 
     Parameters
     ----------
-    problem : `Problem`
-        At the best fit.
-    found : list
-        For x and y: position in theta, parameter, unique name.
+    refit : `Refit`
+        Around the best fit.
+    stat_best : float
+        Statistic there.
+    pairs : list
+        For x and y each: position in theta, parameter, unique name.
+    sigma : sequence of float
+        Levels; TS = sigma^2.
     numpoints : int
-        Points.
-    sigma : float
-        Level; TS = sigma^2.
-    options : dict
-        See `minuit_at_minimum`.
+        Points of each contour.
+
+    Returns
+    -------
+    list of `ContourResult`
+        Pair by pair, levels within.
     """
-    if not (np.isfinite(sigma) and 0 < sigma <= 8):
-        raise InputError(f"stat_contour: got sigma={sigma!r}, expected a number above 0 and at most 8.")
-    if numpoints < 4:
-        raise InputError(f"stat_contour: got numpoints={numpoints}, expected at least 4.")
-    names = tuple(problem.likelihood.names[i] for i in problem.index)
-    minuit = minuit_at_minimum(problem, names, options)
-    try:
-        points = minuit.mncontour(found[0][2], found[1][2], cl=joint_probability(sigma), size=numpoints)
-    except RuntimeError as error:
-        raise FitError(
-            f"MNCONTOUR found no contour of {found[0][2]} and {found[1][2]} at TS = {sigma**2:g} ({error}); it may leave the "
-            "limits: widen them, or scan the surface with stat_surface(..., reoptimize=True)."
-        ) from None
-    # iminuit closes the polygon; gammapy does not
-    points = np.asarray(points)[:numpoints]
-    scale = np.array([problem.likelihood.scale[f[0]] for f in found])
-    ts = _measured_ts(problem, [f[0] for f in found], points * scale, minuit)
-    good = np.abs(ts - sigma**2) <= TS_TOLERANCE
-    values = points * scale / np.array([f[1].factor for f in found])
-    message = "every point within 1e-3 of the level" if good.all() else (
-        f"{int((~good).sum())} of {len(ts)} points are off the level, TS from {ts.min():.4g} to {ts.max():.4g}"
-    )  # fmt: skip
-    return ContourResult(
-        names=(found[0][2], found[1][2]),
-        units=(found[0][1].unit.to_string(), found[1][1].unit.to_string()),
-        x=values[:, 0],
-        y=values[:, 1],
-        sigma=float(sigma),
-        ts=ts,
-        success=bool(good.all()),
-        message=message,
+    covariance = {p[0][0] + 1j * p[1][0]: free_covariance(refit, [p[0][0], p[1][0]]) for p in pairs}
+    angle = 2 * np.pi * np.arange(numpoints) / numpoints
+    circle = np.stack([np.cos(angle), np.sin(angle)])
+    n_par = len(refit.best)
+    held, direction, level = [], [], []
+    for x, y in pairs:
+        index = [x[0], y[0]]
+        root = whitened(covariance[x[0] + 1j * y[0]][np.ix_(index, index)], refit.scale[index])
+        for s in sigma:
+            one = np.zeros((numpoints, n_par))
+            one[:, index] = (root @ circle).T
+            direction.append(one)
+            mask = np.zeros(n_par, dtype=bool)
+            mask[index] = True
+            held.append(np.broadcast_to(mask, one.shape))
+            level.append(np.full(numpoints, float(s) ** 2))
+    rays = Rays(np.concatenate(held), np.concatenate(direction), np.concatenate(level))
+    out = find_crossings(refit, rays, stat_best)
+    check_best(out, "stat_contour")
+    again = _returns(refit, rays, out, stat_best)
+    results = []
+    for k, ((x, y), s) in enumerate((p, s) for p in pairs for s in sigma):
+        part = slice(k * numpoints, (k + 1) * numpoints)
+        reasons = [r for r in out.reason[part] if r]
+        if not reasons and np.any(again[part]):
+            reasons = ["the region is not star-shaped: TS falls below the level again beyond it"]
+        if reasons:
+            results.append(_from_surface(refit, stat_best, (x, y), float(s), numpoints, reasons[0]))
+            continue
+        points = out.theta[part][:, [x[0], y[0]]]
+        results.append(_result((x, y), float(s), points, out.ts[part], "rays", "", []))
+    return results
+
+
+def _returns(refit: Refit, rays: Rays, found: Crossings, stat_best: float) -> np.ndarray:
+    """Rays on which TS is below the level again somewhere beyond the crossing."""
+    use = np.flatnonzero(np.isfinite(found.t))
+    if len(use) == 0:
+        return np.zeros(len(found.t), dtype=bool)
+    lanes = np.tile(use, len(OUTSIDE))
+    t = np.repeat(OUTSIDE, len(use)) * found.t[lanes]
+    part = Rays(*(a[lanes] for a in rays))
+    inside = np.all(
+        (refit.best + t[:, None] * part.direction >= refit.likelihood.lower)
+        & (refit.best + t[:, None] * part.direction <= refit.likelihood.upper)
+        | ~part.held,
+        axis=1,
     )
+    slope = (found.theta[lanes] - refit.best) / found.t[lanes][:, None]
+    ts, _ = ts_along(refit, part, t, stat_best, found.theta[lanes], slope, found.t[lanes])
+    out = np.zeros(len(found.t), dtype=bool)
+    np.logical_or.at(out, lanes, inside & np.isfinite(ts) & (ts < part.level))
+    return out
 
 
-def _measured_ts(problem: Problem, index: list[int], points: np.ndarray, minuit: Any) -> np.ndarray:
-    """Re-optimised TS of points (n, 2) in internal units, all in one batch."""
-    best = problem.theta(np.asarray(minuit.values))
-    hessian = derivatives(problem.likelihood, best)[2]
-    return Refit(problem.likelihood, hessian).points([(index, points)]).stat - minuit.fval
+def _result(
+    pair: tuple, sigma: float, points: np.ndarray, ts: np.ndarray, method: str, note: str, pieces: list
+) -> ContourResult:
+    x, y = pair
+    factor = np.array([x[1].factor, y[1].factor])
+    success, message = verdict(ts, sigma**2)
+    return ContourResult(
+        names=(x[2], y[2]), units=(x[1].unit.to_string(), y[1].unit.to_string()), x=points[:, 0] / factor[0],
+        y=points[:, 1] / factor[1], sigma=sigma, ts=ts, success=success and method != "open",
+        message=f"{note}; {message}" if note else message, method="surface" if method == "open" else method,
+        pieces=[p / factor for p in pieces],
+    )  # fmt: skip
+
+
+def _from_surface(
+    refit: Refit, stat_best: float, pair: tuple, sigma: float, numpoints: int, reason: str
+) -> ContourResult:
+    """Trace the level on a re-optimised surface, and bring the vertices to the level."""
+    index = [p[0] for p in pair]
+    axes = _ranges(refit, stat_best, pair, sigma)
+    grid = profile_grid(refit, index, axes)
+    good = np.isin(grid.status, (0, 1))
+    lines, cut = level_lines(axes[0], axes[1], np.where(good, grid.stat - stat_best, np.nan), sigma**2)
+    if not lines:
+        raise FitError(
+            f"stat_contour: no contour of {pair[0][2]} and {pair[1][2]} at TS = {sigma**2:g} within the limits ({reason}); "
+            "look at the surface: stat_surface(..., reoptimize=True)."
+        )
+    line = max(lines, key=lambda v: (_surrounds(v, refit.best[index]), len(v)))
+    closed = bool(np.array_equal(line[0], line[-1]))
+    vertices = line[:-1] if closed else line
+    take = np.unique(np.round(np.linspace(0, len(vertices) - (0 if closed else 1), numpoints, endpoint=not closed)).astype(int))
+    points, ts = _to_level(refit, stat_best, index, vertices[take], sigma**2)
+    note = f"traced from a {SURFACE} x {SURFACE} surface ({reason})"
+    if not closed:
+        note += "; it is open, cut by the limits"
+    if len(lines) > 1:
+        note += f"; {len(lines)} separate lines, see pieces"
+    return _result(pair, sigma, points, ts, "surface" if closed else "open", note, lines)
+
+
+def _surrounds(line: np.ndarray, point: np.ndarray) -> bool:
+    """Whether a closed line winds around a point."""
+    if not np.array_equal(line[0], line[-1]):
+        return False
+    size = np.ptp(line, axis=0)
+    angle = np.unwrap(np.arctan2(*((line - point) / np.where(size > 0, size, 1.0)).T[::-1]))
+    return bool(abs(angle[-1] - angle[0]) > np.pi)
+
+
+def _ranges(refit: Refit, stat_best: float, pair: tuple, sigma: float) -> list[np.ndarray]:
+    """Axes that hold the contour: the profile of each parameter crosses the same level at its extremes."""
+    table = intervals(refit, stat_best, list(pair), [sigma])
+    axes = []
+    for index, live, name in pair:
+        one, best = table.results[name][0], refit.best[index]
+        low, high = refit.likelihood.lower[index], refit.likelihood.upper[index]
+        size = 4 * sigma * refit.scale[index]
+        down = one.errn * live.factor if np.isfinite(one.errn) else size
+        up = one.errp * live.factor if np.isfinite(one.errp) else size
+        begin, end = best - 1.2 * down, best + 1.2 * up
+        axes.append(np.linspace(max(begin, low), min(end, high), SURFACE))
+    return axes
+
+
+def _to_level(
+    refit: Refit, stat_best: float, index: list[int], points: np.ndarray, level: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Move points along the gradient of the re-optimised TS until they are on the level."""
+    low, high = refit.likelihood.lower[index], refit.likelihood.upper[index]
+    unit = refit.scale[index]
+    points = points.copy()
+    ts = np.full(len(points), np.nan)
+    for _ in range(8):
+        out = refit.points([(index, points)], derivatives=True)
+        assert out.gradient is not None
+        ts = np.where(np.isin(out.status, (0, 1)), out.stat - stat_best, np.nan)
+        if np.all(np.abs(ts - level) < 0.1 * TS_TOLERANCE):
+            break
+        slope = out.gradient[:, index] * unit
+        steepness = np.sum(slope**2, axis=1)
+        step = ((level - ts) / np.where(steepness > 0, steepness, np.inf))[:, None] * slope
+        length = np.linalg.norm(step, axis=1, keepdims=True)
+        step = step * np.minimum(1.0, 0.5 / np.maximum(length, 1e-300))
+        points = np.clip(np.where(np.isfinite(step), points + step * unit, points), low, high)
+    return points, ts

@@ -7,7 +7,7 @@ from gammajax.errors import FitError, InputError
 from gammajax.likelihood import Likelihood
 from gammajax.parameters import Parameter, Parameters, find_parameter
 
-__all__ = ["as_datasets", "is_datasets", "parameter_index"]
+__all__ = ["as_datasets", "check_choice", "check_free", "is_datasets", "parameter_index"]
 
 
 def is_datasets(value: Any) -> bool:
@@ -52,6 +52,12 @@ def parameter_index(likelihood: Likelihood, parameter: Parameter | str | int) ->
     unique = list(parameters.unique_parameters)
     index = next(i for i, p in enumerate(unique) if p is live)
     return index, live, likelihood.names[index]
+
+
+def check_choice(what: str, name: str, value: Any, known: tuple[str, ...]) -> None:
+    """Refuse a value that is not one of a few."""
+    if value not in known:
+        raise InputError(f"{what}: unknown {name} {value!r}; known are: {', '.join(map(repr, known))}.")
 
 
 def check_free(parameter: Parameter, name: str, what: str) -> None:

@@ -1,7 +1,8 @@
 """The batched solver."""
 
 from gammajax.solve.batch import BatchResult, evaluate_batch, minimize_batch
+from gammajax.solve.devices import resolve_device
 from gammajax.solve.linear import cholesky_solve
 from gammajax.solve.status import Status
 
-__all__ = ["BatchResult", "Status", "cholesky_solve", "evaluate_batch", "minimize_batch"]
+__all__ = ["BatchResult", "Status", "cholesky_solve", "evaluate_batch", "minimize_batch", "resolve_device"]

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from gammajax.solve.devices import pick_device
 from gammajax.solve.lane import Settings
 from gammajax.solve.programs import evaluate_program, in_parallel, minimize_program, sizes
 from gammajax.solve.status import Status
@@ -49,12 +50,12 @@ class BatchResult(NamedTuple):
     hessian: np.ndarray | None = None
 
 
-def _compact(likelihood: Any, device: Any) -> tuple[Any, str]:
+def _compact(likelihood: Any, device: Any, lanes: int) -> tuple[Any, str]:
     """The likelihood as the solver wants it, on the device, and the kind of that device."""
-    compact = likelihood.compact()
-    if device is None:
-        return compact, jax.devices()[0].platform
-    return jax.device_put(compact, device), device.platform
+    compact, device = likelihood.compact(), pick_device(device, lanes)
+    if device != jax.local_devices()[0]:
+        compact = jax.device_put(compact, device)
+    return compact, device.platform
 
 
 def _fill(array: np.ndarray, begin: int, end: int, capacity: int, inner: int) -> tuple[np.ndarray, int]:
@@ -86,7 +87,7 @@ def evaluate_batch(likelihood: Any, theta: np.ndarray, device: Any = None) -> np
     """
     moves = np.any(theta != theta[:1], axis=0)
     with double_precision():
-        compact, platform = _compact(likelihood, device)
+        compact, platform = _compact(likelihood, device, len(theta))
         if len(theta) < SPECIALISE:
             moves = moves | ~np.isin(np.arange(len(moves)), compact.constants())
         columns = _positions(moves)
@@ -154,7 +155,7 @@ def minimize_batch(
     varied = np.any(each, axis=0)
     moves = np.any(starts != starts[:1], axis=0) | np.any(again != again[:1], axis=0)
     with double_precision():
-        compact, platform = _compact(likelihood, device)
+        compact, platform = _compact(likelihood, device, n)
         if n < SPECIALISE or derivatives:
             # what is free may change from call to call and compiles nothing; what nobody fits is left out
             varied = varied | (moves if derivatives else False) | ~np.isin(np.arange(n_par), compact.constants())

@@ -1,0 +1,39 @@
+"""Where the batches run: by name, by object, or by their size."""
+
+from typing import Any
+
+import jax
+
+from gammajax.errors import InputError
+
+__all__ = ["ACCELERATE", "pick_device", "resolve_device"]
+
+# lanes from which on an accelerator is used by itself; below, sending the work there costs more than it saves
+ACCELERATE = 20_000
+
+
+def resolve_device(device: Any) -> Any:
+    """A JAX device from a device, its platform's name, or None.
+
+    Raises
+    ------
+    InputError
+        If this process has no such device.
+    """
+    if device is None or hasattr(device, "platform"):
+        return device
+    try:
+        return jax.devices(str(device))[0]
+    except RuntimeError:
+        known = ", ".join(sorted({d.platform for d in jax.devices()} | {"cpu"}))
+        raise InputError(f"device={device!r}: this process has none of that kind; it has: {known}.") from None
+
+
+def pick_device(device: Any, lanes: int) -> Any:
+    """The device asked for; otherwise the CPU for small work and the accelerator, if there is one, for large batches."""
+    if device is not None:
+        return device
+    default = jax.local_devices()[0]
+    if default.platform == "cpu" or lanes >= ACCELERATE:
+        return default
+    return jax.local_devices(backend="cpu")[0]
