@@ -168,6 +168,9 @@ def test_values_and_second_likelihoods_compile_nothing(compilations):
     other.mask_fit = other.counts.geom.energy_mask(1 * u.TeV, 20 * u.TeV)
     second = Fit([other], backend="newton")
     second.run()
+    # scans run over the bins in the fit only, their number rounded up: a mask that moves a little keeps it
+    other.mask_fit = other.counts.geom.energy_mask(d.counts.geom.axis.edges[1], None)
+    second.run()
     second.stat_surface("alpha", "beta", [2, 2.1, 2.2], [0, 0.1], reoptimize=True)
     assert compilations.names[before:] == []
 

@@ -357,7 +357,7 @@ def unchanged(d):
         (None, lambda f: f.confidence("reference"), FitError, "crab.spectral.reference is frozen"),
         (None, lambda f: f.confidence("alpha", sigma=-1), InputError, "got sigma=-1"),
         (None, lambda f: f.stat_contour("alpha", "alpha"), InputError, "are the same parameter"),
-        (None, lambda f: f.stat_contour("alpha", "beta", numpoints=3), InputError, "expected at least 4"),
+        (None, lambda f: f.stat_contour("alpha", "beta", numpoints=3), InputError, "a whole number of at least 4"),
         (lambda s: setattr(s.alpha, "value", 9), lambda f: f.run(), InputError, r"crab.spectral.alpha: the start value 9 is outside its limits \[1, 3\]"),
         (lambda s: setattr(s.alpha, "value", np.nan), lambda f: f.run(), InputError, "the value is nan"),
         (lambda s: s.parameters.freeze_all(), lambda f: f.run(), FitError, "no free parameter: all of crab.spectral.amplitude"),
@@ -397,10 +397,10 @@ def test_intervals_that_do_not_close_are_nan_with_a_reason():
     found = Fit([d]).confidence("alpha")
     assert np.isnan(found["errp"])
     assert not found["success"]
-    assert "upper side reaches the limit" in found["message"]
+    assert "upper side: the limit of the parameter comes first" in found["message"]
     assert found["errn"] > 0
 
 
 def test_intervals_away_from_the_minimum_are_refused():
-    with pytest.raises(FitError, match="not at a minimum: the statistic is"):
+    with pytest.raises(FitError, match="not at a minimum: a re-fit found a statistic lower by"):
         Fit([embedded()]).confidence("alpha")

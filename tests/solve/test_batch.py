@@ -30,7 +30,7 @@ def fitted():
 def starts(likelihood, n, seed=0, width=0.3):
     rng = np.random.default_rng(seed)
     spread = np.where(likelihood.free, likelihood.scale * width, 0)
-    return (likelihood.start + rng.normal(size=(n, len(spread))) * spread)[:, None, :]
+    return (likelihood.start + rng.normal(size=(n, len(spread))) * spread)
 
 
 def solve(likelihood, s, **options):
@@ -63,8 +63,8 @@ def test_batch_equals_single_and_order_does_not_matter(fitted):
 def test_iteration_limit_and_non_finite_are_flagged(fitted):
     likelihood, _ = fitted
     s = starts(likelihood, 3, width=0.0) * 1.0
-    s[0, 0, 2] += 0.3
-    s[1, 0, 2] = np.nan
+    s[0, 2] += 0.3
+    s[1, 2] = np.nan
     out = solve(likelihood, s, max_iter=1)
     assert out.status[0] == Status.ITERATION_LIMIT
     assert out.status[1] == Status.NON_FINITE

@@ -16,7 +16,7 @@ from gammajax.fit.minos import minos, minos_contour
 from gammajax.fit.problem import Problem, derivatives
 from gammajax.fit.resolve import as_datasets, check_choice, check_free, is_datasets, parameter_index
 from gammajax.fit.result import FitResult
-from gammajax.fit.scans import surface
+from gammajax.fit.scans import profiles, surface
 from gammajax.fit.trace import trace_table
 from gammajax.likelihood import Likelihood
 from gammajax.parameters import Covariance
@@ -372,6 +372,8 @@ class Fit:
         reoptimize: bool = False,
         *,
         backend: str | None = None,
+        starts: int = 1,
+        device: Any = None,
         datasets: Any,
         **optimize_opts: Any,
     ) -> ScanResult:
@@ -392,6 +394,10 @@ class Fit:
             Whether to re-fit all other free parameters at each value.
         backend : str, optional
             Re-fit node by node with this backend instead of all nodes in one batch.
+        starts : int
+            Starts per node: with more than one, also minima on other branches than that of the best fit are found.
+        device : jax.Device or str, optional
+            Where to run: a device, ``"cpu"`` or ``"gpu"``; by default large batches on an accelerator if there is one.
         **optimize_opts
             Options of the re-fit.
 
@@ -400,7 +406,7 @@ class Fit:
         `ScanResult`
             Keys ``"<parameter>_scan"`` and ``"stat_scan"``.
         """
-        return surface(self, datasets, [parameter], [values], bounds, nvalues, reoptimize, backend, optimize_opts)
+        return surface(self, datasets, [parameter], [values], bounds, nvalues, reoptimize, backend, optimize_opts, starts, device)
 
     @_either_form
     def stat_surface(
@@ -412,6 +418,8 @@ class Fit:
         reoptimize: bool = False,
         *,
         backend: str | None = None,
+        starts: int = 1,
+        device: Any = None,
         datasets: Any,
         **optimize_opts: Any,
     ) -> ScanResult:
@@ -427,6 +435,10 @@ class Fit:
             Whether to re-fit all other free parameters at each node.
         backend : str, optional
             Re-fit node by node with this backend instead of all nodes in one batch.
+        starts : int
+            Starts per node: with more than one, also minima on other branches than that of the best fit are found.
+        device : jax.Device or str, optional
+            Where to run: a device, ``"cpu"`` or ``"gpu"``; by default large batches on an accelerator if there is one.
         **optimize_opts
             Options of the re-fit.
 
@@ -435,7 +447,87 @@ class Fit:
         `ScanResult`
             ``"stat_scan"`` of shape (nx, ny), and a status for every node.
         """
-        return surface(self, datasets, [x, y], [x_values, y_values], None, None, reoptimize, backend, optimize_opts)
+        return surface(self, datasets, [x, y], [x_values, y_values], None, None, reoptimize, backend, optimize_opts, starts, device)
+
+    @_either_form
+    def stat_profiles(
+        self,
+        parameters: Any = "all",
+        bounds: Any = None,
+        nvalues: int | None = None,
+        *,
+        reoptimize: bool,
+        starts: int = 1,
+        device: Any = None,
+        datasets: Any,
+        **optimize_opts: Any,
+    ) -> dict[str, ScanResult]:
+        """Statistic as a function of each of several parameters, all nodes of all profiles in one batch.
+
+        Parameters
+        ----------
+        parameters : list or "all"
+            The parameters; ``"all"`` for every free one.
+        bounds, nvalues : optional
+            As in `stat_profile`, for all of them; otherwise the scan settings of each parameter.
+        reoptimize : bool
+            Whether to re-fit all other free parameters at each value; to be said.
+        starts : int
+            Starts per node: with more than one, also minima on other branches than that of the best fit are found.
+        device : jax.Device or str, optional
+            Where to run: a device, ``"cpu"`` or ``"gpu"``; by default large batches on an accelerator if there is one.
+        **optimize_opts
+            `tol` and `max_iter` of the re-fit.
+
+        Returns
+        -------
+        dict of str to `ScanResult`
+            By unique name.
+        """
+        return profiles(datasets, parameters, bounds, nvalues, reoptimize, starts, device, optimize_opts)
+
+    @_either_form
+    def stat_grid(
+        self,
+        values: dict[Any, Any],
+        *,
+        reoptimize: bool,
+        backend: str | None = None,
+        starts: int = 1,
+        device: Any = None,
+        datasets: Any,
+        **optimize_opts: Any,
+    ) -> ScanResult:
+        """Statistic on a grid of any number of parameters.
+
+        Parameters
+        ----------
+        values : dict
+            For each parameter (object, name or unique name) its values, in its unit or as a quantity, shape (n_i,).
+        reoptimize : bool
+            Whether to re-fit all other free parameters at each node; to be said.
+        backend : str, optional
+            Re-fit node by node with this backend instead of all nodes in one batch.
+        starts : int
+            Starts per node: with more than one, also minima on other branches than that of the best fit are found.
+        device : jax.Device or str, optional
+            Where to run: a device, ``"cpu"`` or ``"gpu"``; by default large batches on an accelerator if there is one.
+        **optimize_opts
+            Options of the re-fit.
+
+        Returns
+        -------
+        `ScanResult`
+            ``"stat_scan"`` of shape (n_1, n_2, ...), and a status for every node.
+        """
+        if not isinstance(values, dict) or not values:
+            raise InputError(
+                f"stat_grid: got {type(values).__name__}, expected a dictionary of parameter to values, such as "
+                "{'alpha': [2.1, 2.2], 'beta': [0.1, 0.2]}."
+            )
+        return surface(
+            self, datasets, list(values), list(values.values()), None, None, reoptimize, backend, optimize_opts, starts, device
+        )
 
 
 def _write_back(

@@ -12,12 +12,12 @@ from gammajax.fit.problem import Problem, derivatives
 from gammajax.fit.resolve import parameter_index
 from gammajax.likelihood import Likelihood
 from gammajax.parameters import Parameter
-from gammajax.scan import GridScan, Refit, ScanResult, check_axis, frozen_grid, outside_limits, profile_grid
+from gammajax.scan import GridScan, Refit, ScanResult, check_axis, frozen_grid, outside_limits, profile_grid, profile_grids
 from gammajax.scan.grid import grid_points
-from gammajax.solve import Status
+from gammajax.solve import Status, resolve_device
 from gammajax.units import to_unit
 
-__all__ = ["surface"]
+__all__ = ["profiles", "surface"]
 
 NATIVE = "newton, batched"
 
@@ -44,29 +44,61 @@ def surface(
     reoptimize: bool,
     backend: str | None,
     options: dict,
+    starts: int = 1,
+    device: Any = None,
 ) -> ScanResult:
-    """Scan one or two parameters; see `Fit.stat_profile` and `Fit.stat_surface`."""
+    """Scan a grid of some parameters; see `Fit.stat_profile`, `Fit.stat_surface` and `Fit.stat_grid`."""
     likelihood = Likelihood(datasets)
     found = [parameter_index(likelihood, p) for p in parameters]
     index, names = [f[0] for f in found], [f[2] for f in found]
-    if len(set(index)) < len(index):
-        raise InputError(f"scan: {names[0]} is given twice; give two different parameters.")
+    for n, name in enumerate(names):
+        if index[n] in index[:n]:
+            raise InputError(f"scan: {name} is given twice; give different parameters.")
     axes = [_axis(live, name, v, bounds, nvalues) for (_, live, name), v in zip(found, values, strict=True)]
-    factors = [live.factor for _, live, _ in found]
-    internal = [a * f for a, f in zip(axes, factors, strict=True)]
+    internal = [a * live.factor for a, (_, live, _) in zip(axes, found, strict=True)]
+    device = resolve_device(device)
     best = derivatives(likelihood, likelihood.start)
     if not reoptimize:
         # nothing is optimised, but an option that no optimiser knows is a mistake all the same
         check_options(backend or fit.optimize_opts.get("backend", fit.backend), options)
-        grid, optimizer = frozen_grid(likelihood, index, internal), None
+        if starts != 1:
+            raise InputError(f"scan: starts={starts!r} needs reoptimize=True; nothing starts where nothing is fitted.")
+        grid, optimizer = frozen_grid(likelihood, index, internal, device), None
     elif backend is None:
-        grid, optimizer = profile_grid(Refit(likelihood, best[2], **options), index, internal), NATIVE
+        refit = Refit(likelihood, best[2], starts, device, **options)
+        grid, optimizer = profile_grid(refit, index, internal), NATIVE
     else:
-        grid, optimizer = (
-            _node_by_node(likelihood, index, internal, backend, options),
-            f"{backend}, node by node",
-        )
-    return _result(likelihood, found, axes, grid, best[0], reoptimize, optimizer, options if reoptimize else {})
+        if starts != 1 or device is not None:
+            raise InputError(f"scan: backend={backend!r} fits node by node; starts and device need backend=None.")
+        grid, optimizer = _node_by_node(likelihood, index, internal, backend, options), f"{backend}, node by node"
+    return _result(likelihood, found, axes, grid, best[0], reoptimize, optimizer, options if reoptimize else {}, starts)
+
+
+def profiles(
+    datasets: Any, parameters: Any, bounds: Any, nvalues: int | None, reoptimize: bool, starts: int, device: Any,
+    options: dict,
+) -> dict[str, ScanResult]:  # fmt: skip
+    """Profiles of several parameters, all nodes in one batch; see `Fit.stat_profiles`."""
+    likelihood = Likelihood(datasets)
+    if isinstance(parameters, str) and parameters == "all":
+        parameters = [n for n, f in zip(likelihood.names, likelihood.free, strict=True) if f]
+    found = [parameter_index(likelihood, p) for p in parameters]
+    if not found:
+        raise InputError("stat_profiles: there is no free parameter to scan.")
+    axes = [_axis(live, name, None, bounds, nvalues) for _, live, name in found]
+    best = derivatives(likelihood, likelihood.start)
+    device = resolve_device(device)
+    scans = [([i], [a * live.factor]) for (i, live, _), a in zip(found, axes, strict=True)]
+    if reoptimize:
+        grids = profile_grids(Refit(likelihood, best[2], starts, device, **options), scans)
+    else:
+        if starts != 1 or options:
+            raise InputError("stat_profiles: starts and options of the re-fit need reoptimize=True.")
+        grids = [frozen_grid(likelihood, i, a, device) for i, a in scans]
+    return {
+        f[2]: _result(likelihood, [f], [a], g, best[0], reoptimize, NATIVE if reoptimize else None, options, starts)
+        for f, a, g in zip(found, axes, grids, strict=True)
+    }
 
 
 def _result(
@@ -78,6 +110,7 @@ def _result(
     reoptimize: bool,
     optimizer: str | None,
     options: dict,
+    starts: int,
 ) -> ScanResult:
     table = likelihood.table
     assert table is not None
@@ -96,6 +129,7 @@ def _result(
         stat_best=stat_best,
         optimizer=optimizer,
         options=dict(options),
+        starts=starts,
     )
 
 

@@ -20,8 +20,8 @@ from gammajax.stats import wstat, wstat_mu_sig_derivatives
 
 __all__ = ["Bins", "Compact", "Folded", "bins_in_fit", "masked_bins"]
 
-# sizes are rounded up to this, so that moving the fit range a little compiles nothing
-ROUND = 8
+# numbers of bins are rounded up to a multiple of this, so that moving the fit range a little compiles nothing
+ROUND = 16
 
 
 @jax.tree_util.register_dataclass

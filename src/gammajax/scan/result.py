@@ -14,7 +14,7 @@ __all__ = ["ScanResult"]
 
 @dataclass(frozen=True, repr=False)
 class ScanResult(Mapping):
-    """Statistic on a profile (one parameter) or a surface (two).
+    """Statistic on a profile (one parameter), a surface (two) or a grid of any number of parameters.
 
     It can be read like gammapy's dictionary: ``result["stat_scan"]``, ``result["alpha_scan"]`` and
     ``result["crab.spectral.alpha_scan"]``.
@@ -29,7 +29,7 @@ class ScanResult(Mapping):
         Their values, in the units `units`.
     units : tuple of str
         Units of the scanned parameters.
-    stat : array, shape (nx,) or (nx, ny)
+    stat : array, shape (nx,), (nx, ny), ...
         Statistic, -2 ln L.
     status : array of int, same shape
         `gammajax.solve.Status` of each node.
@@ -45,6 +45,8 @@ class ScanResult(Mapping):
         What re-fitted the nodes; None in a frozen scan.
     options : dict
         Its options.
+    starts : int
+        Starts per node; with 1 every node follows the branch of minima that the best fit is on.
     """
 
     kind: str
@@ -59,6 +61,7 @@ class ScanResult(Mapping):
     stat_best: float
     optimizer: str | None = None
     options: dict = field(default_factory=dict)
+    starts: int = 1
 
     # -- as a dictionary -------------------------------------------------------------------------------------------
 
@@ -90,6 +93,46 @@ class ScanResult(Mapping):
         return np.sqrt(np.where(ts >= 0, ts, np.nan))
 
     @property
+    def sigma_1dof(self) -> np.ndarray:
+        """Gaussian sigma of TS as a chi-square of 1 degree of freedom: sqrt(TS), for one parameter by itself."""
+        return self.sqrt_ts
+
+    @property
+    def sigma_2dof(self) -> np.ndarray:
+        """Gaussian sigma of TS as a chi-square of 2 degrees of freedom, for two parameters jointly.
+
+        The two-sided sigma with the same probability, exp(-TS/2): TS = 2.30, 6.18, 11.83 for 1, 2, 3 sigma.
+        """
+        from scipy.special import ndtri_exp
+
+        root = self.sqrt_ts
+        # one tail has half the probability; its logarithm keeps large TS apart
+        sigma = -ndtri_exp(-0.5 * root**2 - np.log(2))
+        return np.where(np.isnan(root), np.nan, np.where(root == 0, 0.0, sigma))
+
+    @property
+    def minimum(self) -> tuple[float, dict[str, float]]:
+        """Lowest statistic among the good nodes, and all scanned and re-fitted parameters there, in their units."""
+        stat = np.where(self.ok & np.isfinite(self.stat), self.stat, np.inf)
+        at = np.unravel_index(int(np.argmin(stat)), stat.shape)
+        where = {n: float(a[i]) for n, a, i in zip(self.names, self.axes, at, strict=True)}
+        where.update({n: float(v[at]) for n, v in self.nuisance.items()})
+        return float(stat[at]), where
+
+    @property
+    def better_start(self) -> dict[str, float] | None:
+        """Parameter values of the lowest node if it lies below the best fit, a start for the next fit; None otherwise.
+
+        Set them with ``for name, value in scan.better_start.items(): models.parameters[name].value = value``.
+        """
+        lowest, where = self.minimum
+        return where if lowest < self.stat_best - self._below else None
+
+    @property
+    def _below(self) -> float:
+        return 1e-6 * max(1.0, abs(self.stat_best))
+
+    @property
     def ok(self) -> np.ndarray:
         """Nodes whose statistic is what the scan promises, shape of `stat`."""
         good = [s.value for s in Status if s.usable]
@@ -101,13 +144,14 @@ class ScanResult(Mapping):
         for status in Status:
             if not status.usable and (n := int(np.sum(self.status == status))):
                 out.append(f"{n} of {self.stat.size} nodes: {status.meaning}.")
-        below = self.ts < -1e-6 * max(1.0, abs(self.stat_best))
-        if np.any(below & np.isfinite(self.stat)):
-            at = np.unravel_index(np.nanargmin(np.where(below, self.stat, np.inf)), self.stat.shape)
-            where = ", ".join(f"{n} = {a[i]:.6g}" for n, a, i in zip(self.names, self.axes, at, strict=True))
+        below = self.ok & (self.ts < -self._below)
+        start = self.better_start
+        if start is not None:
+            where = ", ".join(f"{n} = {v:.6g}" for n, v in start.items())
             out.append(
-                f"{int(below.sum())} nodes lie below the best fit (TS down to {np.nanmin(self.ts):.3g} at {where}): the fit "
-                "had not converged; fit again from there. Their Gaussian sigma is nan."
+                f"{int(below.sum())} nodes lie below the best fit, TS down to {np.min(self.ts[below]):.3g}: the fit had not "
+                f"converged to the lowest minimum. A better start, offered as .better_start: {where}. The Gaussian sigma of "
+                "these nodes is nan."
             )
         return out
 
@@ -127,6 +171,24 @@ class ScanResult(Mapping):
         table["status"] = [Status(s).name for s in self.status.ravel()]
         table.meta.update(kind=self.kind, optimizer=self.optimizer or "none", stat_best=self.stat_best)
         return table
+
+    def to_xarray(self) -> Any:
+        """Return an xarray Dataset with the axes as coordinates; xarray is an optional dependency."""
+        try:
+            import xarray
+        except ImportError:
+            raise InputError("to_xarray: xarray is not installed; install it, or use to_table().") from None
+        dims = [n.replace(".", "_") for n in self.names]
+        coords = {
+            d: (d, a, {"units": u, "long_name": n})
+            for d, a, u, n in zip(dims, self.axes, self.units, self.names, strict=True)
+        }
+        data = {"stat": (dims, self.stat), "ts": (dims, self.ts), "edm": (dims, self.edm), "status": (dims, self.status)}
+        data["status"] = (*data["status"], {"meaning": "; ".join(f"{s.value}: {s.meaning}" for s in Status)})  # type: ignore[assignment]
+        prefix = "refit" if self.kind == "profile" else "held"
+        data |= {f"{prefix}_{n.replace('.', '_')}": (dims, v) for n, v in self.nuisance.items()}
+        attrs = {"kind": self.kind, "optimizer": self.optimizer or "none", "stat_best": self.stat_best, "starts": self.starts}
+        return xarray.Dataset(data, coords=coords, attrs=attrs)
 
     def contour_lines(self, sigma: tuple[float, ...] = (1, 2)) -> tuple[dict[float, list[np.ndarray]], list[str]]:
         """Lines of sqrt(TS) = sigma on a surface, and sentences about lines cut by the edge of the grid.
@@ -173,6 +235,9 @@ class ScanResult(Mapping):
             f"  nodes      : {shape}, {int(self.ok.sum())} good",
             f"  stat       : {np.nanmin(self.stat):.6f} to {np.nanmax(self.stat):.6f}, best fit {self.stat_best:.6f}",
         ]
+        if self.kind == "profile":
+            branch = "follows the branch of the best fit" if self.starts == 1 else f"best of {self.starts} per node"
+            lines.append(f"  starts     : {branch}")
         lines += [f"  note       : {n}" for n in self.notes()]
         return "\n".join(lines)
 
