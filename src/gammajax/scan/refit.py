@@ -13,6 +13,8 @@ __all__ = ["OPTIONS", "Refit", "linear_prediction"]
 OPTIONS = ("tol", "max_iter")
 # how far additional starts are spread where a parameter has no limits, in errors
 SPREAD = 10.0
+# largest predicted change of a strength, in its logarithm
+MOST = 5.0
 
 
 def linear_prediction(
@@ -100,6 +102,11 @@ class Refit:
         if predicted is not points:
             nuisance = np.flatnonzero(free)
             low, high = self.likelihood.lower[nuisance], self.likelihood.upper[nuisance]
+            # a strength is predicted in its logarithm, the same to first order: far away the straight line crosses zero
+            strength = np.isin(nuisance, self.likelihood.compact().linear(tuple(nuisance.tolist())))
+            at = nuisance[strength & (self.best[nuisance] != 0)]
+            change = (predicted[:, at] - self.best[at]) / self.best[at]
+            predicted[:, at] = self.best[at] * np.exp(np.clip(change, -MOST, MOST))
             predicted[:, nuisance] = np.clip(predicted[:, nuisance], low, high)
         return predicted, points, free
 

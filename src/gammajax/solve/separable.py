@@ -37,6 +37,49 @@ def settle(
     array, shape (L,)
         The minimum, or `start` where the attempt left the domain or raised the statistic: the step after it decides.
     """
+    if len(start) == 1:
+        return _settle_one(likelihood, folded, start[0], free[0], lower[0], upper[0])[None]
+    return _settle_many(likelihood, folded, start, free, lower, upper)
+
+
+def _settle_one(likelihood: Any, folded: Any, start: Any, free: Any, lower: Any, upper: Any) -> jax.Array:
+    """One strength: Newton in a bracket, and the multiplicative step of Richardson and Lucy where Newton goes too far down."""
+    shape = folded.linear[0]
+    total = jnp.sum(shape)
+
+    def advance(state: tuple) -> tuple:
+        a, low, high, begin, kept, n, _ = state
+        _, w1, w2 = likelihood.bin_slopes(folded.base + a * shape)
+        gradient, curvature = jnp.sum(shape * w1), jnp.sum(shape * shape * w2)
+        begin = jnp.where(n == 0, gradient, begin)
+        # with the slope it began with still ahead, a convex function is lower here than at the start
+        kept = jnp.where(gradient * begin > 0, a, kept)
+        low, high = jnp.where(gradient < 0, a, low), jnp.where(gradient > 0, a, high)
+        unit = jnp.where(curvature > 0, 1 / jnp.sqrt(jnp.where(curvature > 0, curvature, 1.0)), 1.0)
+        step = gradient * unit * unit
+        reach = jnp.maximum(2 * jnp.abs(a), 3 * unit)
+        multiplied = a * gradient / jnp.where(total > 0, 2 * total, 1.0)
+        far = (a > 0) & (step > 0.7 * a) & (total > 0) & (multiplied < a)
+        new = a - jnp.where(far, multiplied, jnp.clip(step, -reach, reach))
+        middle = 0.5 * (low + high)
+        new = jnp.where((new <= low) | (new >= high), jnp.where(jnp.isfinite(middle), middle, new), new)
+        new = jnp.clip(new, lower, upper)
+        held = ((a <= lower) & (gradient > 0)) | ((a >= upper) & (gradient < 0))
+        # a slope of no size moves nothing, whatever the bracket says
+        done = held | ((0.5 * gradient * step < INNER_EDM) & ~far)
+        new = jnp.where(held | (gradient == 0) | ~jnp.isfinite(new), a, new)
+        return new, low, high, begin, kept, n + 1, done
+
+    zero = jnp.zeros_like(start)
+    first = (start, zero - jnp.inf, zero + jnp.inf, zero, start, 0, ~free)
+    a, *_, kept, _, done = jax.lax.while_loop(lambda s: ~s[-1] & (s[-2] < MAX_INNER), advance, first)
+    return jnp.where(free, jnp.where(done, a, kept), start)
+
+
+def _settle_many(
+    likelihood: Any, folded: Any, start: jax.Array, free: jax.Array, lower: jax.Array, upper: jax.Array
+) -> jax.Array:
+    """Several strengths: Newton, kept only if the statistic is not higher than at the start."""
     linear = folded.linear
 
     def slopes(a: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -60,7 +103,4 @@ def settle(
         return new, n + 1, 0.5 * jnp.dot(right, x) < INNER_EDM
 
     a, *_ = jax.lax.while_loop(lambda s: ~s[2] & (s[1] < MAX_INNER), advance, (start, 0, jnp.asarray(False)))
-    if len(start) == 1:
-        # one convex dimension: the steps above approach from one side
-        return a
     return jnp.where(slopes(a)[0] <= slopes(start)[0], a, start)
