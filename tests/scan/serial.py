@@ -1,7 +1,7 @@
 """A serial reference for re-optimised scans: scipy's L-BFGS-B node by node, which shares no line with our solver."""
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 
 from gammajax.fit.problem import derivatives
 
@@ -36,6 +36,12 @@ def reference(likelihood, index, values, starts=1, seed=0, spread=3.0):
             continue
         tries = [begin] + [begin + rng.normal(size=len(move)) * spread for _ in range(starts - 1)]
         out[n] = min(_lowest(function, np.clip(t, low, high), low, high) for t in tries)
+        if len(move) == 1:
+            # Brent's method needs no slope: where it jumps, as at a strength of 0, this is the better reference
+            for width in (30.0, 1e-3, 1e-7):
+                range_ = (max(-width, low[0]), min(width, high[0]))
+                found = minimize_scalar(lambda x: function(np.array([x]))[0], bounds=range_, options={"xatol": 1e-13})
+                out[n] = min(out[n], found.fun, function(np.zeros(1))[0] if range_[0] <= 0 <= range_[1] else np.inf)
     return out
 
 

@@ -10,6 +10,7 @@ from gammajax.errors import FitError, InputError
 from gammajax.fit.confidence import check_best, free_covariance, intervals
 from gammajax.scan import Refit, level_lines, profile_grid
 from gammajax.scan.crossing import Crossings, Rays, find_crossings, ts_along, whitened
+from gammajax.solve import fitted
 
 __all__ = ["ContourResult", "check_numpoints", "contours", "joint_probability", "sigma_of_cl", "verdict"]
 
@@ -229,7 +230,7 @@ def _from_surface(
     index = [p[0] for p in pair]
     axes = _ranges(refit, stat_best, pair, sigma)
     grid = profile_grid(refit, index, axes)
-    good = np.isin(grid.status, (0, 1))
+    good = fitted(grid.status)
     lines, cut = level_lines(axes[0], axes[1], np.where(good, grid.stat - stat_best, np.nan), sigma**2)
     if not lines:
         raise FitError(
@@ -284,7 +285,7 @@ def _to_level(
     for _ in range(8):
         out = refit.points([(index, points)], derivatives=True)
         assert out.gradient is not None
-        ts = np.where(np.isin(out.status, (0, 1)), out.stat - stat_best, np.nan)
+        ts = np.where(fitted(out.status), out.stat - stat_best, np.nan)
         if np.all(np.abs(ts - level) < 0.1 * TS_TOLERANCE):
             break
         slope = out.gradient[:, index] * unit

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gammajax.scan.refit import Refit
-from gammajax.solve import BatchResult, Status
+from gammajax.solve import BatchResult, fitted
 
 __all__ = ["Crossings", "Rays", "find_crossings", "ts_along", "whitened"]
 
@@ -113,7 +113,7 @@ def ts_along(
     on_ray = refit.best + t[:, None] * rays.direction
     starts = np.where(free, np.clip(base + (t - from_t)[:, None] * slope, like.lower, like.upper), on_ray)
     out = refit.run(starts, np.where(free, refit.best, on_ray), free, derivatives=True)
-    good = (out.status == Status.CONVERGED) | (out.status == Status.AT_LIMIT)
+    good = fitted(out.status)
     return np.where(good, out.stat - stat_best, np.nan), out
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from gammajax.errors import InputError
 from gammajax.scan.refit import Refit
-from gammajax.solve import BatchResult, Status, evaluate_batch
+from gammajax.solve import BatchResult, Status, evaluate_batch, fitted
 
 __all__ = [
     "GridScan",
@@ -132,7 +132,7 @@ def profile_grids(refit: Refit, scans: Sequence[tuple[Sequence[int], Sequence[np
     for index, values, shape in nodes:
         part = BatchResult(*(None if a is None else a[begin : begin + len(values)] for a in out))
         begin += len(values)
-        usable = (part.status == Status.CONVERGED) | (part.status == Status.AT_LIMIT)
+        usable = fitted(part.status)
         outside = usable & outside_limits(refit.likelihood, part.theta, index)
         status = np.where(outside, Status.OUTSIDE_LIMITS, part.status)
         grids.append(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from gammajax.errors import InputError
-from gammajax.solve import BatchResult, Status, minimize_batch
+from gammajax.solve import BatchResult, fitted, minimize_batch
 
 __all__ = ["OPTIONS", "Refit", "linear_prediction"]
 
@@ -139,7 +139,7 @@ class Refit:
         out = self.run(np.concatenate([starts, *more]), np.tile(again, (k, 1)), np.tile(free, (k, 1)), derivatives)
         stat = out.stat.reshape(k, n)
         status = out.status.reshape(k, n)
-        good = (status == Status.CONVERGED) | (status == Status.AT_LIMIT)
+        good = fitted(status)
         rank = np.where(good, stat, np.inf)
         # where no start ended well the first one tells what is wrong
         pick = np.argmin(rank, axis=0) * n + np.arange(n)

@@ -8,7 +8,7 @@ import numpy as np
 from gammajax.solve.devices import pick_device
 from gammajax.solve.lane import Settings
 from gammajax.solve.programs import evaluate_program, in_parallel, minimize_program, sizes
-from gammajax.solve.status import Status
+from gammajax.solve.status import Status, fitted
 from gammajax.units import double_precision
 
 __all__ = ["MAX_ITER", "TOL", "BatchResult", "evaluate_batch", "minimize_batch"]
@@ -170,7 +170,35 @@ def minimize_batch(
         if max_iter > FIRST and len(left := left[out.iterations[left] < max_iter]):
             rest = max_iter - int(out.iterations[left].min())
             _merge(out, left, run(again[left], starts[left], each[left], rest, 1.0))
+        for strength in compact.linear(active):
+            left = _unfinished(out)
+            left = left[each[left, strength] & (lower[strength] < 0) & (upper[strength] > 0)]
+            if len(left) and max_iter > FIRST:
+                _corner(out, left, run, each[left], strength)
     return out
+
+
+def _corner(out: BatchResult, left: np.ndarray, run: "_Runner", free: np.ndarray, strength: int) -> None:
+    """Lanes whose minimum is at strength 0: there the predictions of bins without counts change sign and the slope jumps.
+
+    The other parameters are re-fitted with the strength at 0. In the strength itself the statistic is convex, so
+    that 0 is the minimum if a little more and a little less are both worse.
+    """
+    held = out.theta[left]
+    held[:, strength] = 0.0
+    others = free.copy()
+    others[:, strength] = False
+    zero = run(held, held, others, MAX_ITER, 1e-2)
+    step = 1e-6 * run.scale[run.at.index(strength)]
+    sides = []
+    for sign in (-1.0, 1.0):
+        beside = zero.theta.copy()
+        beside[:, strength] = sign * step
+        # a lane without free parameters is only evaluated
+        sides.append(run(beside, beside, np.zeros_like(others), 1, 0.0).stat)
+    corner = fitted(zero.status) & (zero.stat <= out.stat[left] + 1e-9) & (zero.stat < sides[0]) & (zero.stat < sides[1])
+    good = zero._replace(status=np.where(corner, Status.AT_CORNER, Status.ITERATION_LIMIT), stat=np.where(corner, zero.stat, np.inf))
+    _merge(out, left, good)
 
 
 def _positions(which: np.ndarray) -> tuple[int, ...]:
@@ -179,14 +207,12 @@ def _positions(which: np.ndarray) -> tuple[int, ...]:
 
 def _unfinished(out: BatchResult) -> np.ndarray:
     """Lanes worth another attempt; where nothing was finite both starts were tried."""
-    done = (out.status == Status.CONVERGED) | (out.status == Status.AT_LIMIT) | (out.status == Status.NON_FINITE)
-    return np.flatnonzero(~done)
+    return np.flatnonzero(~(fitted(out.status) | (out.status == Status.NON_FINITE)))
 
 
 def _merge(out: BatchResult, where: np.ndarray, new: BatchResult) -> None:
     """Take from another attempt the lanes that it ended better; the steps add up."""
-    good = (new.status == Status.CONVERGED) | (new.status == Status.AT_LIMIT)
-    take = good | (new.stat < out.stat[where])
+    take = fitted(new.status) | (new.stat < out.stat[where])
     out.iterations[where] += new.iterations
     for name in ("stat", "theta", "edm", "status", "gradient", "hessian"):
         mine, theirs = getattr(out, name), getattr(new, name)

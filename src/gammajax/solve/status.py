@@ -2,7 +2,9 @@
 
 from enum import IntEnum
 
-__all__ = ["Status"]
+import numpy as np
+
+__all__ = ["Status", "fitted"]
 
 
 class Status(IntEnum):
@@ -21,6 +23,7 @@ class Status(IntEnum):
     NON_FINITE = 4
     EVALUATED = 5
     OUTSIDE_LIMITS = 6
+    AT_CORNER = 7
 
     @property
     def meaning(self) -> str:
@@ -30,7 +33,12 @@ class Status(IntEnum):
     @property
     def usable(self) -> bool:
         """Whether the statistic of the node is what the scan promises."""
-        return self in (Status.CONVERGED, Status.AT_LIMIT, Status.EVALUATED)
+        return self in (Status.CONVERGED, Status.AT_LIMIT, Status.AT_CORNER, Status.EVALUATED)
+
+    @property
+    def fitted(self) -> bool:
+        """Whether a minimisation ended at a minimum."""
+        return self in (Status.CONVERGED, Status.AT_LIMIT, Status.AT_CORNER)
 
 
 _MEANING = {
@@ -40,5 +48,11 @@ _MEANING = {
     Status.NOT_POSITIVE_DEFINITE: "the Hessian is not positive definite, this is not a minimum",
     Status.NON_FINITE: "the statistic or its derivatives are not finite",
     Status.EVALUATED: "evaluated, nothing was fitted",
+    Status.AT_CORNER: "converged with a strength at 0, where the slope of the statistic jumps (bins without counts)",
     Status.OUTSIDE_LIMITS: "the node is outside the limits of a scanned parameter",
 }
+
+
+def fitted(status: np.ndarray) -> np.ndarray:
+    """Which lanes ended at a minimum, by their `Status`; same shape."""
+    return np.isin(status, [s.value for s in Status if s.fitted])
