@@ -40,6 +40,8 @@ def reference(likelihood, index, values, starts=1, seed=0, spread=3.0):
             # Brent's method needs no slope: where it jumps, as at a strength of 0, this is the better reference
             for width in (30.0, 1e-3, 1e-7):
                 range_ = (max(-width, low[0]), min(width, high[0]))
+                if range_[0] >= range_[1]:
+                    continue
                 found = minimize_scalar(lambda x: function(np.array([x]))[0], bounds=range_, options={"xatol": 1e-13})
                 out[n] = min(out[n], found.fun, function(np.zeros(1))[0] if range_[0] <= 0 <= range_[1] else np.inf)
     return out

@@ -30,7 +30,12 @@ CASES = {
     "two minima": (problems.two_minima, ["hard.spectral.index"], 3, 9, 20, {Status.CONVERGED}),
 }
 REAL = {
-    "H.E.S.S.": (lambda f: problems.stacked([f / "hess" / f"pha_obs{i}.fits" for i in (23523, 23526)]), ["alpha", "beta"], 4, 6),
+    "H.E.S.S.": (
+        lambda f: problems.stacked([f / "hess" / f"pha_obs{i}.fits" for i in (23523, 23526)]),
+        ["alpha", "beta"],
+        4,
+        6,
+    ),
     "joint": (problems.joint, ["alpha", "beta"], 4, 5),
     "joint, ten sigma": (problems.joint, ["alpha"], 10, 21),
 }

@@ -44,13 +44,17 @@ def test_reoptimised_surface_equals_a_serial_reference(fitted):
     assert scan.kind == "profile"
 
 
-def test_a_minimum_on_a_kink_never_says_converged(fitted):
-    """Five sigma away the best amplitude is 0, where bins without any counts have a kink: flagged, not passed off."""
+def test_a_minimum_on_a_kink_has_a_status_of_its_own(fitted):
+    """Five sigma away the best amplitude is 0, where bins without any counts have a kink."""
     fit, _, result = fitted
     x, y = grid(result, "alpha", 6, 5)[:1], grid(result, "beta", 5, 5)[:1]
     scan = fit.stat_surface("alpha", "beta", x, y, reoptimize=True)
-    assert scan.status[0, 0] == Status.ITERATION_LIMIT
-    assert "1 of 1 nodes: iteration limit" in str(scan)
+    assert scan.status[0, 0] == Status.AT_CORNER
+    assert scan.nuisance["crab.spectral.amplitude"][0, 0] == 0
+    assert "strength at 0" in Status.AT_CORNER.meaning
+    few = fit.stat_surface("alpha", "beta", x, y, reoptimize=True, max_iter=3)
+    assert few.status[0, 0] == Status.ITERATION_LIMIT
+    assert "1 of 1 nodes: iteration limit" in str(few)
 
 
 def test_profile_of_one_parameter_with_two_nuisances(fitted):

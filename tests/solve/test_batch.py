@@ -30,7 +30,7 @@ def fitted():
 def starts(likelihood, n, seed=0, width=0.3):
     rng = np.random.default_rng(seed)
     spread = np.where(likelihood.free, likelihood.scale * width, 0)
-    return (likelihood.start + rng.normal(size=(n, len(spread))) * spread)
+    return likelihood.start + rng.normal(size=(n, len(spread))) * spread
 
 
 def solve(likelihood, s, **options):

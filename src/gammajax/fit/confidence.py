@@ -101,7 +101,9 @@ class ConfidenceTable(Mapping):
     def _name(self, key: str) -> str:
         found = [n for n in self.results if key in (n, n.rsplit(".", 1)[-1])]
         if len(found) != 1:
-            raise KeyError(f"{key!r}: {'ambiguous' if found else 'unknown'}; the parameters are {', '.join(self.results)}.")
+            raise KeyError(
+                f"{key!r}: {'ambiguous' if found else 'unknown'}; the parameters are {', '.join(self.results)}."
+            )
         return found[0]
 
     def __getitem__(self, key: Any) -> Any:
@@ -171,7 +173,9 @@ class UpperLimit:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.parameter} < {self.value:.6g} {self.unit} ({100 * self.cl:g} % CL); {self.message}".replace("  ", " ")
+        return f"{self.parameter} < {self.value:.6g} {self.unit} ({100 * self.cl:g} % CL); {self.message}".replace(
+            "  ", " "
+        )
 
     __repr__ = __str__
 
@@ -243,10 +247,12 @@ def intervals(refit: Refit, stat_best: float, found: list, sigma: list[float]) -
     out = find_crossings(refit, _rays(refit, ends), stat_best)
     check_best(out, "confidence")
     results: dict[str, list[ConfidenceResult]] = {}
-    for k, (index, live, name) in enumerate((f for f in found for _ in sigma)):
+    for k, (index, live, name) in enumerate(f for f in found for _ in sigma):
         pair = 2 * k, 2 * k + 1
         distance = [out.t[j] * size[index] / live.factor for j in pair]
-        reasons = [f"{side} side: {out.reason[j]}" for side, j in zip(("lower", "upper"), pair, strict=True) if out.reason[j]]
+        reasons = [
+            f"{side} side: {out.reason[j]}" for side, j in zip(("lower", "upper"), pair, strict=True) if out.reason[j]
+        ]
         s = sigma[k % len(sigma)]
         one = ConfidenceResult(
             parameter=name, sigma=s, errn=float(distance[0]), errp=float(distance[1]), unit=live.unit.to_string(),
@@ -260,7 +266,9 @@ def intervals(refit: Refit, stat_best: float, found: list, sigma: list[float]) -
 def upper_limit(refit: Refit, stat_best: float, found: tuple, cl: float) -> UpperLimit:
     """One-sided upper limit: the value above the best fit where the re-optimised TS is the squared normal quantile of `cl`."""
     if not (np.isfinite(cl) and 0.5 < cl < 1):
-        raise InputError(f"upper_limit: got cl={cl!r}, expected a confidence level above 0.5 and below 1, such as 0.95.")
+        raise InputError(
+            f"upper_limit: got cl={cl!r}, expected a confidence level above 0.5 and below 1, such as 0.95."
+        )
     index, live, name = found
     level = float(norm.ppf(cl)) ** 2
     size = steps(refit, index)

@@ -124,7 +124,10 @@ def verdict(ts: np.ndarray, level: float) -> tuple[bool, str]:
     good = np.abs(ts - level) <= TS_TOLERANCE
     if good.all():
         return True, "every point within 1e-3 of the level"
-    return False, f"{int((~good).sum())} of {len(ts)} points are off the level, TS from {np.nanmin(ts):.4g} to {np.nanmax(ts):.4g}"
+    return (
+        False,
+        f"{int((~good).sum())} of {len(ts)} points are off the level, TS from {np.nanmin(ts):.4g} to {np.nanmax(ts):.4g}",
+    )
 
 
 def contours(
@@ -231,7 +234,7 @@ def _from_surface(
     axes = _ranges(refit, stat_best, pair, sigma)
     grid = profile_grid(refit, index, axes)
     good = fitted(grid.status)
-    lines, cut = level_lines(axes[0], axes[1], np.where(good, grid.stat - stat_best, np.nan), sigma**2)
+    lines, _ = level_lines(axes[0], axes[1], np.where(good, grid.stat - stat_best, np.nan), sigma**2)
     if not lines:
         raise FitError(
             f"stat_contour: no contour of {pair[0][2]} and {pair[1][2]} at TS = {sigma**2:g} within the limits ({reason}); "
@@ -240,7 +243,9 @@ def _from_surface(
     line = max(lines, key=lambda v: (_surrounds(v, refit.best[index]), len(v)))
     closed = bool(np.array_equal(line[0], line[-1]))
     vertices = line[:-1] if closed else line
-    take = np.unique(np.round(np.linspace(0, len(vertices) - (0 if closed else 1), numpoints, endpoint=not closed)).astype(int))
+    take = np.unique(
+        np.round(np.linspace(0, len(vertices) - (0 if closed else 1), numpoints, endpoint=not closed)).astype(int)
+    )
     points, ts = _to_level(refit, stat_best, index, vertices[take], sigma**2)
     note = f"traced from a {SURFACE} x {SURFACE} surface ({reason})"
     if not closed:

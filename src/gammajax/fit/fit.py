@@ -216,7 +216,9 @@ class Fit:
         single = one and np.ndim(sigma) == 0
         if backend == "minuit":
             if not single:
-                raise InputError("confidence: backend='minuit' takes one parameter and one sigma; leave the backend out.")
+                raise InputError(
+                    "confidence: backend='minuit' takes one parameter and one sigma; leave the backend out."
+                )
             index, live, name = found[0]
             return minos(Problem(likelihood), index, name, live, levels[0], self.confidence_opts)
         refit, stat = self._refit(likelihood, resolve_device(device))
@@ -300,7 +302,9 @@ class Fit:
         if backend == "minuit":
             likelihood = Likelihood(datasets)
             pair = self._pair(likelihood, x, y)
-            return minos_contour(Problem(likelihood), list(pair), check_numpoints(numpoints), sigma, self.confidence_opts)
+            return minos_contour(
+                Problem(likelihood), list(pair), check_numpoints(numpoints), sigma, self.confidence_opts
+            )
         return self.stat_contours([(x, y)], numpoints, [sigma], backend=backend, device=device, datasets=datasets)[0]
 
     minos_contour = stat_contour
@@ -406,7 +410,9 @@ class Fit:
         `ScanResult`
             Keys ``"<parameter>_scan"`` and ``"stat_scan"``.
         """
-        return surface(self, datasets, [parameter], [values], bounds, nvalues, reoptimize, backend, optimize_opts, starts, device)
+        return surface(
+            self, datasets, [parameter], [values], bounds, nvalues, reoptimize, backend, optimize_opts, starts, device
+        )
 
     @_either_form
     def stat_surface(
@@ -447,7 +453,9 @@ class Fit:
         `ScanResult`
             ``"stat_scan"`` of shape (nx, ny), and a status for every node.
         """
-        return surface(self, datasets, [x, y], [x_values, y_values], None, None, reoptimize, backend, optimize_opts, starts, device)
+        return surface(
+            self, datasets, [x, y], [x_values, y_values], None, None, reoptimize, backend, optimize_opts, starts, device
+        )
 
     @_either_form
     def stat_profiles(
@@ -526,7 +534,17 @@ class Fit:
                 "{'alpha': [2.1, 2.2], 'beta': [0.1, 0.2]}."
             )
         return surface(
-            self, datasets, list(values), list(values.values()), None, None, reoptimize, backend, optimize_opts, starts, device
+            self,
+            datasets,
+            list(values),
+            list(values.values()),
+            None,
+            None,
+            reoptimize,
+            backend,
+            optimize_opts,
+            starts,
+            device,
         )
 
 

@@ -12,7 +12,16 @@ from gammajax.fit.problem import Problem, derivatives
 from gammajax.fit.resolve import parameter_index
 from gammajax.likelihood import Likelihood
 from gammajax.parameters import Parameter
-from gammajax.scan import GridScan, Refit, ScanResult, check_axis, frozen_grid, outside_limits, profile_grid, profile_grids
+from gammajax.scan import (
+    GridScan,
+    Refit,
+    ScanResult,
+    check_axis,
+    frozen_grid,
+    outside_limits,
+    profile_grid,
+    profile_grids,
+)
 from gammajax.scan.grid import grid_points
 from gammajax.solve import Status, resolve_device
 from gammajax.units import to_unit

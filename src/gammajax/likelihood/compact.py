@@ -1,12 +1,12 @@
-"""The likelihood as the solver wants it: bins in the fit only, everything that costs done once, then cheap algebra.
+r"""The likelihood as the solver wants it: bins in the fit only, everything that costs done once, then cheap algebra.
 
-A prediction is :math:`\\mu = \\sum_t a_t S_t(\\theta)`, with one term per source, a strength :math:`a_t` that enters linearly (an
+A prediction is :math:`\mu = \sum_t a_t S_t(\theta)`, with one term per source, a strength :math:`a_t` that enters linearly (an
 amplitude or a norm) and a shape :math:`S_t`. `Compact.fold` evaluates and folds the shapes and their slopes, which is what
 costs; for new strengths `Compact.scores` needs neither an exponential nor a folding.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gammajax.likelihood.structure import DatasetStructure, SpectrumData
+from gammajax.likelihood.structure import DatasetStructure, SpectrumData, Term
 from gammajax.models import BinRule, flux_per_bin
 from gammajax.stats import wstat, wstat_mu_sig_derivatives
 
@@ -95,15 +95,15 @@ def _plan(structure: tuple[DatasetStructure, ...], active: tuple[int, ...]) -> P
     first = {t: next((k for k, n in enumerate(t.form.names) if n in t.form.linear), None) for t in terms}
     candidates = {t.index[k] for t, k in first.items() if k is not None}
     # a parameter that is a strength here and shapes something there (a link) is not linear
-    linear = {
-        i for i in candidates if all(t.index.count(i) == 1 and t.index[first[t]] == i for t in terms if i in t.index)
-    }
+
+    def chosen(t: Term) -> int | None:
+        k = first[t]
+        return None if k is None else t.index[k]
+
+    linear = {i for i in candidates if all(t.index.count(i) == 1 and chosen(t) == i for t in terms if i in t.index)}
     if any(s.clip for s in structure):
         linear = set()
-    strength = tuple(
-        tuple(first[t] if first[t] is not None and t.index[first[t]] in linear else None for t in s.terms)
-        for s in structure
-    )
+    strength = tuple(tuple(first[t] if chosen(t) in linear else None for t in s.terms) for s in structure)
     slopes = tuple(
         tuple(
             tuple(k for k, i in enumerate(t.index) if i in active and k != k0)
@@ -345,7 +345,7 @@ def bins_in_fit(data: SpectrumData) -> Bins:
         return np.concatenate([np.asarray(values)[mask], np.full(columns - int(mask.sum()), fill)])
 
     rules = tuple(
-        BinRule(*(np.asarray(getattr(r, n))[..., filled] for n in ("lo", "hi", "nodes", "weights")), mode=r.mode)
+        replace(r, **{n: np.asarray(getattr(r, n))[..., filled] for n in ("lo", "hi", "nodes", "weights")})
         for r in data.response.rules
     )
     return Bins(padded(data.n_on, 0.0), padded(data.n_off, 0.0), padded(data.alpha, 1.0), full, rules)

@@ -1,7 +1,7 @@
 """Where the re-optimised TS reaches a level along rays from the best fit: what intervals and contours are made of."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -198,7 +198,8 @@ class _Search:
     def _round(self, which: np.ndarray) -> None:
         t, level = self.t[which], self.rays.level[which]
         ts, out = self._evaluate(which, t)
-        assert out.gradient is not None and out.hessian is not None
+        assert out.gradient is not None
+        assert out.hessian is not None
         good = np.isfinite(ts)
         keep = which[good]
         self.theta[keep], self.from_t[keep], self.ts[which] = out.theta[good], t[good], ts
@@ -231,7 +232,9 @@ class _Search:
             if low[k] >= self.room[i]:
                 self._give_up(i, f"the limit of the parameter comes first, at TS = {ts[k]:.4g} of {level[k]:g}")
             elif low[k] > FAR * np.sqrt(level[k]):
-                self._give_up(i, f"TS stays below {level[k]:g} to {FAR:g} times the expected distance; it does not close")
+                self._give_up(
+                    i, f"TS stays below {level[k]:g} to {FAR:g} times the expected distance; it does not close"
+                )
             elif closed[k] and high[k] - low[k] <= 1e-13 * high[k]:
                 why = "re-fits beyond it fail" if self.failed[i] else "it jumps over the level"
                 self._give_up(i, f"no crossing of {name}: {why}")

@@ -8,7 +8,7 @@ import numpy as np
 
 from gammajax.errors import InputError
 from gammajax.scan.refit import Refit
-from gammajax.solve import BatchResult, Status, evaluate_batch, fitted
+from gammajax.solve import Status, evaluate_batch, fitted
 
 __all__ = [
     "GridScan",
@@ -19,6 +19,7 @@ __all__ = [
     "profile_grid",
     "profile_grids",
 ]
+
 
 @dataclass(frozen=True)
 class GridScan:
@@ -81,9 +82,7 @@ def outside_limits(likelihood: Any, points: np.ndarray, index: Sequence[int]) ->
     return np.any((points[:, i] < likelihood.lower[i]) | (points[:, i] > likelihood.upper[i]), axis=1)
 
 
-def frozen_grid(
-    likelihood: Any, index: Sequence[int], axes: Sequence[np.ndarray], device: Any = None
-) -> GridScan:
+def frozen_grid(likelihood: Any, index: Sequence[int], axes: Sequence[np.ndarray], device: Any = None) -> GridScan:
     """Statistic on a grid with every other parameter held at its value.
 
     Parameters
@@ -104,9 +103,7 @@ def frozen_grid(
     return GridScan(stat.reshape(shape), points.reshape(*shape, -1), np.full(shape, np.nan), status.reshape(shape))
 
 
-def profile_grid(
-    refit: Refit, index: Sequence[int], axes: Sequence[np.ndarray]
-) -> GridScan:
+def profile_grid(refit: Refit, index: Sequence[int], axes: Sequence[np.ndarray]) -> GridScan:
     """Statistic on a grid with every other free parameter re-fitted at every node.
 
     Parameters
@@ -130,7 +127,7 @@ def profile_grids(refit: Refit, scans: Sequence[tuple[Sequence[int], Sequence[np
     out = refit.points([(index, values) for index, values, _ in nodes])
     grids, begin = [], 0
     for index, values, shape in nodes:
-        part = BatchResult(*(None if a is None else a[begin : begin + len(values)] for a in out))
+        part = out.take(slice(begin, begin + len(values)))
         begin += len(values)
         usable = fitted(part.status)
         outside = usable & outside_limits(refit.likelihood, part.theta, index)

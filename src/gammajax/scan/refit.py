@@ -110,9 +110,7 @@ class Refit:
             predicted[:, nuisance] = np.clip(predicted[:, nuisance], low, high)
         return predicted, points, free
 
-    def run(
-        self, starts: np.ndarray, again: np.ndarray, free: np.ndarray, derivatives: bool = False
-    ) -> BatchResult:
+    def run(self, starts: np.ndarray, again: np.ndarray, free: np.ndarray, derivatives: bool = False) -> BatchResult:
         """Minimise from given starts; see `gammajax.solve.minimize_batch`."""
         like = self.likelihood
         return minimize_batch(
@@ -143,7 +141,7 @@ class Refit:
         rank = np.where(good, stat, np.inf)
         # where no start ended well the first one tells what is wrong
         pick = np.argmin(rank, axis=0) * n + np.arange(n)
-        return BatchResult(*(None if a is None else a[pick] for a in out))
+        return out.take(pick)
 
     def _offset(self, number: int) -> np.ndarray:
         """Additional start, shape (P,): a low-discrepancy sequence over the limits, or 10 errors where there are none."""

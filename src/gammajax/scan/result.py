@@ -183,11 +183,21 @@ class ScanResult(Mapping):
             d: (d, a, {"units": u, "long_name": n})
             for d, a, u, n in zip(dims, self.axes, self.units, self.names, strict=True)
         }
-        data = {"stat": (dims, self.stat), "ts": (dims, self.ts), "edm": (dims, self.edm), "status": (dims, self.status)}
+        data = {
+            "stat": (dims, self.stat),
+            "ts": (dims, self.ts),
+            "edm": (dims, self.edm),
+            "status": (dims, self.status),
+        }
         data["status"] = (*data["status"], {"meaning": "; ".join(f"{s.value}: {s.meaning}" for s in Status)})  # type: ignore[assignment]
         prefix = "refit" if self.kind == "profile" else "held"
         data |= {f"{prefix}_{n.replace('.', '_')}": (dims, v) for n, v in self.nuisance.items()}
-        attrs = {"kind": self.kind, "optimizer": self.optimizer or "none", "stat_best": self.stat_best, "starts": self.starts}
+        attrs = {
+            "kind": self.kind,
+            "optimizer": self.optimizer or "none",
+            "stat_best": self.stat_best,
+            "starts": self.starts,
+        }
         return xarray.Dataset(data, coords=coords, attrs=attrs)
 
     def contour_lines(self, sigma: tuple[float, ...] = (1, 2)) -> tuple[dict[float, list[np.ndarray]], list[str]]:

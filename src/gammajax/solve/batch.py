@@ -49,6 +49,12 @@ class BatchResult(NamedTuple):
     gradient: np.ndarray | None = None
     hessian: np.ndarray | None = None
 
+    def take(self, which: Any) -> "BatchResult":
+        """Some of the lanes, by an index array or a slice."""
+        stat, theta, edm, iterations, status = (a[which] for a in self[:5])
+        more = (None if a is None else a[which] for a in self[5:])
+        return BatchResult(stat, theta, edm, iterations, status, *more)
+
 
 def _compact(likelihood: Any, device: Any, lanes: int) -> tuple[Any, str]:
     """The likelihood as the solver wants it, on the device, and the kind of that device."""
@@ -196,8 +202,12 @@ def _corner(out: BatchResult, left: np.ndarray, run: "_Runner", free: np.ndarray
         beside[:, strength] = sign * step
         # a lane without free parameters is only evaluated
         sides.append(run(beside, beside, np.zeros_like(others), 1, 0.0).stat)
-    corner = fitted(zero.status) & (zero.stat <= out.stat[left] + 1e-9) & (zero.stat < sides[0]) & (zero.stat < sides[1])
-    good = zero._replace(status=np.where(corner, Status.AT_CORNER, Status.ITERATION_LIMIT), stat=np.where(corner, zero.stat, np.inf))
+    corner = (
+        fitted(zero.status) & (zero.stat <= out.stat[left] + 1e-9) & (zero.stat < sides[0]) & (zero.stat < sides[1])
+    )
+    good = zero._replace(
+        status=np.where(corner, Status.AT_CORNER, Status.ITERATION_LIMIT), stat=np.where(corner, zero.stat, np.inf)
+    )
     _merge(out, left, good)
 
 

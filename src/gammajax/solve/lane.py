@@ -12,9 +12,8 @@ from gammajax.solve.status import Status
 
 __all__ = ["Settings", "minimize_lane"]
 
-# a lane that stopped further away than this did not converge
-EDM_CONVERGED = 1e-7
-# a step that was refused although less than this was expected of it failed to rounding
+# a step that was refused although less than this was expected of it failed to rounding; further away nothing has converged. Where
+# a parameter runs away, the statistic still falls by many times the EDM: it has to be small
 EDM_ROUNDING = 1e-8
 STUCK = 1e10
 
@@ -165,6 +164,6 @@ def _verdict(s: _State, hessian: jax.Array, free: jax.Array, settings: Settings)
     _, edm, positive = _newton_step(s.gradient, hessian, moving, 0.0)
     held = jnp.any(free & ~moving)
     status = jnp.where(held, Status.AT_LIMIT.value, Status.CONVERGED.value)
-    status = jnp.where(jnp.abs(edm) > EDM_CONVERGED, Status.ITERATION_LIMIT.value, status)
+    status = jnp.where(jnp.abs(edm) > jnp.maximum(EDM_ROUNDING, settings.tol), Status.ITERATION_LIMIT.value, status)
     status = jnp.where(positive, status, Status.NOT_POSITIVE_DEFINITE.value)
     return edm, jnp.where(jnp.isfinite(s.stat), status, Status.NON_FINITE.value)

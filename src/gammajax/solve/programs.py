@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -122,7 +123,7 @@ def pieces(n: int, capacity: int, inner: int, parallel: int) -> list[tuple[int, 
     batches = -(-n // inner)
     calls = max(min(parallel, batches), -(-batches // (capacity // inner)))
     edges = np.linspace(0, batches, calls + 1).round().astype(int) * inner
-    return [(int(a), min(int(b), n)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [(int(a), min(int(b), n)) for a, b in pairwise(edges)]
 
 
 def in_parallel(
