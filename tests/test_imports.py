@@ -20,7 +20,7 @@ SOURCE = ROOT / "src"
 # reverse.
 LAYERS = [
     ["errors"],
-    ["units"],
+    ["units", "cache"],
     ["parameters"],
     ["models", "response", "stats"],
     ["datasets"],
@@ -38,7 +38,7 @@ FREE = {"", "tutorial"}
 # what an installation may lack, or what makes a cold start slow: module -> where it may be imported
 ONLY_IN = {
     "gammapy": (),
-    "xarray": (),
+    "xarray": ("gammajax.scan.result",),
     "matplotlib": ("gammajax.plotting", "gammajax.tutorial"),
     "sherpa": ("gammajax.fit.backends.sherpa_opt",),
 }

@@ -1,8 +1,9 @@
 """gammajax: maximum-likelihood fits of gamma-ray data with models and likelihoods that are pure JAX functions."""
 
 from gammajax import errors, io, stats
+from gammajax.cache import enable_compilation_cache
 from gammajax.datasets import Datasets, EnergyAxis, SpectrumDatasetOnOff
-from gammajax.fit import ConfidenceResult, ContourResult, Fit, FitFlags, FitResult
+from gammajax.fit import ConfidenceResult, ConfidenceTable, ContourResult, Fit, FitFlags, FitResult, UpperLimit
 from gammajax.likelihood import Likelihood
 from gammajax.models import (
     ExpCutoffPowerLawSpectralModel,
@@ -19,6 +20,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ConfidenceResult",
+    "ConfidenceTable",
     "ContourResult",
     "Covariance",
     "Datasets",
@@ -37,6 +39,8 @@ __all__ = [
     "SkyModel",
     "SpectrumDatasetOnOff",
     "Status",
+    "UpperLimit",
+    "enable_compilation_cache",
     "errors",
     "io",
     "stats",

@@ -14,7 +14,7 @@ FIGURES = ["01_peek", "02_fit", "03_correlation", "04_spectrum", "05_profiles", 
 def test_tutorial_on_the_embedded_data(tmp_path):
     environment = {k: v for k, v in os.environ.items() if k != "GAMMAPY_DATA"} | {"MPLBACKEND": "Agg"}
     out = subprocess.run(
-        [sys.executable, "-m", "gammajax.tutorial", "--output", str(tmp_path)],
+        [sys.executable, "-m", "gammajax.tutorial", "--no-cache", "--output", str(tmp_path)],
         env=environment,
         capture_output=True,
         text=True,

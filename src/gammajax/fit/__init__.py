@@ -1,9 +1,18 @@
 """Fits: optimiser backends, exact covariance, intervals, contours, and results that tell how it went."""
 
-from gammajax.fit.confidence import ConfidenceResult
+from gammajax.fit.confidence import ConfidenceResult, ConfidenceTable, UpperLimit
 from gammajax.fit.contour import ContourResult, joint_probability
 from gammajax.fit.fit import Fit
 from gammajax.fit.flags import FitFlags
 from gammajax.fit.result import FitResult
 
-__all__ = ["ConfidenceResult", "ContourResult", "Fit", "FitFlags", "FitResult", "joint_probability"]
+__all__ = [
+    "ConfidenceResult",
+    "ConfidenceTable",
+    "ContourResult",
+    "Fit",
+    "FitFlags",
+    "FitResult",
+    "UpperLimit",
+    "joint_probability",
+]

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 
 from gammajax.errors import FitError, InputError
 from gammajax.scan.crossing import Crossings, Rays, find_crossings
@@ -270,7 +269,9 @@ def upper_limit(refit: Refit, stat_best: float, found: tuple, cl: float) -> Uppe
             f"upper_limit: got cl={cl!r}, expected a confidence level above 0.5 and below 1, such as 0.95."
         )
     index, live, name = found
-    level = float(norm.ppf(cl)) ** 2
+    from scipy.special import ndtri
+
+    level = float(ndtri(cl)) ** 2
     size = steps(refit, index)
     out = find_crossings(refit, _rays(refit, [(index, size, level)]), stat_best)
     check_best(out, "upper_limit")

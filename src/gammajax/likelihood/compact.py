@@ -345,7 +345,7 @@ def bins_in_fit(data: SpectrumData) -> Bins:
         return np.concatenate([np.asarray(values)[mask], np.full(columns - int(mask.sum()), fill)])
 
     rules = tuple(
-        replace(r, **{n: np.asarray(getattr(r, n))[..., filled] for n in ("lo", "hi", "nodes", "weights")})
+        replace(r, lo=r.lo[filled], hi=r.hi[filled], nodes=r.nodes[:, filled], weights=r.weights[:, filled])
         for r in data.response.rules
     )
     return Bins(padded(data.n_on, 0.0), padded(data.n_off, 0.0), padded(data.alpha, 1.0), full, rules)

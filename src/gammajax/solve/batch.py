@@ -64,6 +64,12 @@ def _compact(likelihood: Any, device: Any, lanes: int) -> tuple[Any, str]:
     return compact, device.platform
 
 
+def _shapes(compact: Any) -> tuple:
+    """What a program is compiled for, as far as the likelihood is concerned."""
+    leaves, structure = jax.tree.flatten(compact)
+    return structure, tuple(a.shape for a in leaves)
+
+
 def _fill(array: np.ndarray, begin: int, end: int, capacity: int, inner: int) -> tuple[np.ndarray, int]:
     """Lanes begin:end in an array of `capacity` lanes; the last inner batch is filled up with its last lane."""
     n = end - begin
@@ -100,12 +106,14 @@ def evaluate_batch(likelihood: Any, theta: np.ndarray, device: Any = None) -> np
         points = theta[:, moves]
         capacity, inner = sizes(platform).capacity, sizes(platform).evaluate
 
+        key = ("evaluate", columns, inner, capacity, _shapes(compact))
+
         def call(begin: int, end: int) -> np.ndarray:
             part, batches = _fill(points, begin, end, capacity, inner)
             out = evaluate_program(compact, theta[0], part, batches, columns=columns, inner=inner)
             return np.asarray(out[0])[: end - begin]
 
-        parts = [out for _, _, out in in_parallel(call, len(theta), capacity, inner, platform)]
+        parts = [out for _, _, out in in_parallel(call, len(theta), capacity, inner, platform, key)]
     return np.concatenate(parts)
 
 
@@ -260,7 +268,8 @@ class _Runner:
             keep = out if self.derivatives else out[:5]
             return [np.asarray(x)[: end - begin] for x in keep]
 
-        parts = [out for _, _, out in in_parallel(call, len(starts), capacity, inner, self.platform)]
+        key = ("minimize", self.columns, self.active, inner, capacity, _shapes(self.compact))
+        parts = [out for _, _, out in in_parallel(call, len(starts), capacity, inner, self.platform, key)]
         stat, x, edm, iterations, status, *rest = (np.concatenate(p) for p in zip(*parts, strict=True))
         theta = starts.copy()
         theta[:, self.at] = np.where(free[:, self.at], x * self.scale, theta[:, self.at])

@@ -5,7 +5,7 @@ batches are small on a CPU, so that temporaries stay in the cache and a batch st
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from itertools import pairwise
@@ -126,12 +126,17 @@ def pieces(n: int, capacity: int, inner: int, parallel: int) -> list[tuple[int, 
     return [(int(a), min(int(b), n)) for a, b in pairwise(edges)]
 
 
+# programs that were run before
+_ran: set[Hashable] = set()
+
+
 def in_parallel(
-    call: Callable[[int, int], Any], n: int, capacity: int, inner: int, platform: str
+    call: Callable[[int, int], Any], n: int, capacity: int, inner: int, platform: str, program: Hashable
 ) -> Iterator[tuple[int, int, Any]]:
     """Run ``call(begin, end)`` over all pieces, on a CPU with one thread per core; yields them in order.
 
-    XLA runs these small loops on one core; a second thread gains a factor of almost two on two.
+    XLA runs these small loops on one core; a second thread gains a factor of almost two on two. The first time that a
+    `program` runs, its first piece runs alone: two threads would both compile it.
     """
     pool, workers = _workers() if platform == "cpu" else (None, 1)
 
@@ -144,6 +149,10 @@ def in_parallel(
     if pool is None or len(todo) == 1:
         yield from ((a, b, scoped(a, b)) for a, b in todo)
         return
+    if program not in _ran:
+        a, b = todo.pop(0)
+        yield a, b, scoped(a, b)
+        _ran.add(program)
     # this thread works as well: one hand-over less
     ahead = workers
     futures = {k: pool.submit(scoped, *todo[k]) for k in range(1, min(ahead, len(todo)))}

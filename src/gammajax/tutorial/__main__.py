@@ -2,6 +2,7 @@
 
 import argparse
 
+from gammajax.cache import enable_compilation_cache
 from gammajax.tutorial.run import run
 
 
@@ -10,7 +11,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m gammajax.tutorial", description="The gammajax fitting tutorial.")
     parser.add_argument("--output", default="tutorial-output", help="folder for figures and tables")
     parser.add_argument("--no-plots", action="store_true", help="compute and write the tables, draw nothing")
+    parser.add_argument("--no-cache", action="store_true", help="compile everything anew, keep no compiled programs")
     arguments = parser.parse_args()
+    if not arguments.no_cache:
+        print(f"Compiled programs are kept in {enable_compilation_cache()}")
     run(arguments.output, plots=not arguments.no_plots)
 
 
