@@ -16,8 +16,8 @@ __all__ = ["ContourResult", "check_numpoints", "contours", "joint_probability", 
 
 # largest difference of the re-optimised TS from sigma^2 at a point of the contour
 TS_TOLERANCE = 1e-3
-# where beyond a crossing the TS is looked at: it must not fall below the level again
-OUTSIDE = (1.4, 2.0)
+# where on the way to a crossing, and beyond it, the TS is looked at: it must be below the level there, and above it here
+INSIDE, OUTSIDE = 0.5, 1.5
 # nodes along each axis of the surface that takes over
 SURFACE = 49
 
@@ -174,15 +174,15 @@ def contours(
             held.append(np.broadcast_to(mask, one.shape))
             level.append(np.full(numpoints, float(s) ** 2))
     rays = Rays(np.concatenate(held), np.concatenate(direction), np.concatenate(level))
-    out = find_crossings(refit, rays, stat_best)
+    out = find_crossings(refit, rays, stat_best, inside=())
     check_best(out, "stat_contour")
-    again = _returns(refit, rays, out, stat_best)
+    bent = _not_star_shaped(refit, rays, out, stat_best)
     results = []
     for k, ((x, y), s) in enumerate((p, s) for p in pairs for s in sigma):
         part = slice(k * numpoints, (k + 1) * numpoints)
         reasons = [r for r in out.reason[part] if r]
-        if not reasons and np.any(again[part]):
-            reasons = ["the region is not star-shaped: TS falls below the level again beyond it"]
+        if not reasons and np.any(bent[part]):
+            reasons = ["the region is not star-shaped: a ray crosses the level more than once"]
         if reasons:
             results.append(_from_surface(refit, stat_best, (x, y), float(s), numpoints, reasons[0]))
             continue
@@ -191,25 +191,23 @@ def contours(
     return results
 
 
-def _returns(refit: Refit, rays: Rays, found: Crossings, stat_best: float) -> np.ndarray:
-    """Rays on which TS is below the level again somewhere beyond the crossing."""
+def _not_star_shaped(refit: Refit, rays: Rays, found: Crossings, stat_best: float) -> np.ndarray:
+    """Rays on which TS is above the level on the way, or below it again beyond the crossing, shape (n,)."""
     use = np.flatnonzero(np.isfinite(found.t))
+    bent = np.zeros(len(found.t), dtype=bool)
     if len(use) == 0:
-        return np.zeros(len(found.t), dtype=bool)
-    lanes = np.tile(use, len(OUTSIDE))
-    t = np.repeat(OUTSIDE, len(use)) * found.t[lanes]
+        return bent
+    lanes, beyond = np.tile(use, 2), np.repeat([False, True], len(use))
     part = Rays(*(a[lanes] for a in rays))
-    inside = np.all(
-        (refit.best + t[:, None] * part.direction >= refit.likelihood.lower)
-        & (refit.best + t[:, None] * part.direction <= refit.likelihood.upper)
-        | ~part.held,
-        axis=1,
-    )
+    t = np.where(beyond, OUTSIDE, INSIDE) * found.t[lanes]
+    at = refit.best + t[:, None] * part.direction
+    like = refit.likelihood
+    allowed = np.all((at >= like.lower) & (at <= like.upper) | ~part.held, axis=1)
     slope = (found.theta[lanes] - refit.best) / found.t[lanes][:, None]
     ts, _ = ts_along(refit, part, t, stat_best, found.theta[lanes], slope, found.t[lanes])
-    out = np.zeros(len(found.t), dtype=bool)
-    np.logical_or.at(out, lanes, inside & np.isfinite(ts) & (ts < part.level))
-    return out
+    wrong = np.where(beyond, ts < part.level, ts > part.level + TS_TOLERANCE)
+    np.logical_or.at(bent, lanes, allowed & np.isfinite(ts) & wrong)
+    return bent
 
 
 def _result(

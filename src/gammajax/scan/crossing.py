@@ -117,13 +117,15 @@ def ts_along(
     return np.where(good, out.stat - stat_best, np.nan), out
 
 
-def find_crossings(refit: Refit, rays: Rays, stat_best: float) -> Crossings:
+def find_crossings(
+    refit: Refit, rays: Rays, stat_best: float, inside: tuple[float, ...] = INSIDE
+) -> Crossings:
     r"""Find the first t > 0 with TS(t) = level on every ray, all rays in one batch per round.
 
     Newton's method on :math:`\sqrt{TS}`, which is nearly linear, with the slope of the envelope theorem,
     :math:`dTS/dt = \sum_\psi d_\psi\, \partial stat / \partial \psi`; bracketed, so that it falls back to bisection. A crossing is
-    accepted within 1e-6 of its level, from a re-fit that converged, and only if TS stays below the level at a third and two
-    thirds of the way.
+    accepted within 1e-6 of its level, from a re-fit that converged, and only if TS stays below the level at some points
+    on the way.
 
     Parameters
     ----------
@@ -133,14 +135,17 @@ def find_crossings(refit: Refit, rays: Rays, stat_best: float) -> Crossings:
         Directions and levels.
     stat_best : float
         Statistic of the best fit.
+    inside : tuple of float
+        Where TS has to be below the level, as fractions of the way; none if the caller looks.
     """
-    return _Search(refit, rays, stat_best).run()
+    return _Search(refit, rays, stat_best, inside).run()
 
 
 class _Search:
     """State of all rays: a bracket each, and the last point from which the next is predicted."""
 
-    def __init__(self, refit: Refit, rays: Rays, stat_best: float) -> None:
+    def __init__(self, refit: Refit, rays: Rays, stat_best: float, inside: tuple[float, ...]) -> None:
+        self.inside = inside
         self.refit, self.rays, self.stat_best = refit, rays, stat_best
         n = len(rays.level)
         self.room = _room(refit, rays)
@@ -161,7 +166,7 @@ class _Search:
         self.rounds = 0
 
     def run(self) -> Crossings:
-        checked = np.zeros(len(self.done), dtype=bool)
+        checked = np.full(len(self.done), not self.inside)
         for _ in range(ROUNDS):
             if np.all(self.done):
                 todo = np.flatnonzero(~checked & self._found())
@@ -247,8 +252,8 @@ class _Search:
     def _look_inside(self, which: np.ndarray) -> np.ndarray:
         """Rays whose TS reaches the level before the crossing that was found; bracketed anew, and to be done again."""
         n = len(which)
-        lanes = np.tile(which, len(INSIDE))
-        at = np.repeat(INSIDE, n) * np.tile(self.t[which], len(INSIDE))
+        lanes = np.tile(which, len(self.inside))
+        at = np.repeat(self.inside, n) * np.tile(self.t[which], len(self.inside))
         ts, _ = self._evaluate(lanes, at)
         early = []
         for k, i in enumerate(which):

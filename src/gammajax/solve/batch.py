@@ -101,7 +101,7 @@ def evaluate_batch(likelihood: Any, theta: np.ndarray, device: Any = None) -> np
     with double_precision():
         compact, platform = _compact(likelihood, device, len(theta))
         if len(theta) < SPECIALISE:
-            moves = moves | ~np.isin(np.arange(len(moves)), compact.constants())
+            moves = moves | _usual(compact, len(moves))
         columns = _positions(moves)
         points = theta[:, moves]
         capacity, inner = sizes(platform).capacity, sizes(platform).evaluate
@@ -172,7 +172,7 @@ def minimize_batch(
         compact, platform = _compact(likelihood, device, n)
         if n < SPECIALISE or derivatives:
             # what is free may change from call to call and compiles nothing; what nobody fits is left out
-            varied = varied | (moves if derivatives else False) | ~np.isin(np.arange(n_par), compact.constants())
+            varied = varied | (moves if derivatives else False) | _usual(compact, n_par)
         active, columns = _positions(varied), _positions(varied | moves)
         run = _Runner(compact, platform, columns, active, lower, upper, scale, tol, derivatives)
         out = run(starts, again, each, min(FIRST, max_iter), 1e-6)
@@ -217,6 +217,13 @@ def _corner(out: BatchResult, left: np.ndarray, run: "_Runner", free: np.ndarray
         status=np.where(corner, Status.AT_CORNER, Status.ITERATION_LIMIT), stat=np.where(corner, zero.stat, np.inf)
     )
     _merge(out, left, good)
+
+
+def _usual(compact: Any, n_par: int) -> np.ndarray:
+    """Parameters that are in every program, whether they vary or not: all but those that hardly anybody fits."""
+    out = np.ones(n_par, dtype=bool)
+    out[list(compact.constants())] = False
+    return out
 
 
 def _positions(which: np.ndarray) -> tuple[int, ...]:

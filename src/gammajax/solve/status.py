@@ -53,6 +53,9 @@ _MEANING = {
 }
 
 
+_FITTED = np.array([s.fitted for s in Status])
+
+
 def fitted(status: np.ndarray) -> np.ndarray:
     """Which lanes ended at a minimum, by their `Status`; same shape."""
-    return np.isin(status, [s.value for s in Status if s.fitted])
+    return _FITTED[np.asarray(status, dtype=int)]
