@@ -255,6 +255,7 @@ class _Runner:
         self.compact, self.platform = compact, platform
         self.columns, self.active = columns, active
         self.at = list(active)
+        self.shapes = [i for i in active if i not in compact.linear(active)]
         self.limits = lower[self.at] / scale[self.at], upper[self.at] / scale[self.at]
         self.scale, self.tol, self.derivatives = scale[self.at], tol, derivatives
 
@@ -262,7 +263,8 @@ class _Runner:
         self, starts: np.ndarray, again: np.ndarray, free: np.ndarray, max_iter: int, damping: float
     ) -> BatchResult:
         capacity, inner = sizes(self.platform).capacity, sizes(self.platform).minimize
-        settings = Settings(*self.limits, self.scale, self.tol, max_iter, damping)
+        shapes = self.derivatives or bool(np.any(free[:, self.shapes]))
+        settings = Settings(*self.limits, self.scale, self.tol, max_iter, damping, shapes)
         base, cut = starts[0], list(self.columns)
         lanes = [starts[:, cut], again[:, cut], free[:, self.at]]
 

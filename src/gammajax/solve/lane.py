@@ -1,10 +1,12 @@
 """One minimisation of a batch: damped Newton with exact derivatives, limits by projection, and a verdict."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gammajax.solve.linear import cholesky_solve
 from gammajax.solve.separable import settle
@@ -19,7 +21,7 @@ STUCK = 1e10
 
 
 class Settings(NamedTuple):
-    """What all lanes of a call share: limits and scale of the A active parameters, and when to stop."""
+    """What all lanes of a call share: limits and scale of the A active parameters, when to stop, and whether shapes vary."""
 
     lower: jax.Array
     upper: jax.Array
@@ -27,6 +29,7 @@ class Settings(NamedTuple):
     tol: Any
     max_iter: Any
     damping: Any
+    shapes: Any = True
 
 
 class _State(NamedTuple):
@@ -63,29 +66,38 @@ def _newton_step(gradient: Any, hessian: Any, moving: Any, damping: Any) -> tupl
 
 def _evaluator(likelihood: Any, full: Callable, active: tuple[int, ...], free: Any, settings: Settings) -> Callable:
     """Statistic and derivatives at x, the linear parameters re-fitted on the way; all in units of the scale."""
-    scale = settings.scale
     linear = likelihood.linear(active)
-    at = [active.index(i) for i in linear]
+    everything = partial(_evaluate, likelihood, full, active, linear, active, free, settings)
+    if not linear or len(linear) == len(active):
+        return everything
+    strengths = partial(_evaluate, likelihood, full, active, linear, linear, free, settings)
+    # one answer for the whole call: where only strengths vary the slopes of the shapes are never computed
+    return lambda x: jax.lax.cond(settings.shapes, everything, strengths, x)
 
-    def evaluate(x: jax.Array) -> tuple:
-        folded = likelihood.fold(full(x), active)
-        strengths: Any = []
-        if linear:
-            where = jnp.asarray(at)
-            unit = scale[where]
-            strengths = settle(
-                likelihood, folded, (x * scale)[where], free[where],
-                settings.lower[where] * unit, settings.upper[where] * unit,
-            )  # fmt: skip
-            columns = [x[k] for k in range(len(active))]
-            for n, k in enumerate(at):
-                columns[k] = jnp.where(free[k], strengths[n] / scale[k], x[k])
-            x, strengths = jnp.stack(columns), list(strengths)
-        stat, gradient, first, second = likelihood.scores(folded, strengths, active)
-        both = scale[:, None] * scale[None, :]
-        return x, stat, gradient * scale, first * both, second * both
 
-    return evaluate
+def _evaluate(
+    likelihood: Any, full: Callable, active: tuple, linear: tuple, slopes: tuple, free: Any, settings: Settings, x: jax.Array
+) -> tuple:
+    """As `_evaluator` says, with derivatives in the positions `slopes` and zeros for the other active ones."""
+    at = np.array([active.index(i) for i in linear], dtype=int)
+    folded = likelihood.fold(full(x), slopes)
+    strengths: list = []
+    if linear:
+        unit = settings.scale[at]
+        found = settle(likelihood, folded, x[at] * unit, free[at], settings.lower[at] * unit, settings.upper[at] * unit)
+        strengths = list(found)
+        columns = list(x)
+        for n, k in enumerate(at):
+            columns[k] = jnp.where(free[k], strengths[n] / settings.scale[k], x[k])
+        x = jnp.stack(columns)
+    stat, gradient, first, second = likelihood.scores(folded, strengths, slopes)
+    if slopes != active:
+        # entry 0 of what is taken from is a zero
+        place = np.array([1 + slopes.index(i) if i in slopes else 0 for i in active])
+        gradient = jnp.pad(gradient, (1, 0))[place]
+        first, second = (jnp.pad(h, ((1, 0), (1, 0)))[place[:, None], place[None, :]] for h in (first, second))
+    both = settings.scale[:, None] * settings.scale[None, :]
+    return x, stat, gradient * settings.scale, first * both, second * both
 
 
 def minimize_lane(
