@@ -66,21 +66,22 @@ def surface(
     axes = [_axis(live, name, v, bounds, nvalues) for (_, live, name), v in zip(found, values, strict=True)]
     internal = [a * live.factor for a, (_, live, _) in zip(axes, found, strict=True)]
     device = resolve_device(device)
-    best = derivatives(likelihood, likelihood.start)
     if not reoptimize:
         # nothing is optimised, but an option that no optimiser knows is a mistake all the same
         check_options(backend or fit.optimize_opts.get("backend", fit.backend), options)
         if starts != 1:
             raise InputError(f"scan: starts={starts!r} needs reoptimize=True; nothing starts where nothing is fitted.")
-        grid, optimizer = frozen_grid(likelihood, index, internal, device), None
+        (grid, best), optimizer = frozen_grid(likelihood, index, internal, device), None
     elif backend is None:
-        refit = Refit(likelihood, best[2], starts, device, **options)
+        best, _, hessian = derivatives(likelihood, likelihood.start)
+        refit = Refit(likelihood, hessian, starts, device, **options)
         grid, optimizer = profile_grid(refit, index, internal), NATIVE
     else:
         if starts != 1 or device is not None:
             raise InputError(f"scan: backend={backend!r} fits node by node; starts and device need backend=None.")
+        best = derivatives(likelihood, likelihood.start)[0]
         grid, optimizer = _node_by_node(likelihood, index, internal, backend, options), f"{backend}, node by node"
-    return _result(likelihood, found, axes, grid, best[0], reoptimize, optimizer, options if reoptimize else {}, starts)
+    return _result(likelihood, found, axes, grid, best, reoptimize, optimizer, options if reoptimize else {}, starts)
 
 
 def profiles(
@@ -95,17 +96,17 @@ def profiles(
     if not found:
         raise InputError("stat_profiles: there is no free parameter to scan.")
     axes = [_axis(live, name, None, bounds, nvalues) for _, live, name in found]
-    best = derivatives(likelihood, likelihood.start)
     device = resolve_device(device)
     scans = [([i], [a * live.factor]) for (i, live, _), a in zip(found, axes, strict=True)]
     if reoptimize:
-        grids = profile_grids(Refit(likelihood, best[2], starts, device, **options), scans)
+        best, _, hessian = derivatives(likelihood, likelihood.start)
+        grids = [(g, best) for g in profile_grids(Refit(likelihood, hessian, starts, device, **options), scans)]
     else:
         if starts != 1 or options:
             raise InputError("stat_profiles: starts and options of the re-fit need reoptimize=True.")
         grids = [frozen_grid(likelihood, i, a, device) for i, a in scans]
     return {
-        f[2]: _result(likelihood, [f], [a], g, best[0], reoptimize, NATIVE if reoptimize else None, options, starts)
+        f[2]: _result(likelihood, [f], [a], *g, reoptimize, NATIVE if reoptimize else None, options, starts)
         for f, a, g in zip(found, axes, grids, strict=True)
     }
 

@@ -82,8 +82,10 @@ def outside_limits(likelihood: Any, points: np.ndarray, index: Sequence[int]) ->
     return np.any((points[:, i] < likelihood.lower[i]) | (points[:, i] > likelihood.upper[i]), axis=1)
 
 
-def frozen_grid(likelihood: Any, index: Sequence[int], axes: Sequence[np.ndarray], device: Any = None) -> GridScan:
-    """Statistic on a grid with every other parameter held at its value.
+def frozen_grid(
+    likelihood: Any, index: Sequence[int], axes: Sequence[np.ndarray], device: Any = None
+) -> tuple[GridScan, float]:
+    """Statistic on a grid with every other parameter held at its value, and the statistic of those values themselves.
 
     Parameters
     ----------
@@ -97,10 +99,12 @@ def frozen_grid(likelihood: Any, index: Sequence[int], axes: Sequence[np.ndarray
         Where to run.
     """
     points, shape = grid_points(likelihood.start, index, axes)
-    stat = evaluate_batch(likelihood, points, device)
-    status = np.where(np.isfinite(stat), Status.EVALUATED, Status.NON_FINITE)
-    status = np.where(outside_limits(likelihood, points, index), Status.OUTSIDE_LIMITS, status)
-    return GridScan(stat.reshape(shape), points.reshape(*shape, -1), np.full(shape, np.nan), status.reshape(shape))
+    stat = evaluate_batch(likelihood, np.concatenate([points, likelihood.start[None]]), device)
+    best, stat = float(stat[-1]), stat[:-1]
+    status = np.where(np.isfinite(stat), Status.EVALUATED.value, Status.NON_FINITE.value)
+    status[outside_limits(likelihood, points, index)] = Status.OUTSIDE_LIMITS.value
+    grid = GridScan(stat.reshape(shape), points.reshape(*shape, -1), np.full(shape, np.nan), status.reshape(shape))
+    return grid, best
 
 
 def profile_grid(refit: Refit, index: Sequence[int], axes: Sequence[np.ndarray]) -> GridScan:
@@ -130,14 +134,13 @@ def profile_grids(refit: Refit, scans: Sequence[tuple[Sequence[int], Sequence[np
         part = out.take(slice(begin, begin + len(values)))
         begin += len(values)
         usable = fitted(part.status)
-        outside = usable & outside_limits(refit.likelihood, part.theta, index)
-        status = np.where(outside, Status.OUTSIDE_LIMITS, part.status)
+        part.status[usable & outside_limits(refit.likelihood, part.theta, index)] = Status.OUTSIDE_LIMITS.value
         grids.append(
             GridScan(
                 part.stat.reshape(shape),
                 part.theta.reshape(*shape, -1),
                 part.edm.reshape(shape),
-                status.reshape(shape),
+                part.status.reshape(shape),
             )
         )
     return grids

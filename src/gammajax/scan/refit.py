@@ -46,7 +46,13 @@ def linear_prediction(
     if len(nuisance) == 0 or np.any(diagonal <= 0) or not np.all(np.isfinite(hessian)):
         return points
     scale = 1 / np.sqrt(diagonal)
-    slope, *_ = np.linalg.lstsq(block * np.outer(scale, scale), cross * scale[:, None], rcond=1e-12)
+    matrix, right = block * np.outer(scale, scale), cross * scale[:, None]
+    try:
+        np.linalg.cholesky(matrix)
+        slope = np.linalg.solve(matrix, right)
+    except np.linalg.LinAlgError:
+        # no minimum, or directions without effect: the smallest step that fits
+        slope, *_ = np.linalg.lstsq(matrix, right, rcond=1e-12)
     predicted = points.copy()
     predicted[:, nuisance] -= (points[:, held] - best[held]) @ (slope * scale[:, None]).T
     return predicted
@@ -86,6 +92,9 @@ class Refit:
             raise InputError(f"re-optimised scan: got starts={starts!r}, expected a whole number of at least 1.")
         self.likelihood, self.hessian, self.best = likelihood, hessian, likelihood.start
         self.starts, self.device, self.options = int(starts), device, options
+        n_par = len(self.best)
+        self.strength = np.zeros(n_par, dtype=bool)
+        self.strength[list(likelihood.compact().linear(tuple(range(n_par))))] = True
         diagonal = np.diag(hessian)
         good = (diagonal > 0) & np.isfinite(diagonal)
         # errors where the curvature gives them, otherwise the scale of the parameter
@@ -103,8 +112,7 @@ class Refit:
             nuisance = np.flatnonzero(free)
             low, high = self.likelihood.lower[nuisance], self.likelihood.upper[nuisance]
             # a strength is predicted in its logarithm, the same to first order: far away the straight line crosses zero
-            strength = np.isin(nuisance, self.likelihood.compact().linear(tuple(nuisance.tolist())))
-            at = nuisance[strength & (self.best[nuisance] != 0)]
+            at = nuisance[self.strength[nuisance] & (self.best[nuisance] != 0)]
             change = (predicted[:, at] - self.best[at]) / self.best[at]
             predicted[:, at] = self.best[at] * np.exp(np.clip(change, -MOST, MOST))
             predicted[:, nuisance] = np.clip(predicted[:, nuisance], low, high)

@@ -7,7 +7,7 @@ import numpy as np
 
 from gammajax.solve.devices import pick_device
 from gammajax.solve.lane import Settings
-from gammajax.solve.programs import evaluate_program, in_parallel, minimize_program, sizes
+from gammajax.solve.programs import ALONE, evaluate_program, in_parallel, minimize_program, sizes
 from gammajax.solve.status import Status, fitted
 from gammajax.units import double_precision
 
@@ -113,7 +113,7 @@ def evaluate_batch(likelihood: Any, theta: np.ndarray, device: Any = None) -> np
             out = evaluate_program(compact, theta[0], part, batches, columns=columns, inner=inner)
             return np.asarray(out[0])[: end - begin]
 
-        parts = [out for _, _, out in in_parallel(call, len(theta), capacity, inner, platform, key)]
+        parts = [out for _, _, out in in_parallel(call, len(theta), capacity, inner, platform, key, ALONE)]
     return np.concatenate(parts)
 
 

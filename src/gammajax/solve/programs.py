@@ -18,7 +18,10 @@ import numpy as np
 from gammajax.solve.lane import Settings, minimize_lane
 from gammajax.units import double_precision
 
-__all__ = ["Sizes", "evaluate_program", "in_parallel", "minimize_program", "sizes"]
+__all__ = ["ALONE", "Sizes", "evaluate_program", "in_parallel", "minimize_program", "sizes"]
+
+# evaluations that one thread has done before another has begun
+ALONE = 400
 
 
 class Sizes:
@@ -118,10 +121,10 @@ def _workers() -> tuple[ThreadPoolExecutor, int]:
     return ThreadPoolExecutor(n, thread_name_prefix="gammajax"), n
 
 
-def pieces(n: int, capacity: int, inner: int, parallel: int) -> list[tuple[int, int]]:
-    """Begin and end of each call: whole inner batches, at most `capacity` lanes, and even over the workers."""
+def pieces(n: int, capacity: int, inner: int, parallel: int, least: int = 1) -> list[tuple[int, int]]:
+    """Begin and end of each call: whole inner batches, `least` to `capacity` lanes, and even over the workers."""
     batches = -(-n // inner)
-    calls = max(min(parallel, batches), -(-batches // (capacity // inner)))
+    calls = max(min(parallel, batches, max(n // least, 1)), -(-batches // (capacity // inner)))
     edges = np.linspace(0, batches, calls + 1).round().astype(int) * inner
     return [(int(a), min(int(b), n)) for a, b in pairwise(edges)]
 
@@ -131,7 +134,7 @@ _ran: set[Hashable] = set()
 
 
 def in_parallel(
-    call: Callable[[int, int], Any], n: int, capacity: int, inner: int, platform: str, program: Hashable
+    call: Callable[[int, int], Any], n: int, capacity: int, inner: int, platform: str, program: Hashable, least: int = 1
 ) -> Iterator[tuple[int, int, Any]]:
     """Run ``call(begin, end)`` over all pieces, on a CPU with one thread per core; yields them in order.
 
@@ -145,7 +148,7 @@ def in_parallel(
         with double_precision():
             return call(begin, end)
 
-    todo = pieces(n, capacity, inner, workers)
+    todo = pieces(n, capacity, inner, workers, least)
     if pool is None or len(todo) == 1:
         yield from ((a, b, scoped(a, b)) for a, b in todo)
         return
