@@ -1,10 +1,11 @@
 """The problem, with gammajax."""
 
 from types import MappingProxyType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 
-from benchmarks.problem import SURFACE, Side
+from benchmarks.problem import PAIRS, PROFILE, SCANNED, SURFACE, Side
 
 __all__ = ["CompileClock", "GammajaxSide"]
 
@@ -41,6 +42,32 @@ class GammajaxSide(Side):
             reoptimize=reoptimize,
         )
         return np.asarray(scan["stat_scan"])
+
+    def all_contours(self) -> list:
+        """Six contours of 10 points, in one call."""
+        return self.api.Fit().stat_contours(self.datasets, [*PAIRS], numpoints=10, sigma=(1, 2))
+
+    def contours(self) -> np.ndarray:
+        """Extents of the six contours, shape (6, 4); those of the two parameters' intervals at the same level."""
+        self.all_contours()
+        table = self.api.Fit().confidence(self.datasets, list(SCANNED), sigma=[1, 2])
+        out = []
+        for sigma in (1, 2):
+            for pair in PAIRS:
+                found = [table[name, sigma] for name in pair]
+                out.append([v for r in found for v in (r.value - r.errn, r.value + r.errp)])
+        return np.array(out)
+
+    def all_profiles(self) -> dict:
+        """Three re-optimised profiles of 17 points, in one call."""
+        for name in SCANNED:
+            self.parameter(name).scan_values = PROFILE[name]
+        return self.api.Fit().stat_profiles(self.datasets, list(SCANNED), reoptimize=True)
+
+    def grid(self, n: int, reoptimize: bool) -> Any:
+        """Surface of alpha and beta of n x n nodes over the range of the small one."""
+        values = {name: np.linspace(v[0], v[-1], n) for name, v in SURFACE.items()}
+        return self.api.Fit().stat_grid(self.datasets, values, reoptimize=reoptimize)
 
 
 class CompileClock:

@@ -238,7 +238,10 @@ class TwoCores:
     def __init__(self, peer: NumbaPeer, gradient: bool = True) -> None:
         self.peer = peer
         self.pool = ProcessPoolExecutor(
-            2, mp_context=get_context("spawn"), initializer=_begin, initargs=(peer.arrays, peer.best, peer.error, gradient)
+            2,
+            mp_context=get_context("spawn"),
+            initializer=_begin,
+            initargs=(peer.arrays, peer.best, peer.error, gradient),
         )
 
     def frozen(self, index: np.ndarray, beta: np.ndarray) -> np.ndarray:
