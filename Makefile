@@ -41,7 +41,9 @@ slow: $(INSTALLED_TEST)
 	$(BIN)/python -m pytest -m slow tests $(ARGS)
 
 benchmarks: $(INSTALLED_TEST)
+	$(PIP) -e ".[bench]"
 	$(BIN)/python -m benchmarks $(ARGS)
+	$(BIN)/python -m benchmarks.scans
 
 lint: $(INSTALLED_LINT)
 	$(BIN)/ruff check .
