@@ -117,9 +117,7 @@ def ts_along(
     return np.where(good, out.stat - stat_best, np.nan), out
 
 
-def find_crossings(
-    refit: Refit, rays: Rays, stat_best: float, inside: tuple[float, ...] = INSIDE
-) -> Crossings:
+def find_crossings(refit: Refit, rays: Rays, stat_best: float, inside: tuple[float, ...] = INSIDE) -> Crossings:
     r"""Find the first t > 0 with TS(t) = level on every ray, all rays in one batch per round.
 
     Newton's method on :math:`\sqrt{TS}`, which is nearly linear, with the slope of the envelope theorem,

@@ -56,12 +56,13 @@ def check_axis(values: Any, name: str) -> np.ndarray:
         raise InputError(
             f"scan of {name}: got values of shape {values.shape}, expected at least one value in one dimension."
         )
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
-        raise InputError(f"scan of {name}: value {bad[0]} is {values[bad[0]]}, expected finite values.")
-    unique, counts = np.unique(values, return_counts=True)
-    if len(unique) < len(values):
-        raise InputError(f"scan of {name}: the value {unique[np.argmax(counts)]:g} stands there more than once.")
+    if not np.isfinite(values).all():
+        bad = int(np.argmin(np.isfinite(values)))
+        raise InputError(f"scan of {name}: value {bad} is {values[bad]}, expected finite values.")
+    ordered = np.sort(values)
+    twice = ordered[1:] == ordered[:-1]
+    if twice.any():
+        raise InputError(f"scan of {name}: the value {ordered[1:][twice][0]:g} stands there more than once.")
     return values
 
 
@@ -78,8 +79,10 @@ def grid_points(
 
 def outside_limits(likelihood: Any, points: np.ndarray, index: Sequence[int]) -> np.ndarray:
     """Which nodes lie outside the limits of a scanned parameter, shape (n,)."""
-    i = list(index)
-    return np.any((points[:, i] < likelihood.lower[i]) | (points[:, i] > likelihood.upper[i]), axis=1)
+    out = np.zeros(len(points), dtype=bool)
+    for i in index:
+        out |= (points[:, i] < likelihood.lower[i]) | (points[:, i] > likelihood.upper[i])
+    return out
 
 
 def frozen_grid(
@@ -133,8 +136,9 @@ def profile_grids(refit: Refit, scans: Sequence[tuple[Sequence[int], Sequence[np
     for index, values, shape in nodes:
         part = out.take(slice(begin, begin + len(values)))
         begin += len(values)
-        usable = fitted(part.status)
-        part.status[usable & outside_limits(refit.likelihood, part.theta, index)] = Status.OUTSIDE_LIMITS.value
+        part.status[fitted(part.status) & outside_limits(refit.likelihood, part.theta, index)] = (
+            Status.OUTSIDE_LIMITS.value
+        )
         grids.append(
             GridScan(
                 part.stat.reshape(shape),

@@ -76,7 +76,14 @@ def _evaluator(likelihood: Any, full: Callable, active: tuple[int, ...], free: A
 
 
 def _evaluate(
-    likelihood: Any, full: Callable, active: tuple, linear: tuple, slopes: tuple, free: Any, settings: Settings, x: jax.Array
+    likelihood: Any,
+    full: Callable,
+    active: tuple,
+    linear: tuple,
+    slopes: tuple,
+    free: Any,
+    settings: Settings,
+    x: jax.Array,
 ) -> tuple:
     """As `_evaluator` says, with derivatives in the positions `slopes` and zeros for the other active ones."""
     at = np.array([active.index(i) for i in linear], dtype=int)

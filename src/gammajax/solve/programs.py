@@ -21,7 +21,7 @@ from gammajax.units import double_precision
 __all__ = ["ALONE", "Sizes", "evaluate_program", "in_parallel", "minimize_program", "sizes"]
 
 # evaluations that one thread has done before another has begun
-ALONE = 400
+ALONE = 200
 
 
 class Sizes:
@@ -37,7 +37,7 @@ class Sizes:
         cpu = platform == "cpu"
         self.capacity = 1024 if cpu else 1 << 16
         self.minimize = 32 if cpu else 1 << 14
-        self.evaluate = 64 if cpu else 1 << 16
+        self.evaluate = 32 if cpu else 1 << 16
 
 
 @cache
