@@ -280,6 +280,7 @@ class _Runner:
         key = ("minimize", self.columns, self.active, inner, capacity, _shapes(self.compact))
         parts = [out for _, _, out in in_parallel(call, len(starts), capacity, inner, self.platform, key)]
         stat, x, edm, iterations, status, *rest = (np.concatenate(p) for p in zip(*parts, strict=True))
+        iterations, status = iterations.astype(int), status.astype(int)
         theta = starts.copy()
         theta[:, self.at] = np.where(free[:, self.at], x * self.scale, theta[:, self.at])
         if not rest:

@@ -54,19 +54,24 @@ def _spread(values: list, base: jax.Array, columns: tuple[int, ...]) -> list:
     return theta
 
 
-def _batches(function: Callable, inputs: tuple, n_batches: Any, inner: int) -> tuple:
-    """Apply `function` to the first `n_batches` inner batches of the inputs, along their leading axis."""
+def _batches(function: Callable, inputs: tuple, n_batches: Any, inner: int, shapes: tuple) -> tuple:
+    """Apply `function` to the first `n_batches` inner batches of the inputs, along their leading axis.
+
+    `shapes` are those of what comes back for one lane; asking JAX for them would trace the function a second time.
+    """
 
     def part(i: jax.Array) -> tuple:
         return function(*(jax.lax.dynamic_slice_in_dim(x, i * inner, inner) for x in inputs))
 
-    shapes = jax.eval_shape(part, jax.ShapeDtypeStruct((), jnp.int64))
     capacity = inputs[0].shape[0]
-    out = tuple(jnp.zeros((capacity, *s.shape[1:]), s.dtype) for s in shapes)
+    out = tuple(jnp.zeros((capacity, *shape), inputs[0].dtype) for shape in shapes)
 
     def body(i: jax.Array, out: tuple) -> tuple:
         new = part(i)
-        return tuple(jax.lax.dynamic_update_slice_in_dim(o, v, i * inner, 0) for o, v in zip(out, new, strict=True))
+        return tuple(
+            jax.lax.dynamic_update_slice_in_dim(o, v.astype(o.dtype), i * inner, 0)
+            for o, v in zip(out, new, strict=True)
+        )
 
     return jax.lax.fori_loop(0, n_batches, body, out)
 
@@ -85,7 +90,7 @@ def minimize_program(
     active: tuple[int, ...],
     inner: int,
 ) -> tuple:
-    """Minimise lanes of `starts`, shape (capacity, len(columns)); see `minimize_lane` for what comes back."""
+    """Minimise lanes of `starts`, shape (capacity, len(columns)); see `minimize_lane` for what comes back, here all floats."""
     at = [columns.index(i) for i in active]
 
     def lane(start: jax.Array, again: jax.Array, free: jax.Array) -> tuple:
@@ -100,7 +105,9 @@ def minimize_program(
             likelihood, full, active, start[where] / settings.scale, again[where] / settings.scale, free, settings
         )
 
-    return _batches(jax.vmap(lane), (starts, again, free), n_batches, inner)
+    n = len(active)
+    shapes: tuple = ((), (n,), (), (), (), (n,), (n, n))
+    return _batches(jax.vmap(lane), (starts, again, free), n_batches, inner, shapes)
 
 
 @partial(jax.jit, static_argnames=("columns", "inner"))
@@ -112,7 +119,7 @@ def evaluate_program(
     def lane(point: jax.Array) -> tuple:
         return (likelihood.stat(_spread([point[k] for k in range(len(columns))], base, columns)),)
 
-    return _batches(jax.vmap(lane), (points,), n_batches, inner)
+    return _batches(jax.vmap(lane), (points,), n_batches, inner, ((),))
 
 
 @cache
