@@ -1,1 +1,1 @@
-"""What an expert would write by hand instead, as good as we can make it."""
+"""What a person would write by hand instead."""
