@@ -56,6 +56,20 @@ def test_what_is_refused(fit):
         fit.stat_profile("alpha", reoptimize=True, device="tpu")
 
 
+def test_options_of_intervals_are_used_or_refused(fit):
+    with pytest.raises(InputError, match="options are those of MIGRAD and need 'backend': 'minuit'"):
+        Fit(confidence_opts={"tol": 1e-3})
+    minuit = Fit(fit.datasets, confidence_opts={"backend": "minuit"})
+    assert minuit.stat_contour("alpha", "beta").method == "mncontour"
+    assert fit.stat_contour("alpha", "beta").method == "rays"
+    with pytest.raises(InputError, match="leave device out"):
+        minuit.stat_contour("alpha", "beta", device="cpu")
+    with pytest.raises(InputError, match="leave device out"):
+        minuit.confidence("alpha", device="cpu")
+    with pytest.raises(InputError, match="takes one parameter and one sigma"):
+        minuit.confidence(sigma=[1, 2])
+
+
 def test_device_by_name(fit):
     default = fit.stat_profile("alpha", reoptimize=True)
     named = fit.stat_profile("alpha", reoptimize=True, device="cpu")

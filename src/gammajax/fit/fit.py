@@ -88,7 +88,12 @@ class Fit:
                 f"covariance_opts: got {covariance_opts!r}; the covariance always comes from the exact Hessian, leave "
                 "covariance_opts out."
             )
-        check_choice("confidence_opts", "backend", self.confidence_opts.get("backend", "newton"), INTERVAL_BACKENDS)
+        chosen = self.confidence_opts.get("backend", "newton")
+        check_choice("confidence_opts", "backend", chosen, INTERVAL_BACKENDS)
+        if chosen != "minuit" and set(self.confidence_opts) - {"backend"}:
+            raise InputError(
+                f"confidence_opts: got {confidence_opts!r}; options are those of MIGRAD and need 'backend': 'minuit'."
+            )
 
     # -- optimisation ----------------------------------------------------------------------------------------------
 
@@ -215,6 +220,8 @@ class Fit:
         found = self._free_parameters(likelihood, parameter, "confidence")
         single = one and np.ndim(sigma) == 0
         if backend == "minuit":
+            if device is not None:
+                raise InputError("confidence: backend='minuit' runs where it is; leave device out.")
             if not single:
                 raise InputError(
                     "confidence: backend='minuit' takes one parameter and one sigma; leave the backend out."
@@ -299,7 +306,10 @@ class Fit:
             ``result["alpha"]`` and ``result["beta"]``, in the units of the parameters.
         """
         sigma = self._contour_level(sigma, cl)
+        backend = backend or self.confidence_opts.get("backend", "newton")
         if backend == "minuit":
+            if device is not None:
+                raise InputError("stat_contour: backend='minuit' runs where it is; leave device out.")
             likelihood = Likelihood(datasets)
             pair = self._pair(likelihood, x, y)
             return minos_contour(
