@@ -20,7 +20,7 @@ SOURCE = ROOT / "src"
 # reverse.
 LAYERS = [
     ["errors"],
-    ["units", "cache"],
+    ["units", "cache", "elementary"],
     ["parameters"],
     ["models", "response", "stats"],
     ["datasets"],

@@ -139,7 +139,9 @@ def test_negative_signal_with_on_counts_is_always_inside_the_domain():
     assert np.all(np.diff(value) > 0)
 
 
-def test_the_gradient_in_the_signal_needs_no_logarithm():
+def test_the_gradient_in_the_signal_needs_no_logarithm(monkeypatch):
+    # JAX's own, which can be found in what was compiled
+    monkeypatch.setattr("gammajax.stats.onoff.log", jax.numpy.log)
     compiled = jax.jit(jax.grad(wstat, argnums=3)).lower(3.0, 5.0, 0.5, 0.2).compile()
     assert " log(" not in compiled.as_text()
     both = jax.jit(jax.value_and_grad(wstat, argnums=3)).lower(3.0, 5.0, 0.5, 0.2).compile()

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gammajax.elementary import total
 from gammajax.likelihood.structure import DatasetStructure, SpectrumData, Term
 from gammajax.models import BinRule, flux_per_bin
 from gammajax.stats import wstat, wstat_mu_sig_derivatives
@@ -184,7 +185,7 @@ class Compact:
                 mu = mu + self._strength(t, k0, theta) * (f(args) @ b.matrix)
             parts.append(mu)
         mu, _ = self._gate(jnp.concatenate(parts))
-        return jnp.sum(wstat(self._joined("n_on"), self._joined("n_off"), self._joined("alpha"), mu))
+        return total(wstat(self._joined("n_on"), self._joined("n_off"), self._joined("alpha"), mu))
 
     def fold(self, theta: Sequence, active: tuple[int, ...]) -> Folded:
         """Evaluate and fold all shapes and slopes; one product per data set.
@@ -251,7 +252,7 @@ class Compact:
         w, w1, w2 = self.bin_slopes(mu)
         gradient = jacobian @ w1
         first = (jacobian * w2) @ jacobian.T
-        return jnp.sum(w), gradient, first, self._second(folded, theta, plan, w1)
+        return total(w), gradient, first, self._second(folded, theta, plan, w1)
 
     def _strength(self, term: Any, k0: int | None, theta: Sequence) -> Any:
         return 1.0 if k0 is None else theta[term.index[k0]]
@@ -297,10 +298,10 @@ class Compact:
                 f, args = self._shape(t, b, theta, k0)
                 for m, k in enumerate(ks):
                     if k0 is not None and t.index[k0] in place:
-                        add(t.index[k0], t.index[k], jnp.sum(rows[at + 1 + m] * weight))
+                        add(t.index[k0], t.index[k], total(rows[at + 1 + m] * weight))
                     for q in ks[: m + 1]:
                         mixed = _slope(lambda x, k=k, f=f: _slope(f, x, k), args, q)
-                        value = a * jnp.sum(mixed * back)
+                        value = a * total(mixed * back)
                         # an argument pair that is one and the same parameter (a link) counts twice
                         add(t.index[k], t.index[q], 2 * value if q != k and t.index[k] == t.index[q] else value)
         keys = list(entry)

@@ -7,6 +7,8 @@ and of the reference are taken apart: in a batch of parameters the energies are 
 import jax
 import jax.numpy as jnp
 
+from gammajax.elementary import exp
+
 __all__ = [
     "exp_cutoff_power_law",
     "log_parabola",
@@ -34,7 +36,7 @@ def power_law(energy: jax.Array, index: jax.Array, amplitude: jax.Array, referen
     array
         dnde, cm-2 s-1 TeV-1, shape of `energy`.
     """
-    return amplitude * jnp.exp(-index * (jnp.log(energy) - jnp.log(reference)))
+    return amplitude * exp(-index * (jnp.log(energy) - jnp.log(reference)))
 
 
 def power_law_integral(
@@ -58,7 +60,7 @@ def power_law_integral(
         Flux in each bin, cm-2 s-1, shape of `lo`.
     """
     h = jnp.log(hi / lo)
-    return amplitude * lo * jnp.exp(-index * (jnp.log(lo) - jnp.log(reference))) * h * _exprel((1 - index) * h)
+    return amplitude * lo * exp(-index * (jnp.log(lo) - jnp.log(reference))) * h * _exprel((1 - index) * h)
 
 
 @jax.custom_jvp
@@ -90,7 +92,7 @@ def _exprel_slope(t: jax.Array) -> jax.Array:
         coefficients.append((k + 1) / factorial)
     for c in reversed(coefficients):
         series = series * inner + c
-    return jnp.where(small, series, (jnp.exp(safe) * (safe - 1) + 1) / (safe * safe))
+    return jnp.where(small, series, (exp(safe) * (safe - 1) + 1) / (safe * safe))
 
 
 def log_parabola(
@@ -115,7 +117,7 @@ def log_parabola(
         dnde, cm-2 s-1 TeV-1, shape of `energy`.
     """
     x = jnp.log(energy) - jnp.log(reference)
-    return amplitude * jnp.exp(-(alpha + beta * x) * x)
+    return amplitude * exp(-(alpha + beta * x) * x)
 
 
 def exp_cutoff_power_law(
@@ -150,13 +152,13 @@ def exp_cutoff_power_law(
         dnde, cm-2 s-1 TeV-1, shape of `energy`.
     """
     x = lambda_ * energy
-    return amplitude * jnp.exp(-index * (jnp.log(energy) - jnp.log(reference)) - _odd_power(x, alpha))
+    return amplitude * exp(-index * (jnp.log(energy) - jnp.log(reference)) - _odd_power(x, alpha))
 
 
 def _odd_power(x: jax.Array, alpha: jax.Array) -> jax.Array:
     """sign(x) |x|^alpha, with the right slope at x = 0 for alpha = 1 and no nan for any alpha > 0."""
     zero = x == 0
     safe = jnp.where(zero, 1.0, jnp.abs(x))
-    power = jnp.sign(x) * jnp.exp(alpha * jnp.log(safe))
+    power = jnp.sign(x) * exp(alpha * jnp.log(safe))
     # at x = 0 only alpha = 1 has a finite slope that is not zero; x itself carries it
     return jnp.where(zero, jnp.where(alpha == 1, x, 0.0 * x), power)

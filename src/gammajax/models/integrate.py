@@ -159,8 +159,13 @@ def flux_per_bin(form: SpectralForm, rule: BinRule, parameters: Sequence[jax.Arr
         return form.integral(rule.lo, rule.hi, *parameters)
     values = form.evaluate(rule.nodes, *parameters)
     if rule.mode == "gammapy":
-        return jnp.sum(_trapz_loglog(values, rule.nodes), axis=0)
-    return jnp.sum(values * rule.weights, axis=0)
+        return _over_nodes(_trapz_loglog(values, rule.nodes))
+    return _over_nodes(values * rule.weights)
+
+
+def _over_nodes(values: jax.Array) -> jax.Array:
+    """Sum over the first axis, written out: compiled for a CPU, a reduction runs over single numbers, not over vectors."""
+    return sum(values[1:], start=values[0])
 
 
 def _trapz_loglog(y: jax.Array, x: jax.Array) -> jax.Array:

@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from gammajax.elementary import log
 from gammajax.stats.background import log_ratios, over_d, ratios, roots
 from gammajax.stats.guards import floats, largest_ratio, weighted_sum
 
@@ -47,8 +48,8 @@ def _value(counts: tuple, alpha: jax.Array, mu_sig: jax.Array, r_q: tuple) -> ja
     (n_on, n_off), (r, q) = counts, r_q
     outside = (alpha <= 0) & ((mu_sig < 0) | ((mu_sig == 0) & (n_on > 0)))
     outside = outside | (abs(mu_sig) > largest_ratio(mu_sig.dtype))
-    log_r = jnp.log(jnp.where((n_on > 0) & ~outside, r, 1.0))
-    log_q = jnp.log(jnp.where((n_off > 0) & ~outside, q, 1.0))
+    log_r = log(jnp.where((n_on > 0) & ~outside, r, 1.0))
+    log_q = log(jnp.where((n_off > 0) & ~outside, q, 1.0))
     # never negative in truth; rounding could leave -1e-16, whose square root is NaN
     return jnp.where(outside, jnp.inf, 2 * jnp.maximum(mu_sig * (1 - r) + n_on * log_r + n_off * log_q, 0.0))
 
