@@ -8,7 +8,7 @@ import numpy as np
 from gammajax.scan.refit import Refit
 from gammajax.solve import BatchResult, fitted
 
-__all__ = ["Crossings", "Rays", "find_crossings", "ts_along", "whitened"]
+__all__ = ["Course", "Crossings", "Rays", "find_crossings", "ts_along", "whitened"]
 
 # how close to the level a crossing is, in TS
 TS_TOLERANCE = 1e-6
@@ -104,15 +104,36 @@ def _room(refit: Refit, rays: Rays) -> np.ndarray:
     return np.maximum(np.min(np.minimum(up, down), axis=1), 0.0)
 
 
+class Course(NamedTuple):
+    """A point on each ray from which others are predicted: distance (n,), and there parameters, their change per step and its.
+
+    The three arrays have shape (n, P).
+    """
+
+    t: np.ndarray
+    theta: np.ndarray
+    slope: np.ndarray
+    bend: np.ndarray
+
+    def take(self, which: np.ndarray) -> "Course":
+        """Some of the rays."""
+        return Course(*(a[which] for a in self))
+
+    def predict(self, t: np.ndarray) -> np.ndarray:
+        """Parameters at a distance t."""
+        step = (t - self.t)[:, None]
+        return self.theta + step * (self.slope + 0.5 * step * self.bend)
+
+
 def ts_along(
-    refit: Refit, rays: Rays, t: np.ndarray, stat_best: float, base: np.ndarray, slope: np.ndarray, from_t: np.ndarray
+    refit: Refit, rays: Rays, t: np.ndarray, stat_best: float, course: Course, derivatives: bool = True
 ) -> tuple[np.ndarray, BatchResult]:
-    """Re-optimised TS at a distance t on each ray, nuisance parameters predicted from `base` at `from_t`."""
+    """Re-optimised TS at a distance t on each ray, nuisance parameters predicted from what is known of it."""
     like = refit.likelihood
     free = like.free & ~rays.held
     on_ray = refit.best + t[:, None] * rays.direction
-    starts = np.where(free, np.clip(base + (t - from_t)[:, None] * slope, like.lower, like.upper), on_ray)
-    out = refit.run(starts, np.where(free, refit.best, on_ray), free, derivatives=True)
+    starts = np.where(free, np.clip(course.predict(t), like.lower, like.upper), on_ray)
+    out = refit.run(starts, np.where(free, refit.best, on_ray), free, derivatives)
     good = fitted(out.status)
     return np.where(good, out.stat - stat_best, np.nan), out
 
@@ -120,8 +141,8 @@ def ts_along(
 def find_crossings(refit: Refit, rays: Rays, stat_best: float, inside: tuple[float, ...] = INSIDE) -> Crossings:
     r"""Find the first t > 0 with TS(t) = level on every ray, all rays in one batch per round.
 
-    Newton's method on :math:`\sqrt{TS}`, which is nearly linear, with the slope of the envelope theorem,
-    :math:`dTS/dt = \sum_\psi d_\psi\, \partial stat / \partial \psi`; bracketed, so that it falls back to bisection. A crossing is
+    Halley's method on :math:`\sqrt{TS}`, which is nearly linear, with the slope of the envelope theorem,
+    :math:`dTS/dt = \sum_\psi d_\psi\, \partial stat / \partial \psi`, and the curvature that the exact Hessian gives; bracketed, so that it falls back to bisection. A crossing is
     accepted within 1e-6 of its level, from a re-fit that converged, and only if TS stays below the level at some points
     on the way.
 
@@ -139,6 +160,18 @@ def find_crossings(refit: Refit, rays: Rays, stat_best: float, inside: tuple[flo
     return _Search(refit, rays, stat_best, inside).run()
 
 
+def _halley(ts: np.ndarray, first: np.ndarray, second: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """Step to the level by the root of TS and its two derivatives; Newton's where the curvature leads astray, nan uphill."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        root = np.sqrt(np.where(ts > 0, ts, np.nan))
+        slope = np.where(first > 0, first, np.nan) / (2 * root)
+        missing = np.sqrt(level) - root
+        # second derivative of the root, by its slope
+        bend = second / (2 * root * slope) - slope / root
+        factor = 1 + 0.5 * missing / slope * bend
+        return missing / slope / np.where((factor > 0.5) & (factor < 2), factor, 1.0)
+
+
 class _Search:
     """State of all rays: a bracket each, and the last point from which the next is predicted."""
 
@@ -152,10 +185,9 @@ class _Search:
         self.failed = np.zeros(n, dtype=bool)
         self.t = np.minimum(np.sqrt(rays.level), self.room)
         self.ts = np.full(n, np.nan)
-        self.theta = np.tile(refit.best, (n, 1))
-        self.from_t = np.zeros(n)
         free = refit.likelihood.free & ~rays.held
-        self.slope = _nuisance_slope(np.broadcast_to(refit.hessian, (n, *refit.hessian.shape)), rays, free)
+        slope = _nuisance_slope(np.broadcast_to(refit.hessian, (n, *refit.hessian.shape)), rays, free)
+        self.course = Course(np.zeros(n), np.tile(refit.best, (n, 1)), slope, np.zeros_like(slope))
         self.reason = [""] * n
         self.done = self.room <= 0
         for i in np.flatnonzero(self.done):
@@ -179,7 +211,7 @@ class _Search:
             self.reason[i] = f"no crossing of TS = {self.rays.level[i]:g} was found in {ROUNDS} rounds"
         found = self._found()
         return Crossings(
-            np.where(found, self.t, np.nan), self.ts, self.theta, self.reason, self.rounds, self.lowest
+            np.where(found, self.t, np.nan), self.ts, self.course.theta, self.reason, self.rounds, self.lowest
         )  # fmt: skip
 
     def _found(self) -> np.ndarray:
@@ -188,10 +220,8 @@ class _Search:
     def _part(self, which: np.ndarray) -> Rays:
         return Rays(*(a[which] for a in self.rays))
 
-    def _evaluate(self, which: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, BatchResult]:
-        ts, out = ts_along(
-            self.refit, self._part(which), t, self.stat_best, self.theta[which], self.slope[which], self.from_t[which]
-        )
+    def _evaluate(self, which: np.ndarray, t: np.ndarray, derivatives: bool) -> tuple[np.ndarray, BatchResult]:
+        ts, out = ts_along(self.refit, self._part(which), t, self.stat_best, self.course.take(which), derivatives)
         self.rounds += 1
         if np.any(ts < self.lowest[0]):
             k = int(np.nanargmin(ts))
@@ -200,29 +230,40 @@ class _Search:
 
     def _round(self, which: np.ndarray) -> None:
         t, level = self.t[which], self.rays.level[which]
-        ts, out = self._evaluate(which, t)
+        ts, out = self._evaluate(which, t, True)
         assert out.gradient is not None
         assert out.hessian is not None
         good = np.isfinite(ts)
-        keep = which[good]
-        self.theta[keep], self.from_t[keep], self.ts[which] = out.theta[good], t[good], ts
-        free = self.refit.likelihood.free & ~self.rays.held[keep]
-        self.slope[keep] = _nuisance_slope(out.hessian[good], self._part(keep), free)
+        rays = self._part(which)
+        slope = _nuisance_slope(out.hessian, rays, self.refit.likelihood.free & ~rays.held)
+        self._remember(which, t, out.theta, slope, good)
+        self.ts[which] = ts
         arrived = good & (np.abs(ts - level) <= TS_TOLERANCE * np.maximum(level, 1.0) ** 0.5)
         below = good & (ts < level)
         self.low[which] = np.where(below, t, self.low[which])
         self.high[which] = np.where(below, self.high[which], t)
         self.failed[which] = np.where(below, self.failed[which], ~good)
         self.done[which[arrived]] = True
-        slope = np.sum(out.gradient * self.rays.direction[which], axis=1)
-        self._next(which, ts, slope, arrived)
+        if np.all(arrived):
+            return
+        first = np.sum(out.gradient * rays.direction, axis=1)
+        # along the curve of re-fits
+        second = np.einsum("ni,nij,nj->n", rays.direction, out.hessian, rays.direction + slope)
+        self._next(which, t + _halley(ts, first, second, level), ts, arrived)
 
-    def _next(self, which: np.ndarray, ts: np.ndarray, slope: np.ndarray, arrived: np.ndarray) -> None:
-        """Next distance of each ray, or the reason why there is none."""
+    def _remember(
+        self, which: np.ndarray, t: np.ndarray, theta: np.ndarray, slope: np.ndarray, good: np.ndarray
+    ) -> None:
+        """Predict from the new points, where they are good; how the slope changes is known from the last one."""
+        keep = which[good]
+        old = self.course.take(keep)
+        apart = (t[good] - old.t)[:, None]
+        self.course.bend[keep] = (slope[good] - old.slope) / np.where(apart == 0, np.inf, apart)
+        self.course.t[keep], self.course.theta[keep], self.course.slope[keep] = t[good], theta[good], slope[good]
+
+    def _next(self, which: np.ndarray, new: np.ndarray, ts: np.ndarray, arrived: np.ndarray) -> None:
+        """Next distance of each ray, `new` where the bracket allows it, or the reason why there is none."""
         t, level, low, high = self.t[which], self.rays.level[which], self.low[which], self.high[which]
-        root = np.sqrt(np.where(ts > 0, ts, np.nan))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            new = t + (np.sqrt(level) - root) * 2 * root / np.where(slope > 0, slope, np.nan)
         closed = np.isfinite(high)
         middle = np.where(closed, 0.5 * (low + high), 2 * np.maximum(t, 1e-3))
         new = np.where(np.isfinite(new) & (new > low) & (new < high), new, middle)
@@ -252,7 +293,7 @@ class _Search:
         n = len(which)
         lanes = np.tile(which, len(self.inside))
         at = np.repeat(self.inside, n) * np.tile(self.t[which], len(self.inside))
-        ts, _ = self._evaluate(lanes, at)
+        ts, _ = self._evaluate(lanes, at, False)
         early = []
         for k, i in enumerate(which):
             mine = range(k, len(lanes), n)
