@@ -43,7 +43,8 @@ def agree(refit, one, other):
 
 def test_cut_into_other_calls(refit, nodes, whole, monkeypatch):
     sizes = programs.Sizes("cpu")
-    sizes.capacity, sizes.minimize, sizes.evaluate = 48, 16, 16
+    sizes.capacity = sizes.large = 48
+    sizes.minimize = sizes.evaluate = 16
     monkeypatch.setattr(batch, "sizes", lambda platform: sizes)
     agree(refit, whole, refit.points([((2, 3), nodes)]))
     np.testing.assert_allclose(evaluate_batch(refit.likelihood, whole.theta), whole.stat, rtol=1e-12)
@@ -93,7 +94,7 @@ def _without_linear(compact, monkeypatch):
 
     monkeypatch.setattr(module, "_plan", plan)
     function = programs.minimize_program.__wrapped__
-    return jax.jit(lambda *a, **k: function(*a, **k), static_argnames=("columns", "active", "inner"))
+    return jax.jit(lambda *a, **k: function(*a, **k), static_argnames=("columns", "active", "inner", "derivatives"))
 
 
 def test_derivatives_come_with_it(refit, nodes):

@@ -17,45 +17,38 @@ SPREAD = 10.0
 MOST = 5.0
 
 
-def linear_prediction(
-    points: np.ndarray, best: np.ndarray, hessian: np.ndarray, index: Sequence[int], free: np.ndarray
-) -> np.ndarray:
-    r"""Nuisance parameters predicted from the best fit, :math:`\hat\nu - H_{\nu\nu}^{-1} H_{\nu\psi} (\psi - \hat\psi)`.
+def linear_prediction(hessian: np.ndarray, index: Sequence[int], free: np.ndarray) -> np.ndarray | None:
+    r"""How re-fitted parameters follow the scanned ones, :math:`d\hat\nu/d\psi = -H_{\nu\nu}^{-1} H_{\nu\psi}`.
 
     Parameters
     ----------
-    points : array, shape (n, P)
-        Nodes with the other parameters at the best fit.
-    best : array, shape (P,)
-        Best fit.
     hessian : array, shape (P, P)
-        Exact Hessian there.
+        Exact Hessian at the best fit.
     index : sequence of int
-        Scanned parameters.
+        k scanned parameters.
     free : array of bool, shape (P,)
-        Nuisance parameters.
+        Nuisance parameters, N of them.
 
     Returns
     -------
-    array, shape (n, P)
-        The nodes with predicted nuisance parameters; unchanged where the Hessian allows no prediction.
+    array, shape (N, k), or None
+        None where the Hessian allows no prediction.
     """
-    held, nuisance = list(index), np.flatnonzero(free)
-    block, cross = hessian[np.ix_(nuisance, nuisance)], hessian[np.ix_(nuisance, held)]
-    diagonal = np.diag(block)
-    if len(nuisance) == 0 or np.any(diagonal <= 0) or not np.all(np.isfinite(hessian)):
-        return points
+    nuisance = np.flatnonzero(free)
+    rows = hessian[nuisance]
+    block, cross = rows[:, nuisance], rows[:, list(index)]
+    diagonal = np.diagonal(block)
+    if len(nuisance) == 0 or np.any(diagonal <= 0) or not np.isfinite(rows).all():
+        return None
     scale = 1 / np.sqrt(diagonal)
-    matrix, right = block * np.outer(scale, scale), cross * scale[:, None]
+    matrix, right = block * scale[:, None] * scale, cross * scale[:, None]
     try:
         np.linalg.cholesky(matrix)
         slope = np.linalg.solve(matrix, right)
     except np.linalg.LinAlgError:
         # no minimum, or directions without effect: the smallest step that fits
         slope, *_ = np.linalg.lstsq(matrix, right, rcond=1e-12)
-    predicted = points.copy()
-    predicted[:, nuisance] -= (points[:, held] - best[held]) @ (slope * scale[:, None]).T
-    return predicted
+    return -slope * scale[:, None]
 
 
 class Refit:
@@ -100,23 +93,38 @@ class Refit:
         # errors where the curvature gives them, otherwise the scale of the parameter
         self.scale = np.where(good, np.sqrt(2 / np.where(good, diagonal, 1.0)), likelihood.scale)
 
-    def lanes(self, index: Sequence[int], values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Predicted starts (n, P), second starts (n, P) and free parameters (P,) for points of some parameters (n, k)."""
-        held = list(index)
-        free = self.likelihood.free.copy()
-        free[held] = False
-        points = np.tile(self.best, (len(values), 1))
-        points[:, held] = values
-        predicted = linear_prediction(points, self.best, self.hessian, held, free)
-        if predicted is not points:
-            nuisance = np.flatnonzero(free)
-            low, high = self.likelihood.lower[nuisance], self.likelihood.upper[nuisance]
-            # a strength is predicted in its logarithm, the same to first order: far away the straight line crosses zero
-            at = nuisance[self.strength[nuisance] & (self.best[nuisance] != 0)]
-            change = (predicted[:, at] - self.best[at]) / self.best[at]
-            predicted[:, at] = self.best[at] * np.exp(np.clip(change, -MOST, MOST))
-            predicted[:, nuisance] = np.clip(predicted[:, nuisance], low, high)
-        return predicted, points, free
+    def lanes(self, groups: Sequence[tuple[Sequence[int], np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Predicted starts, second starts and free parameters, all (n, P), for points of several sets of parameters.
+
+        A group is the positions of k parameters and their values, shape (n_group, k).
+        """
+        n_par = len(self.best)
+        sizes = [len(values) for _, values in groups]
+        points = np.empty((sum(sizes), n_par))
+        points[:] = self.best
+        free = np.empty(points.shape, dtype=bool)
+        free[:] = self.likelihood.free
+        change = np.zeros(points.shape)
+        begin = 0
+        for (index, values), size in zip(groups, sizes, strict=True):
+            part, held = slice(begin, begin + size), list(index)
+            begin += size
+            points[part, held], free[part, held] = values, False
+            mine = free[begin - 1] if size else self.likelihood.free
+            slope = linear_prediction(self.hessian, held, mine)
+            if slope is not None:
+                change[part, mine] = (values - self.best[held]) @ slope.T
+        return self._limited(points, change, free), points, free
+
+    def _limited(self, points: np.ndarray, change: np.ndarray, free: np.ndarray) -> np.ndarray:
+        """Points after a predicted change of the free parameters, inside the limits."""
+        predicted = points + change
+        # a strength is predicted in its logarithm, the same to first order: far away the straight line crosses zero
+        at = np.flatnonzero(self.strength & (self.best != 0))
+        relative = np.clip(change[:, at] / self.best[at], -MOST, MOST)
+        predicted[:, at] = points[:, at] * np.exp(relative)
+        inside = np.minimum(np.maximum(predicted, self.likelihood.lower), self.likelihood.upper)
+        return np.where(free & (change != 0), inside, points)
 
     def run(self, starts: np.ndarray, again: np.ndarray, free: np.ndarray, derivatives: bool = False) -> BatchResult:
         """Minimise from given starts; see `gammajax.solve.minimize_batch`."""
@@ -128,15 +136,10 @@ class Refit:
 
     def points(self, groups: Sequence[tuple[Sequence[int], np.ndarray]], derivatives: bool = False) -> BatchResult:
         """Re-fit points of several sets of parameters in one batch; the lanes come back in the order of the groups."""
-        made = [self.lanes(index, values) for index, values in groups]
-        if len(made) == 1:
-            starts, again, free = made[0]
-        else:
-            starts, again = (np.concatenate([m[k] for m in made]) for k in (0, 1))
-            free = np.concatenate([np.broadcast_to(m[2], m[0].shape) for m in made])
+        starts, again, free = self.lanes(groups)
         if self.starts == 1:
             return self.run(starts, again, free, derivatives)
-        return self._several(starts, again, np.broadcast_to(free, starts.shape), derivatives)
+        return self._several(starts, again, free, derivatives)
 
     def _several(self, starts: np.ndarray, again: np.ndarray, free: np.ndarray, derivatives: bool) -> BatchResult:
         """Every point from several starts, as further lanes; of those that ended well the lowest counts."""

@@ -6,7 +6,6 @@ import jax
 import numpy as np
 
 from gammajax.solve.devices import pick_device
-from gammajax.solve.lane import Settings
 from gammajax.solve.programs import ALONE, evaluate_program, in_parallel, minimize_program, sizes
 from gammajax.solve.status import Status, fitted
 from gammajax.units import double_precision
@@ -70,13 +69,14 @@ def _shapes(compact: Any) -> tuple:
     return structure, tuple(a.shape for a in leaves)
 
 
-def _fill(array: np.ndarray, begin: int, end: int, capacity: int, inner: int) -> tuple[np.ndarray, int]:
-    """Lanes begin:end in an array of `capacity` lanes; the last inner batch is filled up with its last lane."""
+def _fill(parts: list[np.ndarray], begin: int, end: int, capacity: int, inner: int) -> tuple[np.ndarray, int]:
+    """Lanes begin:end of some columns, in an array of `capacity` lanes; the last inner batch is filled up with its last lane."""
     n = end - begin
     batches = -(-n // inner)
-    out = np.zeros((capacity, *array.shape[1:]), array.dtype)
-    out[:n] = array[begin:end]
-    out[n : batches * inner] = array[end - 1]
+    # lanes beyond the last batch are never read
+    out = np.empty((capacity, sum(p.shape[1] for p in parts)))
+    np.concatenate([p[begin:end] for p in parts], axis=1, out=out[:n], casting="unsafe")
+    out[n : batches * inner] = out[n - 1]
     return out, batches
 
 
@@ -100,18 +100,19 @@ def evaluate_batch(likelihood: Any, theta: np.ndarray, device: Any = None) -> np
     moves = np.any(theta != theta[:1], axis=0)
     with double_precision():
         compact, platform = _compact(likelihood, device, len(theta))
-        if len(theta) < SPECIALISE:
+        large = len(theta) >= SPECIALISE
+        if not large:
             moves = moves | _usual(compact, len(moves))
         columns = _positions(moves)
         points = theta[:, moves]
-        capacity, inner = sizes(platform).capacity, sizes(platform).evaluate
-
+        size = sizes(platform)
+        capacity, inner = size.large if large else size.capacity, size.evaluate
         key = ("evaluate", columns, inner, capacity, _shapes(compact))
 
         def call(begin: int, end: int) -> np.ndarray:
-            part, batches = _fill(points, begin, end, capacity, inner)
-            out = evaluate_program(compact, theta[0], part, batches, columns=columns, inner=inner)
-            return np.asarray(out[0])[: end - begin]
+            part, batches = _fill([points], begin, end, capacity, inner)
+            out = evaluate_program(compact, np.append(theta[0], batches), part, columns=columns, inner=inner)
+            return np.asarray(out)[: end - begin, 0]
 
         parts = [out for _, _, out in in_parallel(call, len(theta), capacity, inner, platform, key, ALONE)]
     return np.concatenate(parts)
@@ -170,11 +171,12 @@ def minimize_batch(
     moves = np.any(starts != starts[:1], axis=0) | np.any(again != again[:1], axis=0)
     with double_precision():
         compact, platform = _compact(likelihood, device, n)
-        if n < SPECIALISE or derivatives:
+        large = n >= SPECIALISE and not derivatives
+        if not large:
             # what is free may change from call to call and compiles nothing; what nobody fits is left out
             varied = varied | (moves if derivatives else False) | _usual(compact, n_par)
         active, columns = _positions(varied), _positions(varied | moves)
-        run = _Runner(compact, platform, columns, active, lower, upper, scale, tol, derivatives)
+        run = _Runner(compact, platform, columns, active, lower, upper, scale, tol, derivatives, large)
         out = run(starts, again, each, min(FIRST, max_iter), 1e-6)
         used = min(FIRST, max_iter)
         left = _unfinished(out)
@@ -250,42 +252,48 @@ class _Runner:
 
     def __init__(
         self, compact: Any, platform: str, columns: tuple, active: tuple, lower: Any, upper: Any, scale: Any, tol: float,
-        derivatives: bool,
+        derivatives: bool, large: bool,
     ) -> None:  # fmt: skip
+        size = sizes(platform)
         self.compact, self.platform = compact, platform
+        self.capacity, self.inner = size.large if large else size.capacity, size.minimize
         self.columns, self.active = columns, active
         self.at = list(active)
         self.shapes = [i for i in active if i not in compact.linear(active)]
-        self.limits = lower[self.at] / scale[self.at], upper[self.at] / scale[self.at]
-        self.scale, self.tol, self.derivatives = scale[self.at], tol, derivatives
+        self.scale = scale[self.at]
+        self.limits = np.concatenate([lower[self.at] / self.scale, upper[self.at] / self.scale, self.scale])
+        self.tol, self.derivatives, self.output = tol, derivatives, not large
 
     def __call__(
         self, starts: np.ndarray, again: np.ndarray, free: np.ndarray, max_iter: int, damping: float
     ) -> BatchResult:
-        capacity, inner = sizes(self.platform).capacity, sizes(self.platform).minimize
         shapes = self.derivatives or bool(np.any(free[:, self.shapes]))
-        settings = Settings(*self.limits, self.scale, self.tol, max_iter, damping, shapes)
-        base, cut = starts[0], list(self.columns)
+        cut = list(self.columns)
+        common = np.concatenate([starts[0], self.limits, (self.tol, max_iter, damping, shapes, 0.0)])
         lanes = [starts[:, cut], again[:, cut], free[:, self.at]]
 
-        def call(begin: int, end: int) -> list[np.ndarray]:
-            filled = [_fill(x, begin, end, capacity, inner) for x in lanes]
+        def call(begin: int, end: int) -> np.ndarray:
+            part, batches = _fill(lanes, begin, end, self.capacity, self.inner)
             out = minimize_program(
-                self.compact, base, *(f[0] for f in filled), settings, filled[0][1],
-                columns=self.columns, active=self.active, inner=inner,
+                self.compact, np.append(common[:-1], batches), part,
+                columns=self.columns, active=self.active, inner=self.inner, derivatives=self.output,
             )  # fmt: skip
-            keep = out if self.derivatives else out[:5]
-            return [np.asarray(x)[: end - begin] for x in keep]
+            return np.asarray(out)[: end - begin]
 
-        key = ("minimize", self.columns, self.active, inner, capacity, _shapes(self.compact))
-        parts = [out for _, _, out in in_parallel(call, len(starts), capacity, inner, self.platform, key)]
-        stat, x, edm, iterations, status, *rest = (np.concatenate(p) for p in zip(*parts, strict=True))
-        iterations, status = iterations.astype(int), status.astype(int)
+        key = ("minimize", self.columns, self.active, self.inner, self.capacity, _shapes(self.compact))
+        parts = [out for _, _, out in in_parallel(call, len(starts), self.capacity, self.inner, self.platform, key)]
+        out = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return self._result(out, starts, free)
+
+    def _result(self, out: np.ndarray, starts: np.ndarray, free: np.ndarray) -> BatchResult:
+        n = len(self.at)
         theta = starts.copy()
-        theta[:, self.at] = np.where(free[:, self.at], x * self.scale, theta[:, self.at])
-        if not rest:
+        theta[:, self.at] = np.where(free[:, self.at], out[:, 4 : 4 + n] * self.scale, theta[:, self.at])
+        stat, edm, iterations, status = out[:, 0].copy(), out[:, 1].copy(), out[:, 2].astype(int), out[:, 3].astype(int)
+        if not self.derivatives:
             return BatchResult(stat, theta, edm, iterations, status)
         gradient, hessian = np.zeros(theta.shape), np.zeros((*theta.shape, theta.shape[1]))
-        gradient[:, self.at] = rest[0] / self.scale
-        hessian[:, *np.ix_(self.at, self.at)] = rest[1] / (self.scale[:, None] * self.scale)
+        gradient[:, self.at] = out[:, 4 + n : 4 + 2 * n] / self.scale
+        second = out[:, 4 + 2 * n :].reshape(-1, n, n) / (self.scale[:, None] * self.scale)
+        hessian[:, *np.ix_(self.at, self.at)] = second
         return BatchResult(stat, theta, edm, iterations, status, gradient, hessian)

@@ -20,12 +20,14 @@ from gammajax.units import double_precision
 
 __all__ = ["ALONE", "Sizes", "evaluate_program", "in_parallel", "minimize_program", "sizes"]
 
+# vectors as wide as the processor has them; the default is half of that on many
+WIDE = {"xla_cpu_prefer_vector_width": 512}
 # evaluations that one thread has done before another has begun
 ALONE = 200
 
 
 class Sizes:
-    """Lanes per call and per inner batch, by the kind of device.
+    """Lanes per call (`large`: of the programs made for large scans) and per inner batch, by the kind of device.
 
     Parameters
     ----------
@@ -36,6 +38,7 @@ class Sizes:
     def __init__(self, platform: str) -> None:
         cpu = platform == "cpu"
         self.capacity = 1024 if cpu else 1 << 16
+        self.large = 8192 if cpu else 1 << 16
         self.minimize = 32 if cpu else 1 << 14
         self.evaluate = 32 if cpu else 1 << 16
 
@@ -54,72 +57,93 @@ def _spread(values: list, base: jax.Array, columns: tuple[int, ...]) -> list:
     return theta
 
 
-def _batches(function: Callable, inputs: tuple, n_batches: Any, inner: int, shapes: tuple) -> tuple:
-    """Apply `function` to the first `n_batches` inner batches of the inputs, along their leading axis.
+def _batches(function: Callable, lanes: jax.Array, n_batches: Any, inner: int, width: int) -> jax.Array:
+    """Apply `function` to the first `n_batches` inner batches of `lanes`; from one lane comes a row of `width` numbers."""
+    out = jnp.zeros((lanes.shape[0], width), lanes.dtype)
 
-    `shapes` are those of what comes back for one lane; asking JAX for them would trace the function a second time.
-    """
+    def none(part: jax.Array) -> jax.Array:
+        return jnp.zeros((inner, width), part.dtype)
 
-    def part(i: jax.Array) -> tuple:
-        return function(*(jax.lax.dynamic_slice_in_dim(x, i * inner, inner) for x in inputs))
-
-    capacity = inputs[0].shape[0]
-    out = tuple(jnp.zeros((capacity, *shape), inputs[0].dtype) for shape in shapes)
-
-    def body(i: jax.Array, out: tuple) -> tuple:
-        new = part(i)
-        return tuple(
-            jax.lax.dynamic_update_slice_in_dim(o, v.astype(o.dtype), i * inner, 0)
-            for o, v in zip(out, new, strict=True)
-        )
+    def body(i: jax.Array, out: jax.Array) -> jax.Array:
+        part = jax.lax.dynamic_slice_in_dim(lanes, i * inner, inner)
+        # always true, but the compiler does not know: what stands in a branch it leaves whole. Outside it cuts loops in as many
+        # pieces as there are cores, which costs their vector code and gains nothing, because each core has lanes of its own
+        new = jax.lax.cond(i >= 0, jax.vmap(function), none, part)
+        return jax.lax.dynamic_update_slice_in_dim(out, new, i * inner, 0)
 
     return jax.lax.fori_loop(0, n_batches, body, out)
 
 
-@partial(jax.jit, static_argnames=("columns", "active", "inner"))
+def _cut(row: jax.Array, *sizes: int) -> list[jax.Array]:
+    """A row of numbers in consecutive parts."""
+    edges = np.cumsum((0, *sizes))
+    return [row[a:b] for a, b in pairwise(edges)]
+
+
+@partial(jax.jit, static_argnames=("columns", "active", "inner", "derivatives"), compiler_options=WIDE)
 def minimize_program(
     likelihood: Any,
-    base: jax.Array,
-    starts: jax.Array,
-    again: jax.Array,
-    free: jax.Array,
-    settings: Settings,
-    n_batches: Any,
+    common: jax.Array,
+    lanes: jax.Array,
     *,
     columns: tuple[int, ...],
     active: tuple[int, ...],
     inner: int,
-) -> tuple:
-    """Minimise lanes of `starts`, shape (capacity, len(columns)); see `minimize_lane` for what comes back, here all floats."""
-    at = [columns.index(i) for i in active]
+    derivatives: bool,
+) -> jax.Array:
+    """Minimise lanes; see `minimize_lane` for what comes back. Few large arrays go in and one comes out: each costs a transfer.
 
-    def lane(start: jax.Array, again: jax.Array, free: jax.Array) -> tuple:
+    Parameters
+    ----------
+    likelihood : object
+        See `minimize_lane`.
+    common : array, shape (P + 3 A + 5,)
+        Parameters that no lane changes, lower and upper limits and scale of the active ones, the other `Settings`, and the number
+        of inner batches that count.
+    lanes : array, shape (capacity, 2 C + A)
+        Of each lane the start and the second start in `columns`, and which active parameters are free.
+
+    Returns
+    -------
+    array, shape (capacity, 4 + A), with `derivatives` (capacity, 4 + 2 A + A^2)
+        Statistic, EDM, iterations, status, active parameters, and the derivatives by them.
+    """
+    n, c = len(active), len(columns)
+    base, lower, upper, scale, rest = _cut(common, len(common) - 3 * n - 5, n, n, n, 5)
+    settings = Settings(lower, upper, scale, rest[0], rest[1], rest[2], rest[3] > 0)
+    at = np.array([columns.index(i) for i in active], dtype=int)
+
+    def lane(row: jax.Array) -> jax.Array:
+        start, again, free = _cut(row, c, c, n)
+
         def full(x: jax.Array) -> list:
-            values = [start[k] for k in range(len(columns))]
-            for n, k in enumerate(at):
-                values[k] = x[n] * settings.scale[n]
+            values = [start[k] for k in range(c)]
+            for number, k in enumerate(at):
+                values[k] = x[number] * scale[number]
             return _spread(values, base, columns)
 
-        where = np.asarray(at, dtype=int)
-        return minimize_lane(
-            likelihood, full, active, start[where] / settings.scale, again[where] / settings.scale, free, settings
+        stat, x, edm, iterations, status, gradient, hessian = minimize_lane(
+            likelihood, full, active, start[at] / scale, again[at] / scale, free > 0, settings
         )
+        numbers = [jnp.stack([stat, edm, iterations.astype(edm.dtype), status.astype(edm.dtype)]), x]
+        return jnp.concatenate(numbers + ([gradient, hessian.ravel()] if derivatives else []))
 
-    n = len(active)
-    shapes: tuple = ((), (n,), (), (), (), (n,), (n, n))
-    return _batches(jax.vmap(lane), (starts, again, free), n_batches, inner, shapes)
+    return _batches(lane, lanes, rest[4].astype(int), inner, 4 + n + (n + n * n if derivatives else 0))
 
 
-@partial(jax.jit, static_argnames=("columns", "inner"))
+@partial(jax.jit, static_argnames=("columns", "inner"), compiler_options=WIDE)
 def evaluate_program(
-    likelihood: Any, base: jax.Array, points: jax.Array, n_batches: Any, *, columns: tuple[int, ...], inner: int
-) -> tuple:
-    """Statistic of lanes of `points`, shape (capacity, len(columns)); nothing is fitted."""
+    likelihood: Any, common: jax.Array, points: jax.Array, *, columns: tuple[int, ...], inner: int
+) -> jax.Array:
+    """Statistic, shape (capacity, 1), of lanes of `points`, shape (capacity, C); nothing is fitted.
 
-    def lane(point: jax.Array) -> tuple:
-        return (likelihood.stat(_spread([point[k] for k in range(len(columns))], base, columns)),)
+    `common`, shape (P + 1,), holds the parameters that no lane changes and the number of inner batches that count.
+    """
 
-    return _batches(jax.vmap(lane), (points,), n_batches, inner, ((),))
+    def lane(point: jax.Array) -> jax.Array:
+        return likelihood.stat(_spread([point[k] for k in range(len(columns))], common[:-1], columns))[None]
+
+    return _batches(lane, points, common[-1].astype(int), inner, 1)
 
 
 @cache

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gammajax.elementary import total
 from gammajax.solve.linear import cholesky_solve
 
 __all__ = ["settle"]
@@ -45,12 +46,12 @@ def settle(
 def _settle_one(likelihood: Any, folded: Any, start: Any, free: Any, lower: Any, upper: Any) -> jax.Array:
     """One strength: Newton in a bracket, and the multiplicative step of Richardson and Lucy where Newton goes too far down."""
     shape = folded.linear[0]
-    total = jnp.sum(shape)
+    everything = total(shape)
 
     def advance(state: tuple) -> tuple:
         a, low, high, begin, kept, n, _ = state
         _, w1, w2 = likelihood.bin_slopes(folded.base + a * shape)
-        gradient, curvature = jnp.sum(shape * w1), jnp.sum(shape * shape * w2)
+        gradient, curvature = total(shape * w1), total(shape * shape * w2)
         begin = jnp.where(n == 0, gradient, begin)
         # with the slope it began with still ahead, a convex function is lower here than at the start
         kept = jnp.where(gradient * begin > 0, a, kept)
@@ -58,8 +59,8 @@ def _settle_one(likelihood: Any, folded: Any, start: Any, free: Any, lower: Any,
         unit = jnp.where(curvature > 0, 1 / jnp.sqrt(jnp.where(curvature > 0, curvature, 1.0)), 1.0)
         step = gradient * unit * unit
         reach = jnp.maximum(2 * jnp.abs(a), 3 * unit)
-        multiplied = a * gradient / jnp.where(total > 0, 2 * total, 1.0)
-        far = (a > 0) & (step > 0.7 * a) & (total > 0) & (multiplied < a)
+        multiplied = a * gradient / jnp.where(everything > 0, 2 * everything, 1.0)
+        far = (a > 0) & (step > 0.7 * a) & (everything > 0) & (multiplied < a)
         new = a - jnp.where(far, multiplied, jnp.clip(step, -reach, reach))
         middle = 0.5 * (low + high)
         new = jnp.where((new <= low) | (new >= high), jnp.where(jnp.isfinite(middle), middle, new), new)
@@ -84,7 +85,7 @@ def _settle_many(
 
     def slopes(a: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         w, w1, w2 = likelihood.bin_slopes(folded.base + a @ linear)
-        return jnp.sum(w), linear @ w1, (linear * w2) @ linear.T
+        return total(w), linear @ w1, (linear * w2) @ linear.T
 
     def advance(state: tuple) -> tuple:
         a, n, _ = state
