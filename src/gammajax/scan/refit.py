@@ -98,33 +98,33 @@ class Refit:
 
         A group is the positions of k parameters and their values, shape (n_group, k).
         """
-        n_par = len(self.best)
-        sizes = [len(values) for _, values in groups]
-        points = np.empty((sum(sizes), n_par))
-        points[:] = self.best
-        free = np.empty(points.shape, dtype=bool)
-        free[:] = self.likelihood.free
-        change = np.zeros(points.shape)
-        begin = 0
-        for (index, values), size in zip(groups, sizes, strict=True):
-            part, held = slice(begin, begin + size), list(index)
-            begin += size
-            points[part, held], free[part, held] = values, False
-            mine = free[begin - 1] if size else self.likelihood.free
-            slope = linear_prediction(self.hessian, held, mine)
-            if slope is not None:
-                change[part, mine] = (values - self.best[held]) @ slope.T
-        return self._limited(points, change, free), points, free
+        made = [self._group(list(index), np.asarray(values)) for index, values in groups]
+        if len(made) == 1:
+            return made[0]
+        starts, again, free = (np.concatenate(parts) for parts in zip(*made, strict=True))
+        return starts, again, free
 
-    def _limited(self, points: np.ndarray, change: np.ndarray, free: np.ndarray) -> np.ndarray:
-        """Points after a predicted change of the free parameters, inside the limits."""
-        predicted = points + change
-        # a strength is predicted in its logarithm, the same to first order: far away the straight line crosses zero
-        at = np.flatnonzero(self.strength & (self.best != 0))
-        relative = np.clip(change[:, at] / self.best[at], -MOST, MOST)
-        predicted[:, at] = points[:, at] * np.exp(relative)
-        inside = np.minimum(np.maximum(predicted, self.likelihood.lower), self.likelihood.upper)
-        return np.where(free & (change != 0), inside, points)
+    def _group(self, held: list[int], values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        like, n = self.likelihood, len(values)
+        free = like.free.copy()
+        free[held] = False
+        points = np.empty((n, len(self.best)))
+        points[:] = self.best
+        points[:, held] = values
+        slope = linear_prediction(self.hessian, held, free)
+        if slope is None:
+            return points, points, np.broadcast_to(free, points.shape)
+        predicted = points.copy()
+        offset = values - self.best[held]
+        for k, i in enumerate(np.flatnonzero(free)):
+            change, best = offset @ slope[k], self.best[i]
+            if self.strength[i] and best != 0:
+                # in the logarithm, the same to first order: far away the straight line crosses zero
+                value = best * np.exp(np.clip(change / best, -MOST, MOST))
+            else:
+                value = best + change
+            predicted[:, i] = np.minimum(np.maximum(value, like.lower[i]), like.upper[i])
+        return predicted, points, np.broadcast_to(free, points.shape)
 
     def run(self, starts: np.ndarray, again: np.ndarray, free: np.ndarray, derivatives: bool = False) -> BatchResult:
         """Minimise from given starts; see `gammajax.solve.minimize_batch`."""

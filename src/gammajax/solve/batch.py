@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from gammajax.solve.devices import pick_device
-from gammajax.solve.programs import ALONE, evaluate_program, in_parallel, minimize_program, sizes
+from gammajax.solve.programs import ALONE, ALONE_FITS, evaluate_program, in_parallel, minimize_program, sizes
 from gammajax.solve.status import Status, fitted
 from gammajax.units import double_precision
 
@@ -281,7 +281,8 @@ class _Runner:
             return np.asarray(out)[: end - begin]
 
         key = ("minimize", self.columns, self.active, self.inner, self.capacity, _shapes(self.compact))
-        parts = [out for _, _, out in in_parallel(call, len(starts), self.capacity, self.inner, self.platform, key)]
+        run = in_parallel(call, len(starts), self.capacity, self.inner, self.platform, key, ALONE_FITS)
+        parts = [out for _, _, out in run]
         out = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return self._result(out, starts, free)
 
