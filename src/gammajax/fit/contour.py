@@ -9,7 +9,7 @@ import numpy as np
 from gammajax.errors import FitError, InputError
 from gammajax.fit.confidence import check_best, free_covariance, intervals
 from gammajax.scan import Refit, level_lines, profile_grid
-from gammajax.scan.crossing import Course, Crossings, Rays, find_crossings, ts_along, whitened
+from gammajax.scan.crossing import Crossings, Rays, find_crossings, ts_along, whitened
 from gammajax.solve import fitted
 
 __all__ = ["ContourResult", "check_numpoints", "contours", "joint_probability", "sigma_of_cl", "verdict"]
@@ -203,9 +203,7 @@ def _not_star_shaped(refit: Refit, rays: Rays, found: Crossings, stat_best: floa
     at = refit.best + t[:, None] * part.direction
     like = refit.likelihood
     allowed = np.all((at >= like.lower) & (at <= like.upper) | ~part.held, axis=1)
-    slope = (found.theta[lanes] - refit.best) / found.t[lanes][:, None]
-    course = Course(found.t[lanes], found.theta[lanes], slope, np.zeros_like(slope))
-    ts, _ = ts_along(refit, part, t, stat_best, course, derivatives=False)
+    ts, _ = ts_along(refit, part, t, stat_best, found.course.take(lanes), derivatives=False)
     wrong = np.where(beyond, ts < part.level, ts > part.level + TS_TOLERANCE)
     np.logical_or.at(bent, lanes, allowed & np.isfinite(ts) & wrong)
     return bent

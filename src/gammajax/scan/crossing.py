@@ -47,8 +47,8 @@ class Crossings:
         Distance in steps; nan where there is no crossing.
     ts : array, shape (n,)
         Re-optimised TS there.
-    theta : array, shape (n, P)
-        All parameters there, internal units.
+    course : `Course`
+        The last point of each ray; where there is a crossing, the crossing.
     reason : list of str
         Why there is no crossing; empty where there is one.
     rounds : int
@@ -59,10 +59,15 @@ class Crossings:
 
     t: np.ndarray
     ts: np.ndarray
-    theta: np.ndarray
+    course: "Course"
     reason: list[str]
     rounds: int
     lowest: tuple[float, np.ndarray]
+
+    @property
+    def theta(self) -> np.ndarray:
+        """All parameters there, shape (n, P), internal units."""
+        return self.course.theta
 
 
 def whitened(covariance: np.ndarray, fallback: np.ndarray) -> np.ndarray:
@@ -211,7 +216,7 @@ class _Search:
             self.reason[i] = f"no crossing of TS = {self.rays.level[i]:g} was found in {ROUNDS} rounds"
         found = self._found()
         return Crossings(
-            np.where(found, self.t, np.nan), self.ts, self.course.theta, self.reason, self.rounds, self.lowest
+            np.where(found, self.t, np.nan), self.ts, self.course, self.reason, self.rounds, self.lowest
         )  # fmt: skip
 
     def _found(self) -> np.ndarray:

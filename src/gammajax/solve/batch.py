@@ -97,7 +97,7 @@ def evaluate_batch(likelihood: Any, theta: np.ndarray, device: Any = None) -> np
     array, shape (n,)
         Statistic.
     """
-    moves = np.any(theta != theta[:1], axis=0)
+    moves = np.array([_moves(theta[:, i]) for i in range(theta.shape[1])])
     with double_precision():
         compact, platform = _compact(likelihood, device, len(theta))
         large = len(theta) >= SPECIALISE
@@ -162,36 +162,50 @@ def minimize_batch(
     n, n_par = starts.shape
     each = np.broadcast_to(free, (n, n_par))
     again = starts if again is None else again
-    if not np.any(each) and not derivatives:
+    if not free.any() and not derivatives:
         stat = evaluate_batch(likelihood, starts, device)
         status = np.where(np.isfinite(stat), Status.CONVERGED, Status.NON_FINITE)
         zero = np.zeros(n)
         return BatchResult(stat, starts, np.where(np.isfinite(stat), zero, np.nan), np.zeros(n, int), status)
-    varied = np.any(each, axis=0)
-    moves = np.any(starts != starts[:1], axis=0) | np.any(again != again[:1], axis=0)
+    varied = np.any(each, axis=0) if free.ndim > 1 else free.copy()
     with double_precision():
         compact, platform = _compact(likelihood, device, n)
         large = n >= SPECIALISE and not derivatives
         if not large:
             # what is free may change from call to call and compiles nothing; what nobody fits is left out
-            varied = varied | (moves if derivatives else False) | _usual(compact, n_par)
-        active, columns = _positions(varied), _positions(varied | moves)
-        run = _Runner(compact, platform, columns, active, lower, upper, scale, tol, derivatives, large)
+            varied |= _usual(compact, n_par)
+        moved = [i for i in np.flatnonzero(~varied) if _moves(starts[:, i]) or _moves(again[:, i])]
+        columns = varied.copy()
+        columns[moved] = True
+        active = _positions(columns if derivatives else varied)
+        run = _Runner(compact, platform, _positions(columns), active, lower, upper, scale, tol, derivatives, large)
         out = run(starts, again, each, min(FIRST, max_iter), 1e-6)
-        used = min(FIRST, max_iter)
-        left = _unfinished(out)
-        if len(left) and max_iter > used:
-            _merge(out, left, run(out.theta[left], again[left], each[left], max_iter - used, 1e-2))
-        left = _unfinished(out)
-        if max_iter > FIRST and len(left := left[out.iterations[left] < max_iter]):
-            rest = max_iter - int(out.iterations[left].min())
-            _merge(out, left, run(again[left], starts[left], each[left], rest, 1.0))
-        for strength in compact.linear(active):
-            left = _unfinished(out)
-            left = left[each[left, strength] & (lower[strength] < 0) & (upper[strength] > 0)]
-            if len(left) and max_iter > FIRST:
-                _corner(out, left, run, each[left], strength)
+        if not _good(out).all():
+            _go_on(out, run, starts, again, each, max_iter)
     return out
+
+
+def _moves(values: np.ndarray) -> bool:
+    return bool((values != values[0]).any())
+
+
+def _go_on(
+    out: BatchResult, run: "_Runner", starts: np.ndarray, again: np.ndarray, each: np.ndarray, max_iter: int
+) -> None:
+    """Lanes that are left: first from where they are, then from the second start, then at a corner of the statistic."""
+    used = min(FIRST, max_iter)
+    left = _unfinished(out)
+    if len(left) and max_iter > used:
+        _merge(out, left, run(out.theta[left], again[left], each[left], max_iter - used, 1e-2))
+    left = _unfinished(out)
+    if max_iter > FIRST and len(left := left[out.iterations[left] < max_iter]):
+        rest = max_iter - int(out.iterations[left].min())
+        _merge(out, left, run(again[left], starts[left], each[left], rest, 1.0))
+    for strength in run.compact.linear(run.active):
+        left = _unfinished(out)
+        left = left[each[left, strength] & (run.lower[strength] < 0) & (run.upper[strength] > 0)]
+        if len(left) and max_iter > FIRST:
+            _corner(out, left, run, each[left], strength)
 
 
 def _corner(out: BatchResult, left: np.ndarray, run: "_Runner", free: np.ndarray, strength: int) -> None:
@@ -232,9 +246,13 @@ def _positions(which: np.ndarray) -> tuple[int, ...]:
     return tuple(int(i) for i in np.flatnonzero(which))
 
 
+def _good(out: BatchResult) -> np.ndarray:
+    """Lanes that need no other attempt; where nothing was finite both starts were tried."""
+    return fitted(out.status) | (out.status == Status.NON_FINITE)
+
+
 def _unfinished(out: BatchResult) -> np.ndarray:
-    """Lanes worth another attempt; where nothing was finite both starts were tried."""
-    return np.flatnonzero(~(fitted(out.status) | (out.status == Status.NON_FINITE)))
+    return np.flatnonzero(~_good(out))
 
 
 def _merge(out: BatchResult, where: np.ndarray, new: BatchResult) -> None:
@@ -255,7 +273,7 @@ class _Runner:
         derivatives: bool, large: bool,
     ) -> None:  # fmt: skip
         size = sizes(platform)
-        self.compact, self.platform = compact, platform
+        self.compact, self.platform, self.lower, self.upper = compact, platform, lower, upper
         self.capacity, self.inner = size.large if large else size.capacity, size.minimize
         self.columns, self.active = columns, active
         self.at = list(active)
