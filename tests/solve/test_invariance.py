@@ -94,7 +94,9 @@ def _without_linear(compact, monkeypatch):
 
     monkeypatch.setattr(module, "_plan", plan)
     function = programs.minimize_program.__wrapped__
-    return jax.jit(lambda *a, **k: function(*a, **k), static_argnames=("columns", "active", "inner", "derivatives"))
+    return jax.jit(
+        lambda *a, **k: function(*a, **k), static_argnames=("columns", "active", "inner", "shapes", "derivatives")
+    )
 
 
 def test_derivatives_come_with_it(refit, nodes):

@@ -286,19 +286,21 @@ class _Runner:
         self, starts: np.ndarray, again: np.ndarray, free: np.ndarray, max_iter: int, damping: float
     ) -> BatchResult:
         shapes = self.derivatives or bool(np.any(free[:, self.shapes]))
+        output = self.output and shapes
         cut = list(self.columns)
-        common = np.concatenate([starts[0], self.limits, (self.tol, max_iter, damping, shapes, 0.0)])
+        common = np.concatenate([starts[0], self.limits, (self.tol, max_iter, damping, 0.0)])
         lanes = [starts[:, cut], again[:, cut], free[:, self.at]]
 
         def call(begin: int, end: int) -> np.ndarray:
             part, batches = _fill(lanes, begin, end, self.capacity, self.inner)
             out = minimize_program(
                 self.compact, np.append(common[:-1], batches), part,
-                columns=self.columns, active=self.active, inner=self.inner, derivatives=self.output,
+                columns=self.columns, active=self.active, inner=self.inner,
+                shapes=shapes, derivatives=output,
             )  # fmt: skip
             return np.asarray(out)[: end - begin]
 
-        key = ("minimize", self.columns, self.active, self.inner, self.capacity, _shapes(self.compact))
+        key = ("minimize", self.columns, self.active, shapes, self.inner, self.capacity, _shapes(self.compact))
         run = in_parallel(call, len(starts), self.capacity, self.inner, self.platform, key, ALONE_FITS)
         parts = [out for _, _, out in run]
         out = parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -21,7 +21,7 @@ STUCK = 1e10
 
 
 class Settings(NamedTuple):
-    """What all lanes of a call share: limits and scale of the A active parameters, when to stop, and whether shapes vary."""
+    """What all lanes of a call share: limits and scale of the A active parameters, and when to stop."""
 
     lower: jax.Array
     upper: jax.Array
@@ -29,7 +29,6 @@ class Settings(NamedTuple):
     tol: Any
     max_iter: Any
     damping: Any
-    shapes: Any = True
 
 
 class _State(NamedTuple):
@@ -64,15 +63,14 @@ def _newton_step(gradient: Any, hessian: Any, moving: Any, damping: Any) -> tupl
     return -x * scale, 0.5 * jnp.dot(right, x), positive
 
 
-def _evaluator(likelihood: Any, full: Callable, active: tuple[int, ...], free: Any, settings: Settings) -> Callable:
+def _evaluator(
+    likelihood: Any, full: Callable, active: tuple[int, ...], free: Any, settings: Settings, shapes: bool
+) -> Callable:
     """Statistic and derivatives at x, the linear parameters re-fitted on the way; all in units of the scale."""
     linear = likelihood.linear(active)
-    everything = partial(_evaluate, likelihood, full, active, linear, active, free, settings)
-    if not linear or len(linear) == len(active):
-        return everything
-    strengths = partial(_evaluate, likelihood, full, active, linear, linear, free, settings)
-    # one answer for the whole call: where only strengths vary the slopes of the shapes are never computed
-    return lambda x: jax.lax.cond(settings.shapes, everything, strengths, x)
+    # where only strengths vary the slopes of the shapes are never computed
+    slopes = active if shapes or not linear else linear
+    return partial(_evaluate, likelihood, full, active, linear, slopes, free, settings)
 
 
 def _evaluate(
@@ -115,6 +113,7 @@ def minimize_lane(
     again: jax.Array,
     free: jax.Array,
     settings: Settings,
+    shapes: bool = True,
 ) -> tuple:
     """Minimise from one start.
 
@@ -132,13 +131,15 @@ def minimize_lane(
         Which of the active parameters vary in this lane.
     settings : `Settings`
         What all lanes share.
+    shapes : bool
+        Whether anything varies but strengths; if not, the derivatives are 0 in the other parameters.
 
     Returns
     -------
     stat, x, edm, iterations, status, gradient, hessian
         At the end; `gradient` and `hessian` over the active parameters, in units of the scale.
     """
-    evaluate = _evaluator(likelihood, full, active, free, settings)
+    evaluate = _evaluator(likelihood, full, active, free, settings, shapes)
     n = len(active)
     zero = jnp.zeros((n, n), start.dtype)
     first_state = _State(

@@ -104,7 +104,7 @@ def _cut(row: jax.Array, *sizes: int) -> list[jax.Array]:
     return [row[a:b] for a, b in pairwise(edges)]
 
 
-@partial(_Program, static=("columns", "active", "inner", "derivatives"))
+@partial(_Program, static=("columns", "active", "inner", "shapes", "derivatives"))
 def minimize_program(
     likelihood: Any,
     common: jax.Array,
@@ -113,6 +113,7 @@ def minimize_program(
     columns: tuple[int, ...],
     active: tuple[int, ...],
     inner: int,
+    shapes: bool,
     derivatives: bool,
 ) -> jax.Array:
     """Minimise lanes; see `minimize_lane` for what comes back. Few large arrays go in and one comes out: each costs a transfer.
@@ -121,7 +122,7 @@ def minimize_program(
     ----------
     likelihood : object
         See `minimize_lane`.
-    common : array, shape (P + 3 A + 5,)
+    common : array, shape (P + 3 A + 4,)
         Parameters that no lane changes, lower and upper limits and scale of the active ones, the other `Settings`, and the number
         of inner batches that count.
     lanes : array, shape (capacity, 2 C + A)
@@ -133,8 +134,8 @@ def minimize_program(
         Statistic, EDM, iterations, status, active parameters, and the derivatives by them.
     """
     n, c = len(active), len(columns)
-    base, lower, upper, scale, rest = _cut(common, len(common) - 3 * n - 5, n, n, n, 5)
-    settings = Settings(lower, upper, scale, rest[0], rest[1], rest[2], rest[3] > 0)
+    base, lower, upper, scale, rest = _cut(common, len(common) - 3 * n - 4, n, n, n, 4)
+    settings = Settings(lower, upper, scale, rest[0], rest[1], rest[2])
     at = np.array([columns.index(i) for i in active], dtype=int)
 
     def lane(row: jax.Array) -> jax.Array:
@@ -147,12 +148,12 @@ def minimize_program(
             return _spread(values, base, columns)
 
         stat, x, edm, iterations, status, gradient, hessian = minimize_lane(
-            likelihood, full, active, start[at] / scale, again[at] / scale, free > 0, settings
+            likelihood, full, active, start[at] / scale, again[at] / scale, free > 0, settings, shapes
         )
         numbers = [jnp.stack([stat, edm, iterations.astype(edm.dtype), status.astype(edm.dtype)]), x]
         return jnp.concatenate(numbers + ([gradient, hessian.ravel()] if derivatives else []))
 
-    return _batches(lane, lanes, rest[4].astype(int), inner, 4 + n + (n + n * n if derivatives else 0))
+    return _batches(lane, lanes, rest[3].astype(int), inner, 4 + n + (n + n * n if derivatives else 0))
 
 
 @partial(_Program, static=("columns", "inner"))
