@@ -1,7 +1,6 @@
 """One likelihood made ready for an optimiser: free parameters only, scaled, with exact derivatives."""
 
 from typing import Any
-from weakref import ref
 
 import jax
 import numpy as np
@@ -9,43 +8,13 @@ import numpy as np
 from gammajax.errors import FitError
 from gammajax.fit.backends.base import Objective
 from gammajax.likelihood import Likelihood
+from gammajax.solve import derivatives
 from gammajax.units import double_precision
 
 __all__ = ["Problem", "derivatives"]
 
 
-# one program for fit, covariance and every backend: statistic, gradient, exact Hessian and what residuals need
-@jax.jit
-def _program(likelihood: Likelihood, theta: jax.Array) -> tuple:
-    stat, gradient, first, second = likelihood.scoring(theta)
-    return stat, gradient, first + second
-
-
 _residuals = jax.jit(lambda likelihood, theta: (likelihood.stat_array(theta), likelihood.npred(theta)))
-
-
-# the last point: scans, intervals and contours after a fit all begin at the same one. The data are compared by identity; they are
-# made anew when anything in them changes
-_last: tuple[tuple, bytes, tuple] | None = None
-
-
-def derivatives(likelihood: Likelihood, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-    """Statistic, gradient (P,) and exact Hessian (P, P) at theta (P,), internal units."""
-    global _last
-    key = np.asarray(theta, dtype=float).tobytes()
-    if _last is not None and _last[1] == key and _holds(_last[0], likelihood):
-        return _last[2]
-    with double_precision():
-        stat, gradient, hessian = _program(likelihood, theta)
-        out = float(stat), np.asarray(gradient), np.asarray(hessian)
-    _last = (likelihood.structure, tuple(ref(d) for d in likelihood.data)), key, out
-    return out
-
-
-def _holds(known: tuple, likelihood: Likelihood) -> bool:
-    structure, data = known
-    same = len(data) == len(likelihood.data) and all(k() is d for k, d in zip(data, likelihood.data, strict=True))
-    return same and structure == likelihood.structure
 
 
 class Problem:

@@ -1,8 +1,18 @@
 """The batched solver."""
 
 from gammajax.solve.batch import BatchResult, evaluate_batch, minimize_batch
+from gammajax.solve.derivatives import derivatives
 from gammajax.solve.devices import resolve_device
 from gammajax.solve.linear import cholesky_solve
 from gammajax.solve.status import Status, fitted
 
-__all__ = ["BatchResult", "Status", "cholesky_solve", "evaluate_batch", "fitted", "minimize_batch", "resolve_device"]
+__all__ = [
+    "BatchResult",
+    "Status",
+    "cholesky_solve",
+    "derivatives",
+    "evaluate_batch",
+    "fitted",
+    "minimize_batch",
+    "resolve_device",
+]

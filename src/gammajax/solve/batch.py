@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from gammajax.solve.devices import pick_device
+from gammajax.solve.few import evaluate_few, minimize_few, worthwhile
 from gammajax.solve.programs import ALONE, ALONE_FITS, evaluate_program, in_parallel, minimize_program, sizes
 from gammajax.solve.status import Status, fitted
 from gammajax.units import double_precision
@@ -97,6 +98,8 @@ def evaluate_batch(likelihood: Any, theta: np.ndarray, device: Any = None) -> np
     array, shape (n,)
         Statistic.
     """
+    if worthwhile(likelihood, device, "evaluate", len(theta)):
+        return evaluate_few(likelihood, theta)
     moves = np.array([_moves(theta[:, i]) for i in range(theta.shape[1])])
     with double_precision():
         compact, platform = _compact(likelihood, device, len(theta))
@@ -167,6 +170,26 @@ def minimize_batch(
         status = np.where(np.isfinite(stat), Status.CONVERGED, Status.NON_FINITE)
         zero = np.zeros(n)
         return BatchResult(stat, starts, np.where(np.isfinite(stat), zero, np.nan), np.zeros(n, int), status)
+    if worthwhile(likelihood, device, "minimize", n):
+        out = BatchResult(*minimize_few(likelihood, starts, each, lower, upper, tol, max_iter))
+        left = _unfinished(out)
+        if len(left):
+            # what plain Newton steps do not bring to a minimum is worth a program
+            rest = _minimize_all(
+                likelihood, starts[left], each[left], lower, upper, scale, tol, max_iter, again[left], True, device
+            )
+            _replace(out, left, rest)
+        return out if derivatives else out._replace(gradient=None, hessian=None)
+    return _minimize_all(likelihood, starts, free, lower, upper, scale, tol, max_iter, again, derivatives, device)
+
+
+def _minimize_all(
+    likelihood: Any, starts: np.ndarray, free: np.ndarray, lower: np.ndarray, upper: np.ndarray, scale: np.ndarray,
+    tol: float, max_iter: int, again: np.ndarray, derivatives: bool, device: Any,
+) -> BatchResult:  # fmt: skip
+    """All lanes by the batched program."""
+    n, n_par = starts.shape
+    each = np.broadcast_to(free, (n, n_par))
     varied = np.any(each, axis=0) if free.ndim > 1 else free.copy()
     with double_precision():
         compact, platform = _compact(likelihood, device, n)
@@ -253,6 +276,14 @@ def _good(out: BatchResult) -> np.ndarray:
 
 def _unfinished(out: BatchResult) -> np.ndarray:
     return np.flatnonzero(~_good(out))
+
+
+def _replace(out: BatchResult, where: np.ndarray, new: BatchResult) -> None:
+    """Put other results in the place of some lanes; the steps add up."""
+    new.iterations[:] += out.iterations[where]
+    for mine, theirs in zip(out, new, strict=True):
+        assert mine is not None
+        mine[where] = theirs
 
 
 def _merge(out: BatchResult, where: np.ndarray, new: BatchResult) -> None:

@@ -1,0 +1,63 @@
+"""Statistic, gradient and exact Hessian at one point: the program that the fit has compiled, for whoever needs a single point."""
+
+from typing import Any
+from weakref import ref
+
+import jax
+import numpy as np
+
+from gammajax.units import double_precision
+
+__all__ = ["derivatives", "derivatives_at", "is_compiled"]
+
+
+# one program for fit, covariance, every backend and the first small scans
+@jax.jit
+def _program(likelihood: Any, theta: jax.Array) -> tuple:
+    stat, gradient, first, second = likelihood.scoring(theta)
+    return stat, gradient, first + second
+
+
+# likelihoods of which structure and with arrays of which sizes it was compiled for
+_compiled: set = set()
+# the last point: scans, intervals and contours after a fit all begin at the same one. The data are compared by identity; they are
+# made anew when anything in them changes
+_last: tuple[tuple, bytes, tuple] | None = None
+
+
+def _kind(likelihood: Any) -> tuple:
+    return likelihood.structure, tuple(a.shape for a in jax.tree.leaves(likelihood.data))
+
+
+def is_compiled(likelihood: Any) -> bool:
+    """Whether points of such a likelihood were computed before."""
+    return _kind(likelihood) in _compiled
+
+
+def derivatives(likelihood: Any, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    """Statistic, gradient (P,) and exact Hessian (P, P) at theta (P,), internal units."""
+    global _last
+    key = np.asarray(theta, dtype=float).tobytes()
+    if _last is not None and _last[1] == key and _holds(_last[0], likelihood):
+        return _last[2]
+    with double_precision():
+        stat, gradient, hessian = _program(likelihood, theta)
+        out = float(stat), np.asarray(gradient), np.asarray(hessian)
+    _compiled.add(_kind(likelihood))
+    _last = (likelihood.structure, tuple(ref(d) for d in likelihood.data)), key, out
+    return out
+
+
+def derivatives_at(likelihood: Any, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same at points (n, P), one after the other: shapes (n,), (n, P), (n, P, P)."""
+    with double_precision():
+        # all are under way before the first is waited for
+        out = [_program(likelihood, theta) for theta in points]
+        stat, gradient, hessian = (np.array([np.asarray(o[k]) for o in out]) for k in range(3))
+    return stat, gradient, hessian
+
+
+def _holds(known: tuple, likelihood: Any) -> bool:
+    structure, data = known
+    same = len(data) == len(likelihood.data) and all(k() is d for k, d in zip(data, likelihood.data, strict=True))
+    return same and structure == likelihood.structure
