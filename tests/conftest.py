@@ -22,3 +22,11 @@ def hess_files(gammapy_data):
     """PHA files of the two H.E.S.S. observations of the Crab Nebula."""
     folder = gammapy_data / "joint-crab" / "spectra" / "hess"
     return [folder / f"pha_obs{obs_id}.fits" for obs_id in (23523, 23526)]
+
+
+@pytest.fixture(scope="module")
+def batched_program():
+    """Every scan by the batched program, also small ones, which otherwise begin with the program of the fit."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gammajax.solve.few.POINTS", {"evaluate": 0, "minimize": 0})
+        yield

@@ -41,35 +41,42 @@ REAL = {
 }
 
 
-def scan_and_reference(data, names, width, n, starts=1):
+def scans_and_reference(monkeypatch, data, names, width, n, starts=1):
+    """The scan point by point and by the batched program, and what scipy finds."""
     datasets = data if isinstance(data, Datasets) else Datasets([data])
     fit = Fit(datasets, backend="newton")
     assert fit.run().success
     likelihood = Likelihood(datasets)
     found = [parameter_index(likelihood, name) for name in names]
     values = {name: axis(live, width, n) for name, (_, live, _) in zip(names, found, strict=True)}
-    scan = fit.stat_grid(values, reoptimize=True, starts=starts)
+    scans = []
+    for points in (10**9, 0):
+        monkeypatch.setattr("gammajax.solve.few.POINTS", {"evaluate": points, "minimize": points})
+        scans.append(fit.stat_grid(values, reoptimize=True, starts=starts))
     internal = [v * live.factor for v, (_, live, _) in zip(values.values(), found, strict=True)]
     nodes = np.stack([m.ravel() for m in np.meshgrid(*internal, indexing="ij")], axis=1)
     serial = reference(likelihood, [i for i, *_ in found], nodes, starts=20 if starts > 1 else 1)
-    return scan, serial.reshape(scan.stat.shape)
+    return scans, serial.reshape(scans[0].stat.shape)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_scan_equals_serial(name):
+def test_scan_equals_serial(name, monkeypatch):
     problem, names, width, n, starts, statuses = CASES[name]
-    scan, serial = scan_and_reference(problem(), names, width, n, starts)
-    np.testing.assert_allclose(scan.stat, serial, atol=1e-6, rtol=0)
-    assert scan.ok.all()
-    assert statuses <= {Status(s) for s in np.unique(scan.status)}
+    scans, serial = scans_and_reference(monkeypatch, problem(), names, width, n, starts)
+    for scan in scans:
+        np.testing.assert_allclose(scan.stat, serial, atol=1e-6, rtol=0)
+        assert scan.ok.all()
+        assert statuses <= {Status(s) for s in np.unique(scan.status)}
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_scan_of_real_data_equals_serial(name, gammapy_data):
+def test_scan_of_real_data_equals_serial(name, gammapy_data, monkeypatch):
     problem, names, width, n = REAL[name]
-    scan, serial = scan_and_reference(problem(gammapy_data / "joint-crab" / "spectra"), names, width, n)
-    np.testing.assert_allclose(scan.stat, serial, atol=1e-6, rtol=0)
-    assert scan.ok.all()
+    data = problem(gammapy_data / "joint-crab" / "spectra")
+    scans, serial = scans_and_reference(monkeypatch, data, names, width, n)
+    for scan in scans:
+        np.testing.assert_allclose(scan.stat, serial, atol=1e-6, rtol=0)
+        assert scan.ok.all()
 
 
 def test_without_starts_the_scan_follows_the_branch_of_the_best_fit_and_says_so():

@@ -73,7 +73,8 @@ def test_options_of_intervals_are_used_or_refused(fit):
 def test_device_by_name(fit):
     default = fit.stat_profile("alpha", reoptimize=True)
     named = fit.stat_profile("alpha", reoptimize=True, device="cpu")
-    np.testing.assert_array_equal(default.stat, named.stat)
+    # the first may come from the program of the fit, a device that was asked for runs the batched one
+    np.testing.assert_allclose(default.stat, named.stat, rtol=0, atol=1e-8)
 
 
 def test_gaussian_sigma_by_degrees_of_freedom(fit):

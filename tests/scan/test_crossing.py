@@ -12,6 +12,8 @@ from gammajax.scan.crossing import Rays, find_crossings, whitened
 from tests.problems import MINOS, at_limit, embedded, many_parameters, stacked, two_minima
 from tests.scan.serial import reference
 
+pytestmark = pytest.mark.usefixtures("batched_program")
+
 PAIRS = [("amplitude", "alpha"), ("amplitude", "beta"), ("alpha", "beta")]
 
 

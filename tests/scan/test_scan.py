@@ -9,6 +9,8 @@ from gammajax.likelihood import Likelihood
 from gammajax.scan import level_lines
 from tests.problems import embedded
 
+pytestmark = pytest.mark.usefixtures("batched_program")
+
 
 @pytest.fixture(scope="module")
 def fitted():

@@ -6,6 +6,8 @@ from gammajax import Fit, Likelihood, Status
 from gammajax.solve import cholesky_solve, minimize_batch
 from tests.problems import embedded
 
+pytestmark = pytest.mark.usefixtures("batched_program")
+
 
 @pytest.mark.parametrize("n", [1, 2, 3, 6, 8, 9, 12])
 def test_cholesky_against_numpy(n):

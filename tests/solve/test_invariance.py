@@ -12,6 +12,8 @@ from gammajax.solve import batch, evaluate_batch, fitted, programs
 from tests.problems import cut_off, embedded, many_parameters
 from tests.scan.serial import reference
 
+pytestmark = pytest.mark.usefixtures("batched_program")
+
 # a lane ends when less than 1e-9 is expected; on another way it may end elsewhere within that
 STAT, SIGMA = 1e-8, 1e-4
 

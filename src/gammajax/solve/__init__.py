@@ -1,9 +1,9 @@
 """The batched solver."""
 
 from gammajax.solve.batch import BatchResult, evaluate_batch, minimize_batch
-from gammajax.solve.derivatives import derivatives
 from gammajax.solve.devices import resolve_device
 from gammajax.solve.linear import cholesky_solve
+from gammajax.solve.point import derivatives
 from gammajax.solve.status import Status, fitted
 
 __all__ = [

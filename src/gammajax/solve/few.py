@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gammajax.solve.derivatives import derivatives_at, is_compiled
+from gammajax.solve.point import derivatives_at, is_compiled
 from gammajax.solve.status import Status
 
 __all__ = ["evaluate_few", "minimize_few", "worthwhile"]
