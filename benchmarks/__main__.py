@@ -10,6 +10,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -21,9 +22,12 @@ from benchmarks.problem import ERROR, PAIRS, SCANNED, require_data
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("gammapy", "gammajax", "jax", "jaxlib", "iminuit", "numpy", "scipy", "astropy")
 # gammapy / gammajax that the project promises
-PROMISED = {"fit, minuit": 60, "fit, newton": 60, "surface, re-optimised": 300, "cold tutorial": 3}
+PROMISED = {"fit, minuit": 60, "fit, newton": 60, "surface, re-optimised": 300, "cold tutorial": 8}
+# of the time that gammapy takes for importing, reading, fitting and printing: 0.9, and 0.7 with a warm cache
+PROMISED |= {"cold fit": 1 / 0.9, "cold fit, warm cache": 1 / 0.7}
 # a fast call is repeated in one visit until this many seconds are over, at most so many times
 VISIT, VISIT_CALLS = 0.1, 5
+WARM = 3.0
 
 
 def machine() -> str:
@@ -121,7 +125,10 @@ def warm_step(
     if not slow:
         at(gammapy, theirs, once=True)
     for call in ours.values():
-        at(gammajax, call, once=True)
+        # small scans are computed point by point until compiling for them pays
+        begin = perf_counter()
+        while perf_counter() - begin < WARM:
+            at(gammajax, call, once=True)
     seconds: dict[str, list[float]] = {label: [] for label in ours}
     exact, seconds_gammapy, expected = {}, [], None
     for turn in range(repeats):
@@ -182,6 +189,27 @@ def cold(runs: int) -> dict[str, Any]:
     }
     show(label, out)
     return out
+
+
+def cold_fit(runs: int) -> dict[str, Any]:
+    """Time processes that only import, read, fit and print, without and with a warm compilation cache."""
+    with TemporaryDirectory() as folder:
+        folder = str(Path(folder) / "cache")
+        fresh_process("gammajax", "fit", folder)
+        done: dict[str, list[dict]] = {name: [] for name in (*SIDES, "cached")}
+        for _ in range(runs):
+            for name in SIDES:
+                done[name].append(fresh_process(name, "fit"))
+            done["cached"].append(fresh_process("gammajax", "fit", folder))
+    rows = {}
+    for label, ours in (("cold fit", "gammajax"), ("cold fit, warm cache", "cached")):
+        pair = {"gammapy": done["gammapy"], "gammajax": done[ours]}
+        rows[label] = entry(label, {name: [d["wall"] for d in some] for name, some in pair.items()})
+        rows[label]["agreement"] = compare(
+            "fit, minuit", *(np.array(some[0]["numbers"]["fit, minuit"]) for some in pair.values())
+        )
+        show(label, rows[label])
+    return rows
 
 
 def show(label: str, row: dict[str, Any]) -> None:
@@ -246,6 +274,7 @@ def main() -> None:
         rows |= warm(sides, arguments.repeats)
     if arguments.only != "warm":
         rows["cold tutorial"] = cold(arguments.cold_runs)
+        rows |= cold_fit(arguments.cold_runs)
         show_cold(rows["cold tutorial"])
     if arguments.only is None:
         RESULTS.mkdir(exist_ok=True)

@@ -1,4 +1,6 @@
-"""The tutorial's steps in a fresh process: ``python -m benchmarks.cold gammapy`` (or ``gammajax``).
+"""The tutorial's steps in a fresh process: ``python -m benchmarks.cold gammapy tutorial`` (or ``gammajax``; or only its ``fit``).
+
+A third word names a folder for gammajax's compilation cache.
 
 Prints one line of JSON: seconds of each step, what JAX compiled in it, and the numbers that came out.
 """
@@ -19,13 +21,17 @@ __all__ = ["SIDES", "fresh_process", "main"]
 SIDES = ("gammapy", "gammajax")
 
 
-def fresh_process(side: str) -> dict[str, Any]:
-    """Run the steps in a new interpreter without a JAX compilation cache.
+def fresh_process(side: str, part: str = "tutorial", cache: str | None = None) -> dict[str, Any]:
+    """Run the steps in a new interpreter, without a JAX compilation cache if none is given.
 
     Parameters
     ----------
     side : {"gammapy", "gammajax"}
         Library.
+    part : {"tutorial", "fit"}
+        All steps, or import, read, fit and print.
+    cache : str, optional
+        Folder of the compilation cache.
 
     Returns
     -------
@@ -35,7 +41,7 @@ def fresh_process(side: str) -> dict[str, Any]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_COMPILATION_CACHE", "JAX_PERSISTENT"))}
     start = perf_counter()
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "benchmarks.cold", side],
+        [sys.executable, "-W", "ignore", "-m", "benchmarks.cold", side, part, *([cache] if cache else [])],
         cwd=Path(__file__).parent.parent,
         env=environment,
         capture_output=True,
@@ -47,7 +53,7 @@ def fresh_process(side: str) -> dict[str, Any]:
     return {**json.loads(done.stdout.splitlines()[-1]), "wall": wall}
 
 
-def main(name: str) -> None:
+def main(name: str, part: str, cache: str | None = None) -> None:
     """Run the steps here, and print the line of JSON."""
     clock = None
     if name == "gammapy":
@@ -58,6 +64,8 @@ def main(name: str) -> None:
         from benchmarks.gammajax_side import CompileClock, GammajaxSide
 
         side = GammajaxSide()
+        if cache is not None:
+            side.api.enable_compilation_cache(cache)
         clock = CompileClock()
     else:
         raise SystemExit(f"benchmarks.cold: got {name!r}, expected one of {', '.join(SIDES)}.")
@@ -75,6 +83,11 @@ def main(name: str) -> None:
             numbers[label] = out.tolist()
 
     step("read and stack", side.read)
+    if part == "fit":
+        step("fit, minuit", lambda: side.fit("minuit"))
+        print(side.datasets.models.parameters.to_table() if name == "gammapy" else side.datasets.parameters.to_table())
+        print(json.dumps({"seconds": seconds, "compiled": compiled, "numbers": numbers}))
+        return
     step("fit, scipy", lambda: side.fit("scipy"))
     side.at_start()
     # last, so that the scans start from the tighter of the two
@@ -86,4 +99,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) == 2 else "nothing")
+    main(*(sys.argv[1:] if 3 <= len(sys.argv) <= 4 else ("nothing", "")))

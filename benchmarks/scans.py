@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.__main__ import PACKAGES, RESULTS, machine
+from benchmarks.__main__ import PACKAGES, RESULTS, WARM, machine
 from benchmarks.problem import BEST, ERROR, PROFILE, SURFACE, require_data
 
 # seconds of gammapy and of numba with iminuit on one core, over those of gammajax
@@ -29,8 +29,6 @@ PROMISED = {
 }
 # a fast call is repeated in one visit until this many seconds are over
 VISIT = 0.15
-# gammajax computes small scans point by point until compiling for them pays: calls before anything is timed, seconds
-WARM = 3.0
 SIDES = ("gammapy", "sherpa", "numba", "numba, two cores", "gammajax")
 
 
