@@ -24,7 +24,7 @@ LOG = (
     0.666666666666667, 0.39999999999899505, 0.28571428625975487, 0.2222221113479508, 0.18182889125261723,
     0.15331721600556042, 0.14616449685043406,
 )  # fmt: skip
-# adding it leaves the nearest whole number in the last bits of the sum
+# adding it leaves a whole number in the last bits of the sum
 ROUND = 1.5 * 2.0**52
 # beyond them e^x is nearly no normal number and taken as 0, or infinite
 LOWEST, HIGHEST = -707.0, 709.782712893384
@@ -37,15 +37,15 @@ ROOT_HALF = int(np.sqrt(0.5).view(np.int64))
 def _exp(x: jax.Array) -> jax.Array:
     # the last factor 2 comes separately: 2^1024 is not a number
     inside = jnp.minimum(jnp.maximum(x, LOWEST), HIGHEST)
-    shifted = inside * (1 / np.log(2)) + ROUND
-    whole = shifted - ROUND
+    # rounded by an operation of its own: a compiler may take x + ROUND - ROUND for x (XLA of jaxlib 0.10 does)
+    whole = jnp.round(inside * (1 / np.log(2)))
     r = (inside - whole * LN2_HIGH) - whole * LN2_LOW
     r2 = r * r
     r4 = r2 * r2
     # in pairs, so that few products wait for one another
     c = [EXP[k + 1] * r + EXP[k] for k in range(0, 10, 2)]
     series = (c[4] * r4 + (c[3] * r2 + c[2])) * r4 + (c[1] * r2 + c[0])
-    bits = jax.lax.bitcast_convert_type(shifted, jnp.int64)
+    bits = jax.lax.bitcast_convert_type(whole + ROUND, jnp.int64)
     power = jax.lax.bitcast_convert_type((bits + 1022) << 52, x.dtype)
     value = (1 + (r + r2 * series)) * power * 2
     return jnp.where(x > HIGHEST, jnp.inf, jnp.where(x < LOWEST, 0.0, value))
