@@ -1,0 +1,38 @@
+"""Both forms of the calls of `Fit`, and what all of them need."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from gammajax.errors import InputError
+from gammajax.fit.resolve import as_datasets, is_datasets
+
+__all__ = ["Settings", "either_form"]
+
+
+def either_form(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Let data sets come first, as in gammapy 2, or not at all, in the bound form."""
+
+    @wraps(method)
+    def call(self: "Settings", *args: Any, datasets: Any = None, **kwargs: Any) -> Any:
+        if args and is_datasets(args[0]):
+            if datasets is not None:
+                raise InputError(f"{method.__name__}: data sets were given twice.")
+            datasets, args = args[0], args[1:]
+        return method(self, *args, datasets=as_datasets(datasets, self.datasets), **kwargs)
+
+    return call
+
+
+class Settings:
+    """What the person set on a `Fit`."""
+
+    datasets: Any
+    backend: str
+    optimize_opts: dict
+    confidence_opts: dict
+
+    def _settings(self, backend: str | None, optimize_opts: dict | None) -> tuple[str, dict]:
+        options = dict(self.optimize_opts if optimize_opts is None else optimize_opts)
+        chosen = options.pop("backend", None)
+        return backend or chosen or self.backend, options
