@@ -17,8 +17,9 @@ MAX_ITER = 200
 TOL = 1e-9
 # steps of the whole batch before the lanes that are left are gathered
 FIRST = 12
-# from so many lanes on a program of their own, with fixed free parameters, is worth its compilation
-SPECIALISE = 4096
+# from so many lanes on a program of their own, with fixed free parameters and longer calls: measured on two cores it gains nothing at
+# 4000 lanes, a fifth to a quarter at 20 000, a third at 100 000, and costs up to two seconds of compilation once
+SPECIALISE = 20_000
 
 
 class BatchResult(NamedTuple):
