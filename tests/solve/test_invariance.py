@@ -129,8 +129,10 @@ def test_pieces_cover_every_lane_once(calls):
 @pytest.mark.slow
 @pytest.mark.parametrize("problem", [embedded, cut_off, many_parameters])
 @pytest.mark.parametrize("seed", range(4))
-def test_no_wrong_node_says_that_it_converged(problem, seed):
+@pytest.mark.parametrize("points", [0, 10**9], ids=["batched", "point by point"])
+def test_no_wrong_node_says_that_it_converged(problem, seed, points, monkeypatch):
     """Simulated counts, nodes to ten errors away: from where a lane says it ended, scipy finds nothing lower."""
+    monkeypatch.setattr("gammajax.solve.few.POINTS", {"evaluate": points, "minimize": points})
     d = problem()
     first = d if not hasattr(d, "fake") else [d]
     for k, dataset in enumerate(first):
