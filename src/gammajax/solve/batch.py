@@ -19,7 +19,7 @@ TOL = 1e-9
 FIRST = 12
 # from so many lanes on a program of their own, with fixed free parameters and longer calls: measured on two cores it gains nothing at
 # 4000 lanes, a fifth to a quarter at 20 000, a third at 100 000, and costs up to two seconds of compilation once
-SPECIALISE = 20_000
+SPECIALISE = 10_000
 
 
 class BatchResult(NamedTuple):
