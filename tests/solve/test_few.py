@@ -110,3 +110,24 @@ def test_nothing_is_compiled_for_a_likelihood_that_was_never_computed(monkeypatc
     like = Likelihood(embedded())
     evaluate_batch(like, like.start[None])
     assert calls == ["evaluate_program"]
+
+
+def test_the_limit_of_steps_counts_both_ways(monkeypatch, calls):
+    refit = refit_of(embedded)
+    like = refit.likelihood
+    starts = np.tile(refit.best, (4, 1))
+    starts[:, 2] += np.linspace(3, 12, 4)
+    for limit in (1, 3, few.MAX_STEPS + 1, 12):
+        budget(monkeypatch, 10**9)
+        out = batch.minimize_batch(like, starts, like.free, like.lower, like.upper, refit.scale, max_iter=limit)
+        assert np.all(out.iterations <= limit)
+        budget(monkeypatch, 0)
+        few_steps = batch.minimize_batch(like, starts, like.free, like.lower, like.upper, refit.scale, max_iter=limit)
+        assert np.all(few_steps.iterations <= limit)
+
+
+def test_a_compiler_that_does_not_know_an_option_compiles_without(monkeypatch):
+    monkeypatch.setattr(programs, "OPTIONS", {"xla_cpu_no_such_thing": True})
+    double = programs._Program(lambda x: 2 * x, static=())
+    assert float(double(3.0)) == 6.0
+    assert float(double(4.0)) == 8.0

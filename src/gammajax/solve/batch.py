@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from gammajax.solve.devices import pick_device
-from gammajax.solve.few import evaluate_few, minimize_few, worthwhile
+from gammajax.solve.few import MAX_STEPS, evaluate_few, minimize_few, worthwhile
 from gammajax.solve.programs import ALONE, ALONE_FITS, evaluate_program, in_parallel, minimize_program, sizes
 from gammajax.solve.status import Status, fitted
 from gammajax.units import double_precision
@@ -171,14 +171,14 @@ def minimize_batch(
         status = np.where(np.isfinite(stat), Status.CONVERGED, Status.NON_FINITE)
         zero = np.zeros(n)
         return BatchResult(stat, starts, np.where(np.isfinite(stat), zero, np.nan), np.zeros(n, int), status)
-    if worthwhile(likelihood, device, "minimize", n):
-        out = BatchResult(*minimize_few(likelihood, starts, each, lower, upper, tol, max_iter))
+    if max_iter > MAX_STEPS and worthwhile(likelihood, device, "minimize", n):
+        out = BatchResult(*minimize_few(likelihood, starts, each, lower, upper, tol))
         left = _unfinished(out)
         if len(left):
             # what plain Newton steps do not bring to a minimum is worth a program
             rest = _minimize_all(
-                likelihood, starts[left], each[left], lower, upper, scale, tol, max_iter, again[left], True, device
-            )
+                likelihood, starts[left], each[left], lower, upper, scale, tol, max_iter - MAX_STEPS, again[left], True, device
+            )  # fmt: skip
             _replace(out, left, rest)
         return out if derivatives else out._replace(gradient=None, hessian=None)
     return _minimize_all(likelihood, starts, free, lower, upper, scale, tol, max_iter, again, derivatives, device)

@@ -13,7 +13,7 @@ import numpy as np
 from gammajax.solve.point import derivatives_at, is_compiled
 from gammajax.solve.status import Status
 
-__all__ = ["evaluate_few", "minimize_few", "worthwhile"]
+__all__ = ["MAX_STEPS", "evaluate_few", "minimize_few", "worthwhile"]
 
 # points computed one by one before a program is compiled for more: about half of what its compilation takes the time of, measured
 POINTS = {"evaluate": 2000, "minimize": 8000}
@@ -64,9 +64,8 @@ def minimize_few(
     lower: np.ndarray,
     upper: np.ndarray,
     tol: float,
-    max_iter: int,
 ) -> tuple[np.ndarray, ...]:
-    """Minimise from starts (n, P) over the parameters `free` (n, P), by undamped Newton steps within the limits.
+    """Minimise from starts (n, P) over the parameters `free` (n, P), by `MAX_STEPS` undamped Newton steps within the limits.
 
     Returns
     -------
@@ -79,7 +78,7 @@ def minimize_few(
     gradient, hessian = np.zeros((n, n_par)), np.zeros((n, n_par, n_par))
     status = np.full(n, Status.ITERATION_LIMIT.value)
     going = np.arange(n)
-    for _ in range(min(MAX_STEPS, max_iter)):
+    for _ in range(MAX_STEPS):
         new, g, h = derivatives_at(likelihood, trial[going])
         iterations[going] += 1
         finite = np.isfinite(new) & np.isfinite(g).all(axis=1) & np.isfinite(h).all(axis=(1, 2))
