@@ -2,15 +2,18 @@
 
 from gammajax import errors, io, stats
 from gammajax.cache import enable_compilation_cache
-from gammajax.datasets import Datasets, EnergyAxis, SpectrumDatasetOnOff
+from gammajax.datasets import Datasets, EnergyAxis, SpectrumDataset, SpectrumDatasetOnOff, XYDataset
 from gammajax.fit import ConfidenceResult, ConfidenceTable, ContourResult, Fit, FitFlags, FitResult, UpperLimit
 from gammajax.likelihood import Likelihood
 from gammajax.models import (
     ExpCutoffPowerLawSpectralModel,
+    FoVBackgroundModel,
+    FunctionModel,
     LogParabolaSpectralModel,
     Models,
     PowerLawSpectralModel,
     SkyModel,
+    SystematicsModel,
 )
 from gammajax.parameters import Covariance, Parameter, Parameters
 from gammajax.scan import ScanResult
@@ -29,6 +32,8 @@ __all__ = [
     "Fit",
     "FitFlags",
     "FitResult",
+    "FoVBackgroundModel",
+    "FunctionModel",
     "Likelihood",
     "LogParabolaSpectralModel",
     "Models",
@@ -37,9 +42,12 @@ __all__ = [
     "PowerLawSpectralModel",
     "ScanResult",
     "SkyModel",
+    "SpectrumDataset",
     "SpectrumDatasetOnOff",
     "Status",
+    "SystematicsModel",
     "UpperLimit",
+    "XYDataset",
     "enable_compilation_cache",
     "errors",
     "io",

@@ -84,17 +84,17 @@ def _without_linear(compact, monkeypatch):
 
     from gammajax.likelihood import compact as module
 
-    real = module._plan.__wrapped__
+    real = module.make_plan.__wrapped__
 
     def plan(structure, active):
         found = real(structure, active)
         none = tuple(tuple(None for _ in s) for s in found.strength)
         slopes = tuple(
-            tuple(tuple(k for k, i in enumerate(t.index) if i in active) for t in s.terms) for s in structure
+            tuple(tuple(k for k, i in enumerate(t.index) if i in active) for t in s.terms) for s in structure.datasets
         )
         return module.Plan(active, (), none, slopes)
 
-    monkeypatch.setattr(module, "_plan", plan)
+    monkeypatch.setattr(module, "make_plan", plan)
     function = programs.minimize_program.__wrapped__
     return jax.jit(
         lambda *a, **k: function(*a, **k), static_argnames=("columns", "active", "inner", "shapes", "derivatives")

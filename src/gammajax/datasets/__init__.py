@@ -1,7 +1,20 @@
 """Data sets: containers of arrays and axes, a mask and a statistic."""
 
 from gammajax.datasets.axes import EDispKernel, EnergyAxis, EnergyGeom, EnergyMap
+from gammajax.datasets.base import Dataset
 from gammajax.datasets.collection import Datasets
+from gammajax.datasets.known import SpectrumDataset
 from gammajax.datasets.spectrum import SpectrumDatasetOnOff
+from gammajax.datasets.xy import XYDataset
 
-__all__ = ["Datasets", "EDispKernel", "EnergyAxis", "EnergyGeom", "EnergyMap", "SpectrumDatasetOnOff"]
+__all__ = [
+    "Dataset",
+    "Datasets",
+    "EDispKernel",
+    "EnergyAxis",
+    "EnergyGeom",
+    "EnergyMap",
+    "SpectrumDataset",
+    "SpectrumDatasetOnOff",
+    "XYDataset",
+]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from gammajax.datasets.base import Dataset
 from gammajax.datasets.spectrum import SpectrumDatasetOnOff
 from gammajax.datasets.stacking import stack
 from gammajax.errors import DataError, InputError
@@ -22,13 +23,13 @@ class Datasets:
     """
 
     def __init__(self, datasets: Any = ()) -> None:
-        if isinstance(datasets, SpectrumDatasetOnOff):
+        if isinstance(datasets, Dataset):
             datasets = [datasets]
         if not isinstance(datasets, Iterable) or isinstance(datasets, str):
             raise DataError(f"Datasets: got {datasets!r}, expected a data set or a list of them.")
         members = list(datasets)
         for d in members:
-            if not isinstance(d, SpectrumDatasetOnOff):
+            if not isinstance(d, Dataset):
                 raise DataError(f"Datasets: got {d!r}, expected data sets such as SpectrumDatasetOnOff.")
         names = [d.name for d in members]
         for name in names:
@@ -41,17 +42,17 @@ class Datasets:
     def __len__(self) -> int:
         return len(self._datasets)
 
-    def __iter__(self) -> Iterator[SpectrumDatasetOnOff]:
+    def __iter__(self) -> Iterator[Any]:
         return iter(self._datasets)
 
-    def __getitem__(self, key: int | str) -> SpectrumDatasetOnOff:
+    def __getitem__(self, key: int | str) -> Any:
         if isinstance(key, str):
             if key not in self.names:
                 raise InputError(f"no data set named {key!r}; the names are: {', '.join(self.names) or 'none'}.")
             return self._datasets[self.names.index(key)]
         return self._datasets[key]
 
-    def append(self, dataset: SpectrumDatasetOnOff) -> None:
+    def append(self, dataset: Dataset) -> None:
         """Add a data set at the end."""
         self._datasets = Datasets([*self._datasets, dataset])._datasets
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
-__all__ = ["info_dict", "li_ma_sqrt_ts", "summary"]
+__all__ = ["cash_sqrt_ts", "info_dict", "li_ma_sqrt_ts", "summary"]
 
 
 def li_ma_sqrt_ts(n_on: float, n_off: float, alpha: float) -> float:
@@ -31,12 +31,28 @@ def li_ma_sqrt_ts(n_on: float, n_off: float, alpha: float) -> float:
     return float(np.sign(n_on - alpha * n_off) * np.sqrt(max(2 * (on + off), 0.0)))
 
 
+def cash_sqrt_ts(n_on: float, background: float) -> float:
+    r"""Significance of an excess over a known background b, :math:`\pm\sqrt{2 (n \ln(n/b) - n + b)}`.
+
+    Li & Ma 1983, ApJ 272, 317, with a known background; negative for a deficit.
+
+    Examples
+    --------
+    >>> round(cash_sqrt_ts(20, 10.0), 6)
+    2.779453
+    """
+    if background <= 0:
+        return 0.0 if n_on == 0 else np.nan
+    term = n_on * np.log(n_on / background) if n_on > 0 else 0.0
+    return float(np.sign(n_on - background) * np.sqrt(max(2 * (term - n_on + background), 0.0)))
+
+
 def info_dict(dataset: Any, in_safe_data_range: bool = True) -> dict[str, Any]:
     """Summary of a data set by gammapy's names.
 
     Parameters
     ----------
-    dataset : `gammajax.SpectrumDatasetOnOff`
+    dataset : data set of counts
         The data set.
     in_safe_data_range : bool
         Sum over the bins of mask_safe only.
@@ -47,14 +63,7 @@ def info_dict(dataset: Any, in_safe_data_range: bool = True) -> dict[str, Any]:
         Counts, rates, exposure, statistic; predictions are nan without models.
     """
     mask = dataset.mask_safe.data if in_safe_data_range else np.ones(len(dataset.counts.data), dtype=bool)
-    n_on, n_off = float(dataset.counts.data[mask].sum()), float(dataset.counts_off.data[mask].sum())
-    background = float(dataset.background.data[mask].sum())
-    acceptance = float(dataset.acceptance.data[mask].sum())
-    if n_off > 0:
-        alpha = background / n_off
-    else:
-        total_off = float(dataset.acceptance_off.data[mask].sum())
-        alpha = acceptance / total_off if total_off > 0 else np.nan
+    n_on, background = float(dataset.counts.data[mask].sum()), float(dataset.background.data[mask].sum())
     exposure = (
         dataset.exposure.quantity[dataset.exposure.data > 0]
         if np.any(dataset.exposure.data > 0)
@@ -63,11 +72,12 @@ def info_dict(dataset: Any, in_safe_data_range: bool = True) -> dict[str, Any]:
     npred_background = float(dataset.npred_background().data[mask].sum())
     npred_signal = float(dataset.npred_signal().data[mask].sum()) if dataset.models else np.nan
     livetime = dataset.livetime
+    off = _off_numbers(dataset, mask, background) if hasattr(dataset, "counts_off") else {}
     return {
         "name": dataset.name,
         "counts": int(round(n_on)),
         "excess": n_on - background,
-        "sqrt_ts": li_ma_sqrt_ts(n_on, n_off, alpha),
+        "sqrt_ts": li_ma_sqrt_ts(n_on, off["counts_off"], off["alpha"]) if off else cash_sqrt_ts(n_on, background),
         "background": background,
         "npred": npred_background + (npred_signal if dataset.models else 0.0),
         "npred_background": npred_background,
@@ -83,6 +93,20 @@ def info_dict(dataset: Any, in_safe_data_range: bool = True) -> dict[str, Any]:
         "n_fit_bins": int(dataset.mask.data.sum()),
         "stat_type": dataset.stat_type,
         "stat_sum": dataset.stat_sum() if dataset.mask.data.any() else np.nan,
+        **off,
+    }
+
+
+def _off_numbers(dataset: Any, mask: np.ndarray, background: float) -> dict[str, Any]:
+    """What only an OFF measurement has."""
+    n_off = float(dataset.counts_off.data[mask].sum())
+    acceptance = float(dataset.acceptance.data[mask].sum())
+    if n_off > 0:
+        alpha = background / n_off
+    else:
+        total_off = float(dataset.acceptance_off.data[mask].sum())
+        alpha = acceptance / total_off if total_off > 0 else np.nan
+    return {
         "counts_off": int(round(n_off)),
         "acceptance": acceptance,
         "acceptance_off": acceptance / alpha if alpha else np.nan,
@@ -128,7 +152,11 @@ def summary(dataset: Any) -> str:
     """Text of ``print(dataset)``."""
     info = info_dict(dataset)
     lines = [type(dataset).__name__, "-" * len(type(dataset).__name__), ""]
-    lines += ["" if row is None else f"  {row[0]:<36}: {_text(info[row[1]])}" for row in LABELS]
+    lines += [
+        "" if row is None else f"  {row[0]:<36}: {_text(info[row[1]])}"
+        for row in LABELS
+        if row is None or row[1] in info
+    ]
     models = dataset.models
     free = len(models.parameters.free_unique_parameters) if models else 0
     lines += [

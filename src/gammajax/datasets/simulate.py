@@ -8,7 +8,14 @@ from gammajax.datasets.axes import EnergyMap
 from gammajax.datasets.checks import check_array
 from gammajax.errors import InputError
 
-__all__ = ["fake"]
+__all__ = ["fake", "random_generator"]
+
+
+def random_generator(random_state: Any) -> np.random.Generator:
+    """Generator from a seed, or the one that came; refuses to draw a seed by itself."""
+    if isinstance(random_state, bool) or not isinstance(random_state, int | np.integer | np.random.Generator):
+        raise InputError(f"fake: got random_state={random_state!r}, expected a seed (int) or a numpy.random.Generator.")
+    return np.random.default_rng(random_state)
 
 
 def fake(dataset: Any, random_state: int | np.random.Generator, npred_background: Any = None) -> None:
@@ -28,9 +35,7 @@ def fake(dataset: Any, random_state: int | np.random.Generator, npred_background
     InputError
         If no generator or seed is given, or the models predict negative counts.
     """
-    if isinstance(random_state, bool) or not isinstance(random_state, int | np.integer | np.random.Generator):
-        raise InputError(f"fake: got random_state={random_state!r}, expected a seed (int) or a numpy.random.Generator.")
-    rng = np.random.default_rng(random_state)
+    rng = random_generator(random_state)
     n = len(dataset.counts.data)
     if npred_background is None:
         background = dataset.background.data

@@ -6,24 +6,17 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
-from gammajax.datasets.axes import EDispKernel, EnergyAxis, EnergyGeom, EnergyMap
+from gammajax.datasets.axes import EnergyMap
 from gammajax.datasets.checks import check_array, check_counts, check_positive
-from gammajax.datasets.describe import info_dict, summary
-from gammajax.datasets.registry import evaluator, file_format
+from gammajax.datasets.counts import CountsSpectrum, check_spectrum
+from gammajax.datasets.registry import file_format
 from gammajax.datasets.simulate import fake
 from gammajax.errors import DataError, InputError
-from gammajax.models import Models
-from gammajax.response import check_dispersion, diagonal_dispersion
-from gammajax.units import to_unit
 
 __all__ = ["SpectrumDatasetOnOff"]
 
-# parsed once: reading a unit from text takes longer than evaluating a likelihood
-EXPOSURE_UNIT = u.Unit("cm2 s")
-RESIDUAL_METHODS = ("diff", "diff/model", "diff/sqrt(model)")
 
-
-class SpectrumDatasetOnOff:
+class SpectrumDatasetOnOff(CountsSpectrum):
     """Counts in an ON and an OFF region, with the response; fitted with the W statistic.
 
     Make one with `from_arrays` or `read`. In all arrays the axis is energy: n_reco reconstructed and n_true true bins.
@@ -33,32 +26,9 @@ class SpectrumDatasetOnOff:
     stat_type = "wstat"
     tag = "SpectrumDatasetOnOff"
 
-    def __init__(
-        self,
-        *,
-        axis: EnergyAxis,
-        axis_true: EnergyAxis,
-        n_on: np.ndarray,
-        n_off: np.ndarray,
-        acceptance: np.ndarray,
-        acceptance_off: np.ndarray,
-        exposure: np.ndarray,
-        edisp: np.ndarray,
-        mask_safe: np.ndarray,
-        livetime: float,
-        ontime: float,
-        name: str,
-        meta: dict,
-    ) -> None:
-        self._geom, self._geom_true = EnergyGeom(axis), EnergyGeom(axis_true)
-        self._n_on, self._n_off = n_on, n_off
-        self._acceptance, self._acceptance_off = acceptance, acceptance_off
-        self._exposure, self._edisp, self._mask_safe = exposure, edisp, mask_safe
-        self._livetime, self._ontime = livetime, ontime
-        self.name, self.meta = name, meta
-        self._models: Models | None = None
-        self._mask_fit: np.ndarray | None = None
-        self._compatibility: str | None = None
+    def __init__(self, *, n_off: np.ndarray, acceptance: np.ndarray, acceptance_off: np.ndarray, **common: Any) -> None:
+        super().__init__(**common)
+        self._n_off, self._acceptance, self._acceptance_off = n_off, acceptance, acceptance_off
 
     @classmethod
     def from_arrays(
@@ -124,44 +94,20 @@ class SpectrumDatasetOnOff:
         [8.0, 3.5, 0.8]
         """
         name = "dataset" if name is None else str(name)
-        axis, axis_true = EnergyAxis(energy_edges, "energy"), EnergyAxis(energy_true_edges, "energy_true")
-        n = axis.nbin
-        on, off = check_counts(n_on, n, f"{name}: n_on"), check_counts(n_off, n, f"{name}: n_off")
+        common = check_spectrum(
+            name, n_on=n_on, exposure=exposure, edisp=edisp, energy_edges=energy_edges,
+            energy_true_edges=energy_true_edges, mask_safe=mask_safe, livetime=livetime, ontime=ontime, meta=meta,
+        )  # fmt: skip
+        n = common["axis"].nbin
+        off = check_counts(n_off, n, f"{name}: n_off")
         acc = check_array(acceptance, n, f"{name}: acceptance")
         if (alpha is None) == (acceptance_off is None):
             raise InputError(f"{name}: give either alpha or acceptance_off, not both and not neither.")
         if acceptance_off is None:
-            ratio = check_positive(alpha, n, f"{name}: alpha")
-            acc_off = acc / ratio
+            acc_off = acc / check_positive(alpha, n, f"{name}: alpha")
         else:
             acc_off = check_array(acceptance_off, n, f"{name}: acceptance_off")
-        area_time = check_array(to_unit(exposure, "cm2 s", f"{name}: exposure"), axis_true.nbin, f"{name}: exposure")
-        if np.any(area_time < 0):
-            i = int(np.argmax(area_time < 0))
-            raise DataError(f"{name}: exposure[{i}] is {area_time[i]:g} cm2 s, expected at least 0.")
-        if edisp is None:
-            matrix = diagonal_dispersion(axis_true.edges_tev, axis.edges_tev)
-        else:
-            matrix = np.array(edisp, dtype=float)
-            check_dispersion(matrix, axis_true.nbin, n, name)
-        safe = np.ones(n, dtype=bool) if mask_safe is None else np.array(mask_safe, dtype=bool)
-        if safe.shape != (n,):
-            raise DataError(f"{name}: mask_safe has shape {safe.shape}, expected ({n},).")
-        return cls(
-            axis=axis,
-            axis_true=axis_true,
-            n_on=on,
-            n_off=off,
-            acceptance=acc,
-            acceptance_off=acc_off,
-            exposure=area_time,
-            edisp=matrix,
-            mask_safe=safe,
-            livetime=np.nan if livetime is None else float(to_unit(livetime, "s", f"{name}: livetime")),
-            ontime=np.nan if ontime is None else float(to_unit(ontime, "s", f"{name}: ontime")),
-            name=name,
-            meta=dict(meta or {}),
-        )
+        return cls(n_off=off, acceptance=acc, acceptance_off=acc_off, **common)
 
     # -- files ---------------------------------------------------------------------------------------------------
 
@@ -186,15 +132,22 @@ class SpectrumDatasetOnOff:
         """Write the data set; reading it again gives the same numbers to the last bit."""
         file_format(format).write(self, filename, overwrite=overwrite)
 
-    # -- arrays on their axes ------------------------------------------------------------------------------------
+    # -- what a likelihood asks for ------------------------------------------------------------------------------
 
-    def _map(self, data: Any) -> EnergyMap:
-        return EnergyMap(self._geom, data)
+    def statistic_arrays(self) -> dict[str, np.ndarray]:
+        """ON and OFF counts and alpha, each of shape (n_reco,)."""
+        return {"n_on": self._n_on, "n_off": self._n_off, "alpha": self.alpha.data}
 
-    @property
-    def counts(self) -> EnergyMap:
-        """ON counts, shape (n_reco,)."""
-        return self._map(self._n_on)
+    def check_for_fit(self) -> None:
+        """Refuse a data set in which a bin of the fit has no OFF acceptance, or none has exposure."""
+        alpha = self.alpha.data
+        bad = np.flatnonzero(self.mask_array & ~(alpha > 0))
+        if len(bad):
+            raise DataError(
+                f"{self.name!r}: alpha is {alpha[bad[0]]:g} in bin {bad[0]}, which is in the fit; the W statistic needs an "
+                "OFF acceptance above 0 in every bin of the fit: check BACKSCAL, or mask the bin."
+            )
+        super().check_for_fit()
 
     @property
     def counts_off(self) -> EnergyMap:
@@ -222,129 +175,13 @@ class SpectrumDatasetOnOff:
         """Background counts in the ON region estimated from OFF, alpha n_off, shape (n_reco,)."""
         return self._map(self.alpha.data * self._n_off)
 
-    @property
-    def excess(self) -> EnergyMap:
-        """Counts above background, n_on - alpha n_off, shape (n_reco,)."""
-        return self._map(self._n_on - self.background.data)
-
-    @property
-    def exposure(self) -> EnergyMap:
-        """Effective area times livetime, cm2 s, shape (n_true,)."""
-        return EnergyMap(self._geom_true, self._exposure, EXPOSURE_UNIT)
-
-    @property
-    def edisp(self) -> EDispKernel:
-        """Energy dispersion, matrix of shape (n_true, n_reco)."""
-        return EDispKernel(self._geom_true.axis, self._geom.axis, self._edisp)
-
-    @property
-    def livetime(self) -> u.Quantity:
-        """Livetime; nan when not known."""
-        return u.Quantity(self._livetime, "s")
-
-    @property
-    def ontime(self) -> u.Quantity:
-        """Ontime; nan when not known."""
-        return u.Quantity(self._ontime, "s")
-
-    # -- masks ---------------------------------------------------------------------------------------------------
-
-    @property
-    def mask_safe(self) -> EnergyMap:
-        """Bins that are safe to use, shape (n_reco,)."""
-        return self._map(self._mask_safe)
-
-    @property
-    def mask_fit(self) -> EnergyMap | None:
-        """Bins that the person wants in the fit; None means all."""
-        return None if self._mask_fit is None else self._map(self._mask_fit)
-
-    @mask_fit.setter
-    def mask_fit(self, mask: Any) -> None:
-        if mask is None:
-            self._mask_fit = None
-            return
-        data = np.array(mask.data if isinstance(mask, EnergyMap) else mask)
-        if data.shape != (self._geom.axis.nbin,) or data.dtype != bool:
-            raise DataError(
-                f"{self.name}: mask_fit has shape {data.shape} and type {data.dtype}, expected ({self._geom.axis.nbin},) "
-                "of bool; use dataset.counts.geom.energy_mask(energy_min, energy_max)."
-            )
-        self._mask_fit = data
-
-    @property
-    def mask(self) -> EnergyMap:
-        """Bins in the fit: mask_safe and mask_fit, shape (n_reco,)."""
-        return self._map(self._mask_safe if self._mask_fit is None else self._mask_safe & self._mask_fit)
-
-    @property
-    def energy_range(self) -> tuple[u.Quantity, u.Quantity]:
-        """Lowest and highest energy of the bins in the fit; nan when there is none."""
-        mask, axis = self.mask.data, self._geom.axis
-        if not mask.any():
-            return u.Quantity(np.nan, "TeV"), u.Quantity(np.nan, "TeV")
-        return axis.edges_min[mask][0], axis.edges_max[mask][-1]
-
-    # -- models and what they predict ----------------------------------------------------------------------------
-
-    @property
-    def models(self) -> Models | None:
-        """The sources; set a `SkyModel`, a list or `Models`."""
-        return self._models
-
-    @models.setter
-    def models(self, models: Any) -> None:
-        self._models = None if models is None else models if isinstance(models, Models) else Models(models)
-
-    @property
-    def compatibility(self) -> str | None:
-        """None for exact bin integrals, "gammapy" for gammapy's integration scheme and clipping."""
-        return self._compatibility
-
-    @compatibility.setter
-    def compatibility(self, value: str | None) -> None:
-        if value not in (None, "gammapy"):
-            raise InputError(f"{self.name}: compatibility got {value!r}, expected None or 'gammapy'.")
-        self._compatibility = value
-
-    def npred_signal(self) -> EnergyMap:
-        """Predicted source counts, shape (n_reco,)."""
-        return self._map(evaluator("npred_signal")(self))
-
     def npred_background(self) -> EnergyMap:
         """Background in the ON region, alpha mu_bkg, profiled for the predicted signal, shape (n_reco,)."""
-        return self._map(evaluator("npred_background")(self))
+        return super().npred_background()
 
-    def npred(self) -> EnergyMap:
-        """Predicted ON counts, source and background, shape (n_reco,)."""
-        return self._map(self.npred_signal().data + self.npred_background().data)
-
-    def stat_array(self) -> np.ndarray:
-        """Statistic of each bin, -2 ln L, shape (n_reco,); 0 in masked bins."""
-        return evaluator("stat_array")(self)
-
-    def stat_sum(self) -> float:
-        """Statistic summed over the bins of the fit."""
-        return float(np.sum(self.stat_array()))
-
-    def residuals(self, method: str = "diff") -> EnergyMap:
-        """Residuals of ON counts and their prediction.
-
-        Parameters
-        ----------
-        method : {"diff", "diff/model", "diff/sqrt(model)"}
-            n_on - npred, divided by nothing, by npred or by its square root.
-        """
-        if method not in RESIDUAL_METHODS:
-            raise InputError(f"residuals: unknown method {method!r}, expected one of {', '.join(RESIDUAL_METHODS)}.")
-        npred = self.npred().data
-        diff = self._n_on - npred
-        with np.errstate(invalid="ignore", divide="ignore"):
-            if method == "diff/model":
-                diff = diff / npred
-            elif method == "diff/sqrt(model)":
-                diff = diff / np.sqrt(npred)
-        return self._map(diff)
+    def counts_error(self) -> np.ndarray:
+        """Square root of n_on + alpha^2 n_off, shape (n_reco,)."""
+        return np.sqrt(self._n_on + self.alpha.data**2 * self._n_off)
 
     def fake(self, random_state: int | np.random.Generator, npred_background: Any = None) -> None:
         """Replace the counts by a simulation of the present models; see `gammajax.datasets.simulate.fake`."""
@@ -355,40 +192,3 @@ class SpectrumDatasetOnOff:
         n = self._geom.axis.nbin
         on = check_counts(n_on, n, f"{self.name}: n_on")
         self._n_on, self._n_off = on, check_counts(n_off, n, f"{self.name}: n_off")
-
-    def copy(self, name: str | None = None) -> "SpectrumDatasetOnOff":
-        """Return a copy with its own arrays and masks and without models."""
-        new = object.__new__(type(self))
-        state = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in self.__dict__.items()}
-        new.__dict__.update(state | {"_models": None, "name": name or f"{self.name}-copy", "meta": dict(self.meta)})
-        return new
-
-    # -- reports and plots ---------------------------------------------------------------------------------------
-
-    def info_dict(self, in_safe_data_range: bool = True) -> dict[str, Any]:
-        """Summary numbers by gammapy's names; see `gammajax.datasets.describe.info_dict`."""
-        return info_dict(self, in_safe_data_range)
-
-    def plot_fit(self, **kwargs: Any) -> Any:
-        """Plot counts, prediction and residuals; see `gammajax.plotting.plot_fit`."""
-        from gammajax.plotting import plot_fit
-
-        return plot_fit(self, **kwargs)
-
-    def plot_residuals(self, ax: Any = None, method: str = "diff", **kwargs: Any) -> Any:
-        """Plot residuals; see `gammajax.plotting.plot_residuals`."""
-        from gammajax.plotting import plot_residuals
-
-        return plot_residuals(self, ax=ax, method=method, **kwargs)
-
-    def peek(self, **kwargs: Any) -> Any:
-        """Plot counts, exposure and energy dispersion; see `gammajax.plotting.peek`."""
-        from gammajax.plotting import peek
-
-        return peek(self, **kwargs)
-
-    def __str__(self) -> str:
-        return summary(self)
-
-    def __repr__(self) -> str:
-        return f"SpectrumDatasetOnOff({self.name!r}, {self._geom.axis.nbin} bins, {self._n_on.sum():g} ON counts)"

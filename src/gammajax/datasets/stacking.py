@@ -51,6 +51,9 @@ def stack(datasets: Sequence[SpectrumDatasetOnOff], name: str | None = None) -> 
     """
     if not datasets:
         raise DataError("stack_reduce: there are no data sets to stack.")
+    for d in datasets:
+        if not isinstance(d, SpectrumDatasetOnOff):
+            raise DataError(f"cannot stack {d!r}: only SpectrumDatasetOnOff can be stacked; fit them jointly instead.")
     _check_axes(datasets)
     masks = [d.mask_safe.data for d in datasets]
     n_on = _sum(d.counts.data * m for d, m in zip(datasets, masks, strict=True))

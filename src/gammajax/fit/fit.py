@@ -10,7 +10,7 @@ from gammajax.fit.flags import judge
 from gammajax.fit.forms import either_form
 from gammajax.fit.interval_calls import INTERVAL_BACKENDS, IntervalCalls
 from gammajax.fit.problem import Problem, derivatives
-from gammajax.fit.resolve import as_datasets, check_choice
+from gammajax.fit.resolve import as_datasets, as_likelihood, check_choice
 from gammajax.fit.result import FitResult
 from gammajax.fit.scan_calls import ScanCalls
 from gammajax.fit.trace import trace_table
@@ -104,7 +104,7 @@ class Fit(IntervalCalls, ScanCalls):
         """
         name, options = self._settings(backend, optimize_opts)
         minimize = get_backend(name)
-        likelihood = Likelihood(datasets)
+        likelihood = as_likelihood(datasets)
         problem = Problem(likelihood)
         if len(problem.index) == 0:
             raise FitError(
@@ -132,7 +132,7 @@ class Fit(IntervalCalls, ScanCalls):
             nfev=objective.counts.fun,
             ngrad=objective.counts.grad,
             nhess=objective.counts.hess,
-            n_bins=int(sum(np.asarray(d.mask).sum() for d in likelihood.data)),
+            n_bins=likelihood.n_bins_in_fit,
             n_free=len(i),
             models=datasets.models.snapshot(),
             trace=trace_table(objective, problem, likelihood) if self.store_trace else None,
@@ -145,7 +145,7 @@ class Fit(IntervalCalls, ScanCalls):
     @either_form
     def covariance(self, datasets: Any) -> Covariance:
         """Covariance from the exact Hessian at the present parameter values; written on the models."""
-        likelihood = Likelihood(datasets)
+        likelihood = as_likelihood(datasets)
         problem = Problem(likelihood)
         stat, gradient, hessian = derivatives(likelihood, likelihood.start)
         i, scale = problem.index, problem.scale

@@ -11,7 +11,7 @@ from gammajax.fit.contour import ContourResult, check_numpoints, contours, sigma
 from gammajax.fit.forms import Settings, either_form
 from gammajax.fit.minos import minos, minos_contour
 from gammajax.fit.problem import Problem, derivatives
-from gammajax.fit.resolve import check_choice, check_free, parameter_index
+from gammajax.fit.resolve import as_likelihood, check_choice, check_free, parameter_index
 from gammajax.likelihood import Likelihood
 from gammajax.scan import Refit
 from gammajax.solve import resolve_device
@@ -54,7 +54,7 @@ class IntervalCalls(Settings):
         backend = backend or self.confidence_opts.get("backend", "newton")
         check_choice("confidence", "backend", backend, INTERVAL_BACKENDS)
         levels = check_sigma(sigma, "confidence")
-        likelihood = Likelihood(datasets)
+        likelihood = as_likelihood(datasets)
         one = not (isinstance(parameter, list | tuple) or (isinstance(parameter, str) and parameter == "all"))
         found = self._free_parameters(likelihood, parameter, "confidence")
         single = one and np.ndim(sigma) == 0
@@ -104,7 +104,7 @@ class IntervalCalls(Settings):
         `UpperLimit`
             ``value`` in the unit of the parameter, nan with a reason where TS does not reach the level.
         """
-        likelihood = Likelihood(datasets)
+        likelihood = as_likelihood(datasets)
         found = self._free_parameters(likelihood, [parameter], "upper_limit")
         refit, stat = self._refit(likelihood, resolve_device(device))
         return upper_limit(refit, stat, found[0], cl)
@@ -149,7 +149,7 @@ class IntervalCalls(Settings):
         if backend == "minuit":
             if device is not None:
                 raise InputError("stat_contour: backend='minuit' runs where it is; leave device out.")
-            likelihood = Likelihood(datasets)
+            likelihood = as_likelihood(datasets)
             pair = self._pair(likelihood, x, y)
             return minos_contour(
                 Problem(likelihood), list(pair), check_numpoints(numpoints), sigma, self.confidence_opts
@@ -193,7 +193,7 @@ class IntervalCalls(Settings):
         if backend == "minuit":
             raise InputError("stat_contours: backend='minuit' traces one contour at a time; call stat_contour.")
         levels, numpoints = check_sigma(sigma, "stat_contour"), check_numpoints(numpoints)
-        likelihood = Likelihood(datasets)
+        likelihood = as_likelihood(datasets)
         if isinstance(pairs, str):
             check_choice("stat_contours", "pairs", pairs, ("all",))
             names = [n for n, f in zip(likelihood.names, likelihood.free, strict=True) if f]

@@ -14,7 +14,8 @@ from gammajax.units import double_precision
 __all__ = ["Problem", "derivatives"]
 
 
-_residuals = jax.jit(lambda likelihood, theta: (likelihood.stat_array(theta), likelihood.npred(theta)))
+_per_bin = jax.jit(lambda likelihood, theta: (likelihood.stat_array(theta), likelihood.npred(theta)))
+_residuals = jax.jit(lambda likelihood, theta: likelihood.residuals(theta))
 
 
 class Problem:
@@ -74,10 +75,8 @@ class Problem:
     def residuals(self, x: np.ndarray) -> np.ndarray:
         """sign(n_on - mu_on) sqrt(stat) of each bin in the fit: their squares add up to the statistic."""
         with double_precision():
-            stat, mu_on = (np.asarray(a) for a in _residuals(self.likelihood, self.theta(x)))
-        n_on = np.concatenate([np.asarray(d.n_on) for d in self.likelihood.data])
-        mask = np.concatenate([np.asarray(d.mask) for d in self.likelihood.data])
-        return (np.sign(n_on - mu_on) * np.sqrt(np.maximum(stat, 0.0)))[mask]
+            residuals = np.asarray(_residuals(self.likelihood, self.theta(x)))
+        return residuals[np.concatenate([np.asarray(d.mask) for d in self.likelihood.data])]
 
     def objective(self, store_trace: bool = False) -> Objective:
         """What a backend is given.
@@ -109,9 +108,11 @@ class Problem:
         stat = self.stat(self.start)
         if np.isfinite(stat):
             return
-        with double_precision():
-            per_bin, mu_on = (np.asarray(a) for a in _residuals(self.likelihood, self.base))
-        where = []
+        where: list[str] = []
+        per_bin = mu_on = np.zeros(0)
+        if sum(self.likelihood.n_bins):
+            with double_precision():
+                per_bin, mu_on = (np.asarray(a) for a in _per_bin(self.likelihood, self.base))
         at = 0
         for name, n in zip(self.likelihood.dataset_names, self.likelihood.n_bins, strict=True):
             bad = np.flatnonzero(~np.isfinite(per_bin[at : at + n]))

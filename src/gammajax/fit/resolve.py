@@ -2,24 +2,22 @@
 
 from typing import Any
 
-from gammajax.datasets import Datasets, SpectrumDatasetOnOff
+from gammajax.datasets import Dataset, Datasets
 from gammajax.errors import FitError, InputError
-from gammajax.likelihood import Likelihood
+from gammajax.likelihood import Bound, Likelihood
 from gammajax.parameters import Parameter, Parameters, find_parameter
 
-__all__ = ["as_datasets", "check_choice", "check_free", "is_datasets", "parameter_index"]
+__all__ = ["as_datasets", "as_likelihood", "check_choice", "check_free", "is_datasets", "parameter_index"]
 
 
 def is_datasets(value: Any) -> bool:
-    """Whether an argument is data: a data set, `Datasets`, or a list of data sets."""
-    if isinstance(value, Datasets | SpectrumDatasetOnOff):
+    """Whether an argument is data: a data set, `Datasets`, a list of data sets, or a likelihood made by hand."""
+    if isinstance(value, Datasets | Dataset | Bound):
         return True
-    return (
-        isinstance(value, list | tuple) and len(value) > 0 and all(isinstance(v, SpectrumDatasetOnOff) for v in value)
-    )
+    return isinstance(value, list | tuple) and len(value) > 0 and all(isinstance(v, Dataset) for v in value)
 
 
-def as_datasets(value: Any, bound: Datasets | None) -> Datasets:
+def as_datasets(value: Any, bound: Any) -> Any:
     """Data sets of a call, or those the `Fit` was made with.
 
     Raises
@@ -31,10 +29,15 @@ def as_datasets(value: Any, bound: Datasets | None) -> Datasets:
         if bound is None:
             raise InputError("no data sets: give them here, fit.run(datasets), or when making the fit, Fit([dataset]).")
         return bound
-    return value if isinstance(value, Datasets) else Datasets(value)
+    return value if isinstance(value, Datasets | Bound) else Datasets(value)
 
 
-def parameter_index(likelihood: Likelihood, parameter: Parameter | str | int) -> tuple[int, Parameter, str]:
+def as_likelihood(datasets: Any) -> Any:
+    """The likelihood of data sets with their present values, or the one that came, with its present values."""
+    return datasets.renewed() if isinstance(datasets, Bound) else Likelihood(datasets)
+
+
+def parameter_index(likelihood: Bound, parameter: Parameter | str | int) -> tuple[int, Parameter, str]:
     """Position in theta, live parameter and unique name of a parameter given in any form.
 
     Raises

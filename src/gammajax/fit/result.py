@@ -77,9 +77,9 @@ class FitResult:
         return self.raw if self.backend == "minuit" else None
 
     @property
-    def dof(self) -> int:
-        """Degrees of freedom: bins in the fit minus free parameters."""
-        return self.n_bins - self.n_free
+    def dof(self) -> float:
+        """Degrees of freedom: bins in the fit minus free parameters; nan where the statistic is a function without bins."""
+        return self.n_bins - self.n_free if self.n_bins else float("nan")
 
     def _rows(self) -> list[tuple[str, str]]:
         at_limit = [f"{n} ({self.flags.sides[n]})" for n in self.flags.at_limit]
@@ -92,7 +92,10 @@ class FitResult:
             ("gradient evaluations", str(self.ngrad)),
             ("Hessian evaluations", str(self.nhess)),
             ("total stat", f"{self.total_stat:.6f}"),
-            ("bins, free parameters", f"{self.n_bins}, {self.n_free} (dof {self.dof})"),
+            (
+                "bins, free parameters",
+                f"{self.n_bins}, {self.n_free} (dof {self.dof})" if self.n_bins else f"none, {self.n_free}",
+            ),
             ("EDM", f"{self.edm:.2e}"),
             ("covariance", "exact Hessian" if not np.isnan(self.edm) else "none"),
             ("converged", str(self.flags.converged)),

@@ -9,7 +9,7 @@ from gammajax.fit.backends import check_options
 from gammajax.fit.backends import get as get_backend
 from gammajax.fit.flags import judge
 from gammajax.fit.problem import Problem, derivatives
-from gammajax.fit.resolve import parameter_index
+from gammajax.fit.resolve import as_likelihood, parameter_index
 from gammajax.likelihood import Likelihood
 from gammajax.parameters import Parameter
 from gammajax.scan import (
@@ -57,7 +57,7 @@ def surface(
     device: Any = None,
 ) -> ScanResult:
     """Scan a grid of some parameters; see `Fit.stat_profile`, `Fit.stat_surface` and `Fit.stat_grid`."""
-    likelihood = Likelihood(datasets)
+    likelihood = as_likelihood(datasets)
     found = [parameter_index(likelihood, p) for p in parameters]
     index, names = [f[0] for f in found], [f[2] for f in found]
     for n, name in enumerate(names):
@@ -89,7 +89,7 @@ def profiles(
     options: dict,
 ) -> dict[str, ScanResult]:  # fmt: skip
     """Profiles of several parameters, all nodes in one batch; see `Fit.stat_profiles`."""
-    likelihood = Likelihood(datasets)
+    likelihood = as_likelihood(datasets)
     if isinstance(parameters, str) and parameters == "all":
         parameters = [n for n, f in zip(likelihood.names, likelihood.free, strict=True) if f]
     found = [parameter_index(likelihood, p) for p in parameters]

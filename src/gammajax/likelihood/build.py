@@ -1,31 +1,52 @@
 """From data sets and their models to the arrays and the structure of a likelihood."""
 
 from functools import lru_cache
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import jax
 import numpy as np
 
-from gammajax.datasets import Datasets, SpectrumDatasetOnOff
-from gammajax.errors import DataError, ModelError
-from gammajax.likelihood.compact import Bins, bins_in_fit
-from gammajax.likelihood.structure import DatasetStructure, ResponseData, SpectrumData, Term
-from gammajax.models import BinRule, SpectralForm, bin_rule
+from gammajax.datasets import Dataset, Datasets
+from gammajax.errors import InputError, ModelError
+from gammajax.likelihood.bins import Bins, bins_in_fit
+from gammajax.likelihood.structure import MATRIX, BinData, DatasetStructure, Points, ResponseData, Term
+from gammajax.models import BinRule, Source, SpectralForm, bin_rule
 from gammajax.parameters import Parameters
 from gammajax.units import double_precision
 
-__all__ = ["parameters_and_sources", "response_data", "spectrum_data"]
+__all__ = ["dataset_data", "parameters_and_sources", "response_data", "sources_of"]
 
 # what was put on the device for a data set, with copies of the arrays it was made from: scans of the same data build nothing
 _built: WeakKeyDictionary = WeakKeyDictionary()
 
 
-def parameters_and_sources(datasets: Datasets) -> tuple[Parameters, dict[str, list]]:
-    """All parameters in the order of the models, and the sources of each data set."""
+def sources_of(dataset: Dataset) -> list[Source]:
+    """The sources that contribute to a data set."""
+    return [m for m in (dataset.models or []) if m.shows_in(dataset.name)]
+
+
+def parameters_and_sources(datasets: Datasets) -> tuple[Parameters, dict[str, list[Source]]]:
+    """All parameters in the order of the models, and the sources of each data set.
+
+    Raises
+    ------
+    ModelError
+        If a data set has no source, or a source cannot contribute to it.
+    """
     sources = {}
     for d in datasets:
-        members = [m for m in (d.models or []) if m.shows_in(d.name)]
-        if not members:
+        members = sources_of(d)
+        for role in ("background", "systematics"):
+            found = [m for m in members if m.role == role]
+            if len(found) > 1:
+                raise ModelError(f"data set {d.name!r} has {len(found)} {role} models; give it one at most.")
+        if any(m.role == "background" for m in members) and d.background_array() is None:
+            raise ModelError(
+                f"data set {d.name!r} ({type(d).__name__}) has no known background that a background model could scale; "
+                "with an OFF measurement use SystematicsModel(..., alpha=1.0)."
+            )
+        if not [m for m in members if m.role in ("signal", "function")] and not _background_only(d, members):
             raise ModelError(
                 f"data set {d.name!r} has no model; set one: dataset.models = SkyModel(spectral_model=..., name=...)."
             )
@@ -33,28 +54,61 @@ def parameters_and_sources(datasets: Datasets) -> tuple[Parameters, dict[str, li
     return datasets.models.parameters, sources
 
 
+def _background_only(dataset: Dataset, members: list[Source]) -> bool:
+    return any(m.role == "background" for m in members)
+
+
 def response_data(
-    dataset: SpectrumDatasetOnOff, sources: list, position: dict[int, int]
+    dataset: Dataset, sources: list[Source], position: dict[int, int]
 ) -> tuple[ResponseData, DatasetStructure]:
     """Response of a data set for some sources; `position` maps the identity of a parameter to its place in theta."""
     mode = dataset.compatibility or "exact"
-    edges = dataset.exposure.geom.axis.edges_tev
-    forms: list[SpectralForm] = []
+    folded = dataset.response_arrays()
+    diagonals: list[np.ndarray] = []
+    keys: list[tuple] = []
+    rules: list[BinRule | Points] = []
     terms = []
+    systematics = next((m for m in sources if m.role == "systematics"), None)
+    extras, places, alpha = _systematics(dataset, systematics, position)
     for source in sources:
-        form = source.spectral_model.form
-        if form not in forms:
-            forms.append(form)
-        index = tuple(position[id(p)] for p in source.spectral_model.parameters)
-        terms.append(Term(form, index, forms.index(form)))
-    rules = tuple(_rule(edges.tobytes(), form, mode) for form in forms)
-    structure = DatasetStructure(tuple(terms), clip=dataset.compatibility == "gammapy")
-    return ResponseData(dataset.exposure.data, dataset.edisp.pdf_matrix, rules), structure
+        if source.role == "systematics":
+            continue
+        through = folded is not None and source.role != "background"
+        if not through and not diagonals:
+            known = dataset.background_array() if source.role == "background" else None
+            diagonals.append(np.ones(len(dataset.mask_array)) if known is None else known)
+        # the background does not go through the instrument's response
+        acting = () if source.role == "background" else extras
+        key = (source.form, through)
+        if key not in keys:
+            keys.append(key)
+            rules.append(
+                _rule(folded[2].tobytes(), source.form, mode) if through and folded else Points(dataset.points())
+            )
+        index = tuple(position[id(p)] for p in source.parameters) + (places if acting else ())
+        terms.append(Term(source.form, index, keys.index(key), MATRIX if through else 0, acting))
+    structure = DatasetStructure(tuple(terms), dataset.compatibility == "gammapy", dataset.stat_type, alpha)
+    exposure, edisp = (folded[0], folded[1]) if folded is not None else (None, None)
+    return ResponseData(exposure, edisp, tuple(diagonals), tuple(rules)), structure
 
 
-def spectrum_data(
-    dataset: SpectrumDatasetOnOff, sources: list, position: dict[int, int]
-) -> tuple[SpectrumData, Bins, DatasetStructure]:
+def _systematics(dataset: Dataset, source: Any, position: dict[int, int]) -> tuple[tuple, tuple, int | None]:
+    """Factors on the response and their places in theta, and the place of the factor on alpha."""
+    if source is None:
+        return (), (), None
+    acting = tuple(n for n in source.acting if n != "alpha")
+    alpha = position[id(source.alpha)] if "alpha" in source.acting else None
+    if alpha is not None and dataset.stat_type != "wstat":
+        raise InputError(
+            f"{source.name}: alpha acts on ON/OFF spectra, but {dataset.name!r} has the statistic {dataset.stat_type}; "
+            "free the norm of its background with FoVBackgroundModel."
+        )
+    return acting, tuple(position[id(getattr(source, n))] for n in acting), alpha
+
+
+def dataset_data(
+    dataset: Dataset, sources: list[Source], position: dict[int, int]
+) -> tuple[BinData, Bins, DatasetStructure]:
     """Arrays on the device, all bins and those in the fit, and structure of a data set; masked bins get harmless numbers.
 
     Raises
@@ -63,45 +117,39 @@ def spectrum_data(
         If a bin of the fit has no OFF acceptance, or none has exposure.
     """
     response, structure = response_data(dataset, sources, position)
-    now = (
-        dataset.counts.data, dataset.counts_off.data, dataset.alpha.data, dataset.mask.data, response.exposure,
-        response.edisp, dataset.exposure.geom.axis.edges_tev,
-    )  # fmt: skip
+    values = dict(dataset.statistic_arrays())
+    if response.diagonals and dataset.background_array() is not None:
+        # the background model has taken over
+        values["background"] = np.zeros_like(values["background"])
+    mask = dataset.mask_array
+    edges = dataset.response_arrays()
+    now = (*values.values(), mask, *jax.tree.leaves(edges), *response.diagonals, *_points(response))
     known = _built.get(dataset)
     # arrays can be changed in place, so their values are compared, which costs microseconds
-    if known is not None and _same(known[0], response.rules) and all(map(np.array_equal, known[1], now)):
-        return known[2], known[3], structure
-    data = _checked(dataset, response)
+    if known is not None and known[0] == structure.statistic and _same(known[1], response.rules):
+        if len(known[2]) == len(now) and all(map(np.array_equal, known[2], now)):
+            return known[3], known[4], structure
+    dataset.check_for_fit()
+    statistic = structure.stat
+    safe = {
+        name: np.where(mask, values[name], fill)
+        for name, fill in zip(statistic.arrays, statistic.harmless, strict=True)
+    }
+    data = BinData(safe, mask, response)
     with double_precision():
-        placed = jax.device_put((data, bins_in_fit(data)))
-    _built[dataset] = (response.rules, tuple(np.array(a) for a in now), *placed)
+        placed = jax.device_put((data, bins_in_fit(structure, data)))
+    _built[dataset] = (structure.statistic, response.rules, tuple(np.array(a) for a in now), *placed)
     return *placed, structure
 
 
-def _same(rules: tuple[BinRule, ...], others: tuple[BinRule, ...]) -> bool:
-    """Whether they are the very same rules: one is made for each form and axis."""
-    return len(rules) == len(others) and all(a is b for a, b in zip(rules, others, strict=True))
+def _points(response: ResponseData) -> list:
+    return [r.at for r in response.rules if isinstance(r, Points)]
 
 
-def _checked(dataset: SpectrumDatasetOnOff, response: ResponseData) -> SpectrumData:
-    mask, alpha = dataset.mask.data, dataset.alpha.data
-    bad = np.flatnonzero(mask & ~(alpha > 0))
-    if len(bad):
-        raise DataError(
-            f"{dataset.name!r}: alpha is {alpha[bad[0]]:g} in bin {bad[0]}, which is in the fit; the W statistic needs an "
-            "OFF acceptance above 0 in every bin of the fit: check BACKSCAL, or mask the bin."
-        )
-    if not np.any(dataset.exposure.data @ dataset.edisp.pdf_matrix * mask > 0) and mask.any():
-        raise DataError(
-            f"{dataset.name!r}: there is no exposure in the bins of the fit, so no model can predict counts there; "
-            "check the effective area and the dispersion, or move the fit range."
-        )
-    return SpectrumData(
-        n_on=np.where(mask, dataset.counts.data, 0.0),
-        n_off=np.where(mask, dataset.counts_off.data, 0.0),
-        alpha=np.where(mask, alpha, 1.0),
-        mask=mask,
-        response=response,
+def _same(rules: tuple, others: tuple) -> bool:
+    """Whether they are the very same rules: one is made for each form and axis; points are compared as arrays."""
+    return len(rules) == len(others) and all(
+        a is b or (isinstance(a, Points) and isinstance(b, Points)) for a, b in zip(rules, others, strict=True)
     )
 
 

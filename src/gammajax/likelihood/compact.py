@@ -6,8 +6,9 @@ costs; for new strengths `Compact.scores` needs neither an exponential nor a fol
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import jax
@@ -15,36 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from gammajax.elementary import total
-from gammajax.likelihood.structure import DatasetStructure, SpectrumData, Term
-from gammajax.models import BinRule, flux_per_bin
-from gammajax.stats import wstat, wstat_mu_sig_derivatives
+from gammajax.likelihood.bins import Bins
+from gammajax.likelihood.penalties import penalty_derivatives, penalty_stat
+from gammajax.likelihood.plan import Plan, constants, make_plan
+from gammajax.likelihood.structure import MATRIX, Structure, Term, shape
 
-__all__ = ["Bins", "Compact", "Folded", "bins_in_fit", "masked_bins"]
-
-# numbers of bins are rounded up to a multiple of this, so that moving the fit range a little compiles nothing
-ROUND = 16
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class Bins:
-    """Arrays of one ON/OFF spectrum with its response in one matrix.
-
-    Attributes
-    ----------
-    n_on, n_off, alpha : array, shape (n_reco,)
-        Counts and ratio of acceptances; 0, 0, 1 in bins that do not count.
-    matrix : array, shape (n_true, n_reco)
-        Exposure (cm2 s) times dispersion; 0 in bins that do not count.
-    rules : tuple of `BinRule`
-        How the models are integrated over the true-energy bins.
-    """
-
-    n_on: Any
-    n_off: Any
-    alpha: Any
-    matrix: Any
-    rules: tuple[BinRule, ...]
+__all__ = ["Compact", "Folded"]
 
 
 class Folded(NamedTuple):
@@ -68,63 +45,6 @@ class Folded(NamedTuple):
     linear: jax.Array
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What is static about derivatives: which parameters, which of them linear, and what each term contributes.
-
-    Attributes
-    ----------
-    active : tuple of int
-        Positions in theta that are differentiated.
-    linear : tuple of int
-        Those of them that predictions are proportional to.
-    strength : tuple of tuple of (int or None)
-        For each data set and term: which of its parameters is its strength.
-    slopes : tuple of tuple of tuple of int
-        For each data set and term: which of its parameters are differentiated, its strength aside.
-    """
-
-    active: tuple[int, ...]
-    linear: tuple[int, ...]
-    strength: tuple[tuple[int | None, ...], ...]
-    slopes: tuple[tuple[tuple[int, ...], ...], ...]
-
-
-@lru_cache(maxsize=256)
-def _plan(structure: tuple[DatasetStructure, ...], active: tuple[int, ...]) -> Plan:
-    terms = [t for s in structure for t in s.terms]
-    first = {t: next((k for k, n in enumerate(t.form.names) if n in t.form.linear), None) for t in terms}
-    candidates = {t.index[k] for t, k in first.items() if k is not None}
-    # a parameter that is a strength here and shapes something there (a link) is not linear
-
-    def chosen(t: Term) -> int | None:
-        k = first[t]
-        return None if k is None else t.index[k]
-
-    linear = {i for i in candidates if all(t.index.count(i) == 1 and chosen(t) == i for t in terms if i in t.index)}
-    if any(s.clip for s in structure):
-        linear = set()
-    strength = tuple(tuple(first[t] if chosen(t) in linear else None for t in s.terms) for s in structure)
-    slopes = tuple(
-        tuple(
-            tuple(k for k, i in enumerate(t.index) if i in active and k != k0)
-            for t, k0 in zip(s.terms, chosen, strict=True)
-        )
-        for s, chosen in zip(structure, strength, strict=True)
-    )
-    return Plan(active, tuple(i for i in active if i in linear), strength, slopes)
-
-
-@lru_cache(maxsize=256)
-def _constants(structure: tuple[DatasetStructure, ...]) -> tuple[int, ...]:
-    constant: set[int] = set()
-    other: set[int] = set()
-    for t in (t for s in structure for t in s.terms):
-        for name, i in zip(t.form.names, t.index, strict=True):
-            (constant if name in t.form.constants else other).add(i)
-    return tuple(sorted(constant - other))
-
-
 def _slope(f: Any, args: Sequence, k: int) -> jax.Array:
     """Derivative of f(args) in argument k, as a function of scalars: one tangent, no basis."""
     one = jnp.ones_like(args[k])
@@ -138,54 +58,72 @@ class Compact:
 
     Parameters
     ----------
-    structure : tuple of `DatasetStructure`
+    structure : `Structure`
         Static part.
     bins : tuple of `Bins`
         Arrays of each data set.
+    numbers : tuple of tuple of array
+        Those of the penalties.
     """
 
-    structure: tuple[DatasetStructure, ...] = field(metadata={"static": True})
+    structure: Structure = field(metadata={"static": True})
     bins: tuple[Bins, ...] = ()
+    numbers: tuple[tuple, ...] = ()
 
     def linear(self, active: tuple[int, ...]) -> tuple[int, ...]:
         """Those of the positions `active` that every prediction is linear in."""
-        return _plan(self.structure, active).linear
+        return make_plan(self.structure, active).linear
 
     def constants(self) -> tuple[int, ...]:
         """Positions of parameters that hardly anybody fits, in every model they belong to."""
-        return _constants(self.structure)
+        return constants(self.structure)
 
-    def _joined(self, name: str) -> jax.Array:
-        return jnp.concatenate([getattr(b, name) for b in self.bins])
-
-    def _gate(self, mu: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Prediction as the statistic sees it, and its slope: gammapy's mode cuts negative ones."""
-        clip = np.concatenate(
-            [np.full(b.n_on.shape[-1], s.clip) for s, b in zip(self.structure, self.bins, strict=True)]
-        )
-        if not clip.any():
-            return mu, jnp.ones(())
-        return jnp.where(clip, jnp.maximum(mu, 0.0), mu), jnp.where(clip & (mu < 0), 0.0, 1.0)
+    def _runs(self) -> list[tuple[Any, list[jax.Array], bool, slice]]:
+        """Neighbouring data sets with the same statistic: its functions, their arrays joined, whether to clip, their bins."""
+        runs, begin = [], 0
+        both = list(zip(self.structure.datasets, self.bins, strict=True))
+        for (_, clip), group in groupby(both, key=lambda pair: (pair[0].statistic, pair[0].clip)):
+            members = list(group)
+            arrays = [jnp.concatenate(parts) for parts in zip(*(b.values for _, b in members), strict=True)]
+            n = arrays[0].shape[-1]
+            runs.append((members[0][0].stat, arrays, clip, slice(begin, begin + n)))
+            begin += n
+        return runs
 
     def bin_slopes(self, mu: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Statistic of each bin and its first and second derivative in the signal, all shape (n_bins,)."""
-        seen, slope = self._gate(mu)
-        w, w1, w2 = wstat_mu_sig_derivatives(self._joined("n_on"), self._joined("n_off"), self._joined("alpha"), seen)
-        return w, w1 * slope, w2 * slope
+        """Statistic of each bin and its first and second derivative in the prediction, all shape (n_bins,)."""
+        parts = []
+        for statistic, arrays, clip, where in self._runs():
+            here = mu[where]
+            if not clip:
+                parts.append(statistic.slopes(*arrays, here))
+                continue
+            # gammapy's mode cuts negative predictions
+            lowest = statistic.lowest(*arrays)
+            slope = jnp.where(here < lowest, 0.0, 1.0)
+            w, w1, w2 = statistic.slopes(*arrays, jnp.maximum(here, lowest))
+            parts.append((w, w1 * slope, w2 * slope))
+        return parts[0] if len(parts) == 1 else tuple(jnp.concatenate(p) for p in zip(*parts, strict=True))  # type: ignore[return-value]
 
     def stat(self, theta: Sequence) -> jax.Array:
         """Statistic -2 ln L; `theta` is a sequence of P scalars, internal units."""
-        parts = []
-        plan = _plan(self.structure, ())
-        for s, b, strength in zip(self.structure, self.bins, plan.strength, strict=True):
-            mu = jnp.zeros_like(b.alpha)
+        predicted = []
+        plan = make_plan(self.structure, ())
+        for s, b, strength in zip(self.structure.datasets, self.bins, plan.strength, strict=True):
+            mu = b.zero
             for t, k0 in zip(s.terms, strength, strict=True):
                 # the strength multiplies counts: inside the sum over nodes it would cost half the evaluation again
                 f, args = self._shape(t, b, theta, k0)
-                mu = mu + self._strength(t, k0, theta) * (f(args) @ b.matrix)
-            parts.append(mu)
-        mu, _ = self._gate(jnp.concatenate(parts))
-        return total(wstat(self._joined("n_on"), self._joined("n_off"), self._joined("alpha"), mu))
+                mu = mu + self._strength(t, k0, theta) * b.onto(t.fold, f(args))
+            predicted.append(mu)
+        mu, values = jnp.concatenate(predicted), []
+        for statistic, arrays, clip, where in self._runs():
+            here = jnp.maximum(mu[where], statistic.lowest(*arrays)) if clip else mu[where]
+            values.append(statistic.value(*arrays, here))
+        data = total(values[0] if len(values) == 1 else jnp.concatenate(values))
+        if not self.structure.penalties:
+            return data
+        return data + penalty_stat(self.structure.penalties, self.numbers, theta)
 
     def fold(self, theta: Sequence, active: tuple[int, ...]) -> Folded:
         """Evaluate and fold all shapes and slopes; one product per data set.
@@ -197,16 +135,17 @@ class Compact:
         active : tuple of int
             Positions that will be differentiated.
         """
-        plan = _plan(self.structure, active)
+        plan = make_plan(self.structure, active)
         rows, base, linear = [], [], []
-        for s, b, strength, slopes in zip(self.structure, self.bins, plan.strength, plan.slopes, strict=True):
-            flux = []
+        for s, b, strength, slopes in zip(self.structure.datasets, self.bins, plan.strength, plan.slopes, strict=True):
+            flux, where = [], []
             for t, k0, ks in zip(s.terms, strength, slopes, strict=True):
                 f, args = self._shape(t, b, theta, k0)
                 flux += [f(args)] + [_slope(f, args, k) for k in ks]
-            folded = jnp.stack(jnp.broadcast_arrays(*flux)) @ b.matrix
+                where += [t.fold] * (1 + len(ks))
+            folded = _onto(b, flux, where)
             rows.append(folded)
-            fixed, per = jnp.zeros_like(b.alpha), {i: jnp.zeros_like(b.alpha) for i in plan.linear}
+            fixed, per = b.zero, {i: b.zero for i in plan.linear}
             for at, t, k0 in zip(_offsets(slopes), s.terms, strength, strict=True):
                 if k0 is not None and t.index[k0] in per:
                     per[t.index[k0]] = per[t.index[k0]] + folded[at]
@@ -215,15 +154,15 @@ class Compact:
             base.append(fixed)
             linear.append([per[i] for i in plan.linear])
         joined = [jnp.concatenate(parts) for parts in zip(*linear, strict=True)]
-        stacked = jnp.stack(joined) if joined else jnp.zeros((0, sum(b.alpha.shape[-1] for b in self.bins)))
+        stacked = jnp.stack(joined) if joined else jnp.zeros((0, sum(b.values[0].shape[-1] for b in self.bins)))
         return Folded(list(theta), rows, jnp.concatenate(base), stacked)
 
-    def _shape(self, term: Any, bins: Bins, theta: Sequence, k0: int | None) -> tuple[Any, list]:
+    def _shape(self, term: Term, bins: Bins, theta: Sequence, k0: int | None) -> tuple[Any, list]:
         """Flux of a term as a function of its arguments, and the arguments; strength 1."""
         args = [jnp.asarray(theta[i]) for i in term.index]
         if k0 is not None:
-            args[k0] = jnp.ones_like(bins.alpha, shape=())
-        return partial(flux_per_bin, term.form, bins.rules[term.rule]), args
+            args[k0] = jnp.ones_like(bins.values[0], shape=())
+        return partial(shape, term, bins.rules[term.rule]), args
 
     def scores(self, folded: Folded, strengths: Sequence, active: tuple[int, ...]) -> tuple:
         r"""Statistic, gradient and the two parts of the Hessian for given strengths.
@@ -245,14 +184,20 @@ class Compact:
         stat, gradient, first, second : scalar, array (A,), array (A, A), array (A, A)
             The exact Hessian is ``first + second``; the first part is never negative.
         """
-        plan = _plan(self.structure, active)
+        plan = make_plan(self.structure, active)
         value = dict(zip(plan.linear, strengths, strict=True))
         theta = [value.get(i, v) for i, v in enumerate(folded.theta)]
         mu, jacobian = self._jacobian(folded, theta, plan)
         w, w1, w2 = self.bin_slopes(mu)
-        gradient = jacobian @ w1
-        first = (jacobian * w2) @ jacobian.T
-        return total(w), gradient, first, self._second(folded, theta, plan, w1)
+        stat, gradient = total(w), jacobian @ w1
+        first, second = (jacobian * w2) @ jacobian.T, self._second(folded, theta, plan, w1)
+        if self.structure.penalties:
+            value, slope, curvature = penalty_derivatives(self.structure.penalties, self.numbers, theta, active)
+            stat, gradient = stat + value, gradient + slope
+            # a prior that is not Gaussian can curve downwards: what drives safe steps gets only the diagonal of its part that does not
+            safe = jnp.diag(jnp.maximum(jnp.diagonal(curvature), 0.0))
+            first, second = first + safe, second + (curvature - safe)
+        return stat, gradient, first, second
 
     def _strength(self, term: Any, k0: int | None, theta: Sequence) -> Any:
         return 1.0 if k0 is None else theta[term.index[k0]]
@@ -260,9 +205,9 @@ class Compact:
     def _jacobian(self, folded: Folded, theta: Sequence, plan: Plan) -> tuple[jax.Array, jax.Array]:
         signal, columns = [], []
         for s, b, rows, strength, slopes in zip(
-            self.structure, self.bins, folded.rows, plan.strength, plan.slopes, strict=True
+            self.structure.datasets, self.bins, folded.rows, plan.strength, plan.slopes, strict=True
         ):
-            mu, per = jnp.zeros_like(b.alpha), dict.fromkeys(plan.active, jnp.zeros_like(b.alpha))
+            mu, per = b.zero, dict.fromkeys(plan.active, b.zero)
             for at, t, k0, ks in zip(_offsets(slopes), s.terms, strength, slopes, strict=True):
                 a = self._strength(t, k0, theta)
                 mu = mu + a * rows[at]
@@ -288,11 +233,13 @@ class Compact:
 
         begin = 0
         for s, b, rows, strength, slopes in zip(
-            self.structure, self.bins, folded.rows, plan.strength, plan.slopes, strict=True
+            self.structure.datasets, self.bins, folded.rows, plan.strength, plan.slopes, strict=True
         ):
-            weight = w1[begin : begin + b.alpha.shape[-1]]
-            begin += b.alpha.shape[-1]
-            back = b.matrix @ weight
+            n_bins = b.values[0].shape[-1]
+            weight = w1[begin : begin + n_bins]
+            begin += n_bins
+            # each kind of folding is undone once
+            back = {fold: b.back(fold, weight) for fold in sorted({t.fold for t in s.terms})}
             for at, t, k0, ks in zip(_offsets(slopes), s.terms, strength, slopes, strict=True):
                 a = self._strength(t, k0, theta)
                 f, args = self._shape(t, b, theta, k0)
@@ -301,7 +248,7 @@ class Compact:
                         add(t.index[k0], t.index[k], total(rows[at + 1 + m] * weight))
                     for q in ks[: m + 1]:
                         mixed = _slope(lambda x, k=k, f=f: _slope(f, x, k), args, q)
-                        value = a * total(mixed * back)
+                        value = a * total(mixed * back[t.fold])
                         # an argument pair that is one and the same parameter (a link) counts twice
                         add(t.index[k], t.index[q], 2 * value if q != k and t.index[k] == t.index[q] else value)
         keys = list(entry)
@@ -312,45 +259,16 @@ class Compact:
         return values[where]
 
 
+def _onto(bins: Bins, values: list[jax.Array], where: list[int]) -> jax.Array:
+    """Fold each of the values as it must be, those with the response matrix in one product; shape (n, n_reco)."""
+    if all(fold == MATRIX for fold in where):
+        return jnp.stack(jnp.broadcast_arrays(*values)) @ bins.matrix
+    through = [v for v, fold in zip(values, where, strict=True) if fold == MATRIX]
+    counts = iter(jnp.stack(jnp.broadcast_arrays(*through)) @ bins.matrix) if through else iter(())
+    rows = [next(counts) if fold == MATRIX else bins.onto(fold, v) for v, fold in zip(values, where, strict=True)]
+    return jnp.stack(jnp.broadcast_arrays(*rows))
+
+
 def _offsets(slopes: tuple[tuple[int, ...], ...]) -> list[int]:
     """Row at which each term begins."""
     return [sum(1 + len(ks) for ks in slopes[:n]) for n in range(len(slopes))]
-
-
-def masked_bins(data: SpectrumData) -> Bins:
-    """All bins of a data set, those outside the fit without effect; traceable."""
-    mask, response = data.mask, data.response
-    matrix = jnp.where(mask, jnp.asarray(response.exposure)[:, None] * response.edisp, 0.0)
-    n_on, n_off = jnp.where(mask, data.n_on, 0.0), jnp.where(mask, data.n_off, 0.0)
-    return Bins(n_on, n_off, jnp.where(mask, data.alpha, 1.0), matrix, response.rules)
-
-
-def bins_in_fit(data: SpectrumData) -> Bins:
-    """Only the bins in the fit, and the true-energy bins that reach them; sizes rounded up with bins without effect.
-
-    Parameters
-    ----------
-    data : `SpectrumData`
-        Arrays, not traced.
-    """
-    mask = np.asarray(data.mask)
-    matrix = (np.asarray(data.response.exposure)[:, None] * np.asarray(data.response.edisp))[:, mask]
-    used = np.flatnonzero(np.any(matrix != 0, axis=1))
-    rows, columns = _rounded(len(used)), _rounded(int(mask.sum()))
-    full = np.zeros((rows, columns))
-    full[: len(used), : matrix.shape[1]] = matrix[used]
-    # bins that only fill up repeat one that is used: no energy there can be harmful
-    filled = np.concatenate([used, np.repeat(used[-1:] if len(used) else [0], rows - len(used))]).astype(int)
-
-    def padded(values: Any, fill: float) -> np.ndarray:
-        return np.concatenate([np.asarray(values)[mask], np.full(columns - int(mask.sum()), fill)])
-
-    rules = tuple(
-        replace(r, lo=r.lo[filled], hi=r.hi[filled], nodes=r.nodes[:, filled], weights=r.weights[:, filled])
-        for r in data.response.rules
-    )
-    return Bins(padded(data.n_on, 0.0), padded(data.n_off, 0.0), padded(data.alpha, 1.0), full, rules)
-
-
-def _rounded(n: int) -> int:
-    return max(ROUND, -(-n // ROUND) * ROUND)

@@ -1,5 +1,6 @@
 """The likelihood: a pure function of (theta, data)."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -7,19 +8,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from gammajax.datasets import Datasets
-from gammajax.errors import DataError, ModelError
-from gammajax.likelihood.build import parameters_and_sources, spectrum_data
-from gammajax.likelihood.compact import Compact, bins_in_fit, masked_bins
-from gammajax.likelihood.structure import Labels, signal
-from gammajax.parameters import Parameters, ParameterTable, pack
-from gammajax.stats import wstat, wstat_mu_bkg
+from gammajax.errors import DataError
+from gammajax.likelihood.bins import bins_in_fit, masked_bins
+from gammajax.likelihood.bound import Bound
+from gammajax.likelihood.build import dataset_data, parameters_and_sources
+from gammajax.likelihood.compact import Compact
+from gammajax.likelihood.exact import Exact
+from gammajax.likelihood.function import FunctionLikelihood
+from gammajax.likelihood.penalties import penalties_of, penalty_stat
+from gammajax.likelihood.structure import BinData, DatasetStructure, Structure, signal
 from gammajax.units import double_precision, require_double
 
 __all__ = ["Likelihood"]
 
 
 @jax.tree_util.register_pytree_node_class
-class Likelihood:
+class Likelihood(Bound):
     r"""Likelihood of a set of data sets and their models, -2 ln L, as pure functions of a flat vector.
 
     It is a pytree: the arrays are its leaves, the structure is static. ``jax.jit(lambda L, t: L.stat(t))`` compiles once
@@ -54,118 +58,92 @@ class Likelihood:
         if len(datasets) == 0:
             raise DataError("Likelihood: there are no data sets; give at least one.")
         parameters, sources = parameters_and_sources(datasets)
-        table = pack(parameters)
         position = {id(p): i for i, p in enumerate(parameters.unique_parameters)}
-        built = [spectrum_data(d, sources[d.name], position) for d in datasets]
-        if not any(d.mask.data.any() for d in datasets):
+        built = [dataset_data(d, sources[d.name], position) for d in datasets]
+        if not any(d.mask_array.any() for d in datasets):
             raise DataError(
                 f"no bins left in the fit of {', '.join(datasets.names)}: mask_safe and mask_fit have no bin in common; "
                 "widen mask_fit, for instance with dataset.counts.geom.energy_mask(energy_min, energy_max)."
             )
-        self.structure = tuple(s for *_, s in built)
-        units = tuple(str(p.internal_unit) for p in parameters.unique_parameters)
-        self.labels = Labels(names=table.names, units=units, datasets=tuple(datasets.names))
-        self._compact: Compact | None = Compact(self.structure, tuple(b for _, b, _ in built))
-        self.table: ParameterTable | None = table
-        self.parameters: Parameters | None = parameters
-        self.data = tuple(d for d, *_ in built)
-
-    # -- pytree --------------------------------------------------------------------------------------------------
-
-    def tree_flatten(self) -> tuple:
-        """Arrays as leaves, structure as static part."""
-        return (self.data,), (self.structure, self.labels)
+        self._bind(parameters, datasets.models, tuple(datasets.names))
+        penalties, numbers = penalties_of(parameters, datasets.models, position)
+        self.structure = Structure(tuple(s for *_, s in built), penalties)
+        self.data: Any = tuple(d for d, *_ in built)
+        self.numbers = numbers
+        self._compact: Any = None
+        if not self._exact:
+            self._compact = Compact(self.structure, tuple(b for _, b, _ in built), numbers)
 
     @classmethod
-    def tree_unflatten(cls, static: tuple, children: tuple) -> "Likelihood":
-        """Rebuild from leaves; such a copy computes, but holds no start vector."""
-        new = object.__new__(cls)
-        (new.data,) = children
-        new.structure, new.labels = static
-        new.table, new.parameters, new._compact = None, None, None
-        return new
+    def from_function(cls, function: Callable[..., Any], parameters: Any, data: Any = None) -> FunctionLikelihood:
+        """Likelihood of any statistic that is a JAX function of the parameters.
 
-    # -- names and start, beside the functions ---------------------------------------------------------------------
+        Parameters
+        ----------
+        function : callable
+            ``function(theta)`` or, with `data`, ``function(theta, data)``: the statistic -2 ln L, a scalar; theta has shape (P,),
+            in the order and the units of `parameters`. Written with `jax.numpy`, twice differentiable.
+        parameters : mapping or list of `Parameter`
+            Start values by name, or parameters with limits, units and priors.
+        data : pytree of arrays, optional
+            Passed as an argument: other data of the same shapes then compile nothing.
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Unique names of the parameters."""
-        return self.labels.names["names"]
+        Returns
+        -------
+        `FunctionLikelihood`
+            For ``Fit(likelihood)``: every backend, covariance, scans, intervals and contours.
 
-    @property
-    def units(self) -> tuple[str, ...]:
-        """Internal units of the parameters."""
-        return self.labels.names["units"]
-
-    @property
-    def dataset_names(self) -> tuple[str, ...]:
-        """Names of the data sets, in the order of the bins."""
-        return self.labels.names["datasets"]
-
-    def _table(self) -> ParameterTable:
-        if self.table is None:
-            raise ModelError(
-                "this Likelihood was rebuilt inside a transformation and holds no start vector; keep the original."
-            )
-        return self.table
-
-    @property
-    def start(self) -> np.ndarray:
-        """Parameter values at construction, shape (P,), internal units."""
-        return self._table().theta
+        Examples
+        --------
+        >>> import jax.numpy as jnp
+        >>> from gammajax import Fit
+        >>> def rosenbrock(theta):
+        ...     x, y = theta
+        ...     return (1 - x) ** 2 + 100 * (y - x * x) ** 2
+        >>> likelihood = Likelihood.from_function(rosenbrock, {"x": -1.0, "y": 2.0})
+        >>> result = Fit(likelihood, backend="newton").run()
+        >>> [round(p.value, 6) for p in result.parameters]
+        [1.0, 1.0]
+        """
+        return FunctionLikelihood(function, parameters, data)
 
     @property
-    def lower(self) -> np.ndarray:
-        """Lower limits, shape (P,), -inf where there is none."""
-        return self._table().lower
-
-    @property
-    def upper(self) -> np.ndarray:
-        """Upper limits, shape (P,), inf where there is none."""
-        return self._table().upper
-
-    @property
-    def scale(self) -> np.ndarray:
-        """Powers of ten of the order of the parameters, shape (P,)."""
-        return self._table().scale
-
-    @property
-    def free(self) -> np.ndarray:
-        """Which parameters a fit varies, shape (P,)."""
-        return self._table().free
+    def _exact(self) -> bool:
+        """Whether something varies but the prediction: then derivatives come from differentiating the whole."""
+        return any(s.alpha is not None for s in self.structure.datasets)
 
     @property
     def n_bins(self) -> tuple[int, ...]:
         """Number of reconstructed bins of each data set, masked ones included."""
-        return tuple(d.n_on.shape[-1] for d in self.data)
+        return tuple(d.mask.shape[-1] for d in self.data)
 
     # -- pure functions --------------------------------------------------------------------------------------------
 
     def npred_signal(self, theta: Any) -> tuple[jax.Array, ...]:
-        """Predicted source counts of each data set, a tuple of arrays of shape (n_reco,)."""
+        """What the models predict of each data set beside a known or profiled background, arrays of shape (n_reco,)."""
         require_double("Likelihood")
-        return tuple(signal(s, d.response, theta) for s, d in zip(self.structure, self.data, strict=True))
+        return tuple(signal(s, d.response, theta) for s, d in zip(self.structure.datasets, self.data, strict=True))
 
     def npred(self, theta: Any) -> jax.Array:
-        """Predicted ON counts, signal and profiled background, all data sets joined; shape (sum of n_bins,)."""
-        signals = self.npred_signal(theta)
+        """What should have been measured, background included, all data sets joined; shape (sum of n_bins,)."""
         parts = [
-            mu + d.alpha * wstat_mu_bkg(d.n_on, d.n_off, d.alpha, mu) for d, mu in zip(self.data, signals, strict=True)
+            s.stat.predicted(*_arrays(s, d, theta), mu)
+            for s, d, mu in zip(self.structure.datasets, self.data, self.npred_signal(theta), strict=True)
         ]
         return jnp.concatenate(parts)
 
     def stat_array(self, theta: Any) -> jax.Array:
         """Statistic of each bin, 0 in masked bins, all data sets joined; shape (sum of n_bins,)."""
         parts = []
-        for d, mu in zip(self.data, self.npred_signal(theta), strict=True):
+        for s, d, mu in zip(self.structure.datasets, self.data, self.npred_signal(theta), strict=True):
             # masked bins get a harmless prediction as well: 0 x nan is nan
-            value = wstat(d.n_on, d.n_off, d.alpha, jnp.where(d.mask, mu, 1.0))
+            value = s.stat.value(*_arrays(s, d, theta), jnp.where(d.mask, mu, 0.0))
             parts.append(jnp.where(d.mask, value, 0.0))
         return jnp.concatenate(parts)
 
     def stat(self, theta: Any) -> jax.Array:
-        """Statistic -2 ln L summed over all bins in the fit; a scalar."""
-        return jnp.sum(self.stat_array(theta))
+        """Statistic -2 ln L summed over all bins in the fit, priors and penalties added; a scalar."""
+        return jnp.sum(self.stat_array(theta)) + penalty_stat(self.structure.penalties, self.numbers, theta)
 
     def scoring(self, theta: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
         r"""Statistic, gradient and the two parts of the Hessian, from one pass through the response.
@@ -186,16 +164,42 @@ class Likelihood:
         """
         theta = jnp.asarray(theta)
         everything = tuple(range(theta.shape[0]))
-        compact = Compact(self.structure, tuple(masked_bins(d) for d in self.data))
+        if self._exact:
+            return Exact(self).scores(list(theta), (), everything)
+        bins = tuple(masked_bins(s, d) for s, d in zip(self.structure.datasets, self.data, strict=True))
+        compact = Compact(self.structure, bins, self.numbers)
         folded = compact.fold(list(theta), everything)
         return compact.scores(folded, [theta[i] for i in compact.linear(everything)], everything)
 
-    def compact(self) -> Compact:
-        """The same statistic over the bins in the fit only, as the batched solver takes it; made once, on the host."""
+    def compact(self) -> Any:
+        """The same statistic as the batched solver takes it, over the bins in the fit only; made once, on the host."""
         if self._compact is None:
             with double_precision():
-                self._compact = jax.device_put(Compact(self.structure, tuple(bins_in_fit(d) for d in self.data)))
+                if self._exact:
+                    self._compact = Exact(jax.device_put(jax.tree.unflatten(*jax.tree.flatten(self)[::-1])))
+                else:
+                    pairs = zip(self.structure.datasets, self.data, strict=True)
+                    bins = tuple(bins_in_fit(s, d) for s, d in pairs)
+                    self._compact = jax.device_put(Compact(self.structure, bins, self.numbers))
         return self._compact
 
-    def __repr__(self) -> str:
-        return f"Likelihood(datasets={self.dataset_names}, parameters={self.names})"
+    @property
+    def n_bins_in_fit(self) -> int:
+        """Number of bins in the fit."""
+        return int(sum(np.asarray(d.mask).sum() for d in self.data))
+
+    def residuals(self, theta: Any) -> jax.Array:
+        """sign(measured - predicted) sqrt(stat) of each bin, 0 in masked ones: their squares add up to the statistic of the data."""
+        stat, predicted = self.stat_array(theta), self.npred(theta)
+        measured = jnp.concatenate(
+            [d.values[s.stat.measured] for s, d in zip(self.structure.datasets, self.data, strict=True)]
+        )
+        return jnp.sign(measured - predicted) * jnp.sqrt(jnp.maximum(stat, 0.0))
+
+
+def _arrays(structure: DatasetStructure, data: BinData, theta: Any) -> list:
+    """Arguments of the statistic of one data set, a factor on alpha included."""
+    arrays = [data.values[name] for name in structure.stat.arrays]
+    if structure.alpha is not None:
+        arrays[structure.stat.arrays.index("alpha")] = data.values["alpha"] * theta[structure.alpha]
+    return arrays

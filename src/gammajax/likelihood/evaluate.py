@@ -6,46 +6,85 @@ from typing import Any
 import jax
 import numpy as np
 
-from gammajax.datasets import SpectrumDatasetOnOff
+from gammajax.datasets import Dataset
 from gammajax.datasets.registry import register_evaluator
-from gammajax.likelihood.build import response_data
-from gammajax.likelihood.structure import signal
-from gammajax.stats import wstat, wstat_mu_bkg
+from gammajax.likelihood.build import response_data, sources_of
+from gammajax.likelihood.structure import DatasetStructure, ResponseData, signal
 from gammajax.units import double_precision
 
 __all__ = ["register"]
 
-_signal_program = jax.jit(signal, static_argnums=0)
-_background_program = jax.jit(wstat_mu_bkg)
-_wstat_program = jax.jit(wstat)
+_signal_program = jax.jit(signal, static_argnums=(0, 3))
 
 
-def _npred_signal(dataset: SpectrumDatasetOnOff) -> np.ndarray:
-    sources = [m for m in (dataset.models or []) if m.shows_in(dataset.name)]
-    if dataset.models is None or not sources:
-        return np.zeros(len(dataset.counts.data))
+def _value(structure: DatasetStructure, arrays: dict, mu: jax.Array) -> tuple[jax.Array, jax.Array]:
+    statistic = structure.stat
+    values = [arrays[name] for name in statistic.arrays]
+    return statistic.value(*values, mu), statistic.predicted(*values, mu)
+
+
+_value_program = jax.jit(_value, static_argnums=0)
+
+
+def _prepared(dataset: Dataset) -> tuple[ResponseData, DatasetStructure, np.ndarray] | None:
+    sources = sources_of(dataset)
+    if dataset.models is None or not [s for s in sources if s.role != "systematics"]:
+        return None
     parameters = dataset.models.parameters.unique_parameters
     theta = np.array([p.value * p.factor for p in parameters])
     response, structure = response_data(dataset, sources, {id(p): i for i, p in enumerate(parameters)})
+    return response, structure, theta
+
+
+def _part(dataset: Dataset, only: str | None) -> np.ndarray:
+    """Prediction of the sources of one kind, or of all."""
+    prepared = _prepared(dataset)
+    if prepared is None:
+        return np.zeros(len(dataset.mask_array))
+    response, structure, theta = prepared
     with double_precision():
-        return np.asarray(_signal_program(structure, response, theta))
+        return np.asarray(_signal_program(structure, response, theta, only))
 
 
-def _npred_background(dataset: SpectrumDatasetOnOff) -> np.ndarray:
-    alpha, mu_sig = dataset.alpha.data, _npred_signal(dataset)
-    safe = np.where(alpha > 0, alpha, 1.0)
+def _npred_signal(dataset: Dataset) -> np.ndarray:
+    return _part(dataset, "matrix" if dataset.response_arrays() is not None else None)
+
+
+def _statistic(dataset: Dataset, mu: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Statistic and expectation of each bin for a prediction; harmless numbers outside the mask."""
+    prepared = _prepared(dataset)
+    structure = DatasetStructure((), statistic=dataset.stat_type) if prepared is None else prepared[1]
+    arrays = dict(dataset.statistic_arrays())
+    if any(s.role == "background" for s in sources_of(dataset)):
+        arrays["background"] = np.zeros_like(arrays["background"])
+    if prepared is not None and structure.alpha is not None:
+        arrays["alpha"] = arrays["alpha"] * prepared[2][structure.alpha]
+    statistic = structure.stat
+    safe = {
+        name: np.where(mask, arrays[name], fill)
+        for name, fill in zip(statistic.arrays, statistic.harmless, strict=True)
+    }
     with double_precision():
-        mu = np.asarray(_background_program(dataset.counts.data, dataset.counts_off.data, safe, mu_sig))
-    return np.where(alpha > 0, alpha * mu, 0.0)
+        value, predicted = _value_program(
+            DatasetStructure((), statistic=structure.statistic), safe, np.where(mask, mu, 0.0)
+        )
+        return np.asarray(value), np.asarray(predicted)
 
 
-def _stat_array(dataset: SpectrumDatasetOnOff) -> np.ndarray:
-    alpha, mask = dataset.alpha.data, dataset.mask.data
-    mu_sig = np.where(mask, _npred_signal(dataset), 1.0)
-    safe = np.where(alpha > 0, alpha, 1.0)
-    with double_precision():
-        stat = np.asarray(_wstat_program(dataset.counts.data, dataset.counts_off.data, safe, mu_sig))
-    return np.where(mask, stat, 0.0)
+def _npred_background(dataset: Dataset) -> np.ndarray:
+    if dataset.stat_type != "wstat":
+        if any(s.role == "background" for s in sources_of(dataset)):
+            return _part(dataset, "diagonal")
+        return dataset.statistic_arrays()["background"]
+    mu = _npred_signal(dataset)
+    # without OFF acceptance nothing is known of the background
+    known = dataset.statistic_arrays()["alpha"] > 0
+    return np.where(known, _statistic(dataset, mu, known)[1] - mu, 0.0)
+
+
+def _stat_array(dataset: Dataset) -> np.ndarray:
+    mask = dataset.mask_array
+    return np.where(mask, _statistic(dataset, _part(dataset, None), mask)[0], 0.0)
 
 
 _offered: dict[str, Callable[..., Any]] = {

@@ -1,74 +1,169 @@
 """What a likelihood is made of: arrays, and what is static about them; and how they predict counts."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from gammajax.likelihood.statistics import STATISTICS, Statistic
 from gammajax.models import BinRule, SpectralForm, flux_per_bin
 from gammajax.response import fold
 
-__all__ = ["DatasetStructure", "Labels", "ResponseData", "SpectrumData", "Term", "flux", "signal"]
+__all__ = [
+    "BinData",
+    "DatasetStructure",
+    "Labels",
+    "Points",
+    "ResponseData",
+    "Structure",
+    "Term",
+    "shape",
+    "signal",
+]
+
+# the place of the response matrix among what a term is folded with; diagonals are counted from 0
+MATRIX = -1
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Points:
+    """Where a model is evaluated, not integrated.
+
+    Attributes
+    ----------
+    at : array, shape (n_points,) or (n_points, n_variables)
+        Energies (TeV), or whatever the model is a function of.
+    """
+
+    at: Any
+
+    def take(self, indices: Any) -> "Points":
+        """Those points, in that order."""
+        return Points(self.at[indices])
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class ResponseData:
-    """What turns the models of one data set into counts, as arrays.
+    """What turns the models of one data set into what is measured, as arrays.
 
     Attributes
     ----------
-    exposure : array, shape (n_true,)
-        cm2 s.
-    edisp : array, shape (n_true, n_reco)
+    exposure : array, shape (n_true,), or None
+        cm2 s; None where no model is folded.
+    edisp : array, shape (n_true, n_reco), or None
         Dispersion.
-    rules : tuple of `BinRule`
-        How the models are integrated over the true-energy bins.
+    diagonals : tuple of array, shape (n_reco,)
+        Factors, bin by bin, of the models that are evaluated at points: a background, or 1.
+    rules : tuple of `BinRule` or `Points`
+        How the models are integrated over the true-energy bins, or where they are evaluated.
     """
 
     exposure: Any
     edisp: Any
-    rules: tuple[BinRule, ...]
+    diagonals: tuple[Any, ...]
+    rules: tuple[BinRule | Points, ...]
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class SpectrumData:
-    """Arrays of one ON/OFF spectrum, as the compiled functions take them.
+class BinData:
+    """Arrays of one data set, as the compiled functions take them.
 
     Attributes
     ----------
-    n_on, n_off, alpha : array, shape (n_reco,)
-        Counts and ratio of acceptances; harmless numbers in masked bins.
+    values : dict of str to array, shape (n_reco,)
+        What its statistic takes; harmless numbers in masked bins.
     mask : array of bool, shape (n_reco,)
         Bins in the fit.
     response : `ResponseData`
-        Exposure, dispersion and integration rules.
+        Exposure, dispersion, diagonals and rules.
     """
 
-    n_on: Any
-    n_off: Any
-    alpha: Any
+    values: dict[str, Any]
     mask: Any
     response: ResponseData
 
 
 @dataclass(frozen=True)
 class Term:
-    """One source in one data set: its form, where its parameters are in theta, and which rule integrates it."""
+    """One source in one data set.
+
+    Attributes
+    ----------
+    form : `SpectralForm`
+        Its mathematics.
+    index : tuple of int
+        Where its parameters are in theta, those of `extras` last.
+    rule : int
+        Which rule integrates it.
+    fold : int
+        -1 for the response matrix, otherwise the number of the diagonal.
+    extras : tuple of {"effective_area", "energy_scale"}
+        Systematics of the data set that act on it.
+    """
 
     form: SpectralForm
     index: tuple[int, ...]
     rule: int
+    fold: int = MATRIX
+    extras: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the arguments."""
+        return self.form.names + self.extras
 
 
 @dataclass(frozen=True)
 class DatasetStructure:
-    """What is static about one data set: its sources, and whether negative predictions are clipped (gammapy)."""
+    """What is static about one data set.
+
+    Attributes
+    ----------
+    terms : tuple of `Term`
+        Its sources.
+    clip : bool
+        Whether negative predictions are cut off (gammapy).
+    statistic : str
+        Which of `STATISTICS`.
+    alpha : int, optional
+        Position in theta of a factor on alpha.
+    """
 
     terms: tuple[Term, ...]
     clip: bool = False
+    statistic: str = "wstat"
+    alpha: int | None = None
+
+    @property
+    def stat(self) -> Statistic:
+        """The statistic's functions."""
+        return STATISTICS[self.statistic]
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What is static about a likelihood: its data sets, and the functions that are added to their statistic.
+
+    Attributes
+    ----------
+    datasets : tuple of `DatasetStructure`
+        In the order of the data.
+    penalties : tuple of (callable, tuple of int)
+        Priors and penalties: a function of some parameters and its own numbers, and the positions of those parameters.
+    """
+
+    datasets: tuple[DatasetStructure, ...]
+    penalties: tuple[Any, ...] = field(default=())
+
+    @property
+    def penalised(self) -> frozenset[int]:
+        """Positions of all parameters with a prior or a penalty."""
+        return frozenset(i for p in self.penalties for i in p.index)
 
 
 class Labels:
@@ -84,15 +179,56 @@ class Labels:
         return 0
 
 
-def flux(structure: DatasetStructure, response: ResponseData, theta: Any) -> jax.Array:
-    """Flux of all sources in each true-energy bin, cm-2 s-1, shape (n_true,)."""
-    total = jnp.zeros_like(response.exposure)
+def shape(term: Term, rule: BinRule | Points, args: Sequence) -> jax.Array:
+    r"""What one source is before it is folded: flux in each true-energy bin, cm-2 s-1, or values at points.
+
+    Systematics: with an energy scale s the measured spectrum is :math:`\tilde\phi(E) = \phi(E/s)/s`, so that the integral
+    over a bin is that between the edges divided by s.
+    """
+    n = len(term.form.names)
+    parameters, extras = args[:n], dict(zip(term.extras, args[n:], strict=True))
+    factor = extras.get("effective_area")
+    if "energy_scale" in extras:
+        scale = extras["energy_scale"]
+        # edges, nodes and weights are all energies
+        rule = jax.tree.map(lambda a: a / scale, rule)
+        if isinstance(rule, Points):
+            factor = (1.0 if factor is None else factor) / scale
+    values = (
+        term.form.evaluate(rule.at, *parameters)
+        if isinstance(rule, Points)
+        else flux_per_bin(term.form, rule, parameters)
+    )
+    return values if factor is None else factor * values
+
+
+def signal(structure: DatasetStructure, response: ResponseData, theta: Any, only: Any = None) -> jax.Array:
+    """Prediction of all sources in each reconstructed bin, shape (n_reco,).
+
+    Parameters
+    ----------
+    structure : `DatasetStructure`
+        Static part.
+    response : `ResponseData`
+        Arrays.
+    theta : array, shape (P,)
+        Parameters, internal units.
+    only : {"matrix", "diagonal"}, optional
+        Only the sources folded in this way: those of the sky, or those of the background.
+    """
+    matrix, rest = None, None
     for term in structure.terms:
-        total = total + flux_per_bin(term.form, response.rules[term.rule], [theta[i] for i in term.index])
-    return total
-
-
-def signal(structure: DatasetStructure, response: ResponseData, theta: Any) -> jax.Array:
-    """Predicted counts of all sources in each reconstructed bin, shape (n_reco,)."""
-    counts = fold(flux(structure, response, theta), response.exposure, response.edisp)
-    return jnp.maximum(counts, 0.0) if structure.clip else counts
+        values = shape(term, response.rules[term.rule], [theta[i] for i in term.index])
+        if term.fold == MATRIX:
+            matrix = values if matrix is None else matrix + values
+        else:
+            values = values * response.diagonals[term.fold]
+            rest = values if rest is None else rest + values
+    counts = None if matrix is None or only == "diagonal" else fold(matrix, response.exposure, response.edisp)
+    rest = None if only == "matrix" else rest
+    parts = [p for p in (counts, rest) if p is not None]
+    if not parts:
+        n = response.edisp.shape[1] if response.edisp is not None else response.diagonals[0].shape[0]
+        return jnp.zeros(n)
+    total = sum(parts[1:], start=parts[0])
+    return jnp.maximum(total, 0.0) if structure.clip and only != "diagonal" else total

@@ -71,6 +71,10 @@ class BinRule:
     weights: Any
     mode: str = field(default="exact", metadata={"static": True})
 
+    def take(self, indices: np.ndarray) -> "BinRule":
+        """The rule for some of the bins, in that order; indices may repeat."""
+        return BinRule(self.lo[indices], self.hi[indices], self.nodes[:, indices], self.weights[:, indices], self.mode)
+
 
 @lru_cache(maxsize=256)
 def _nodes_for(half_width: float) -> int:

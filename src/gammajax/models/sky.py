@@ -1,21 +1,56 @@
-"""A source as the fit sees it (`SkyModel`), and an ordered collection of sources (`Models`)."""
+"""A source as the fit sees it (`SkyModel`), a background, and an ordered collection of all (`Models`)."""
 
-from collections.abc import Iterable, Iterator
-from itertools import count
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from astropy import units as u
 
-from gammajax.errors import InputError, ModelError
+from gammajax.errors import InputError, ModelError, UnitError
+from gammajax.models.integrate import SpectralForm
+from gammajax.models.source import Source
 from gammajax.models.spectral import SpectralModel
 from gammajax.parameters import Covariance, Parameter, Parameters
 
-__all__ = ["Models", "SkyModel"]
-
-_numbers = count(1)
+__all__ = ["FoVBackgroundModel", "Models", "SkyModel"]
 
 
-class SkyModel:
+class _WithSpectrum(Source):
+    """A source whose mathematics is a spectral model."""
+
+    spectral_model: SpectralModel
+
+    @property
+    def form(self) -> SpectralForm:
+        """That of the spectral model."""
+        return self.spectral_model.form
+
+    @property
+    def parameters(self) -> Parameters:
+        """All parameters with their unique names ``"<name>.spectral.<parameter>"``."""
+        pars = self.spectral_model.parameters
+        return Parameters(pars, [f"{self.name}.spectral.{p.name}" for p in pars])
+
+    @property
+    def covariance(self) -> Covariance:
+        """Covariance of the parameters of this source; zeros before a fit."""
+        return Covariance(self.parameters, self.spectral_model.covariance.data)
+
+    def set_covariance(self, data: np.ndarray) -> None:
+        """Set the covariance of its own parameters, shape (n, n)."""
+        self.spectral_model.covariance = data
+
+    def with_parameters(self, parameters: Sequence[Parameter]) -> "_WithSpectrum":
+        """Return a copy of the same name that holds other parameter objects, in the same order."""
+        new = object.__new__(type(self))
+        new.__dict__.update(self.__dict__ | {"spectral_model": self.spectral_model.copy(list(parameters))})
+        return new
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__}: {self.name}\n\n{self.spectral_model}"
+
+
+class SkyModel(_WithSpectrum):
     """A source: a spectral model with a name.
 
     Parameters
@@ -40,34 +75,55 @@ class SkyModel:
                 f"SkyModel: got spectral_model={spectral_model!r}, expected a spectral model such as "
                 "PowerLawSpectralModel()."
             )
+        super().__init__(name, datasets_names)
         self.spectral_model = spectral_model
-        self.name = f"source-{next(_numbers)}" if name is None else str(name)
-        self.datasets_names = [datasets_names] if isinstance(datasets_names, str) else datasets_names
-
-    @property
-    def parameters(self) -> Parameters:
-        """All parameters with their unique names ``"<name>.spectral.<parameter>"``."""
-        pars = self.spectral_model.parameters
-        return Parameters(pars, [f"{self.name}.spectral.{p.name}" for p in pars])
-
-    @property
-    def covariance(self) -> Covariance:
-        """Covariance of the parameters of this source."""
-        return Covariance(self.parameters, self.spectral_model.covariance.data)
 
     def copy(self, name: str | None = None) -> "SkyModel":
         """Return an independent copy with a new name."""
         return SkyModel(self.spectral_model.copy(), name, self.datasets_names)
 
-    def shows_in(self, dataset_name: str) -> bool:
-        """Whether the source contributes to the data set of that name."""
-        return self.datasets_names is None or dataset_name in self.datasets_names
-
     def __repr__(self) -> str:
         return f"SkyModel({self.spectral_model!r}, name={self.name!r})"
 
-    def __str__(self) -> str:
-        return f"SkyModel: {self.name}\n\n{self.spectral_model}"
+
+class FoVBackgroundModel(_WithSpectrum):
+    r"""Scales the known background of one data set, bin by bin, with a norm model evaluated at the bin centres.
+
+    Parameters
+    ----------
+    dataset_name : str
+        The data set.
+    spectral_model : `SpectralModel`, optional
+        A model without unit; `PowerLawNormSpectralModel` if not given: :math:`norm\,(E/E_0)^{-tilt}`.
+    name : str, optional
+        ``"<dataset_name>-bkg"`` if not given.
+
+    Examples
+    --------
+    >>> FoVBackgroundModel("hess").parameters.free_parameters.unique_names
+    ['hess-bkg.spectral.norm']
+    """
+
+    role = "background"
+
+    def __init__(self, dataset_name: str, spectral_model: SpectralModel | None = None, name: str | None = None) -> None:
+        if spectral_model is None:
+            from gammajax.models.spectral import PowerLawNormSpectralModel
+
+            spectral_model = PowerLawNormSpectralModel()
+        if not isinstance(spectral_model, SpectralModel):
+            raise ModelError(f"FoVBackgroundModel: got spectral_model={spectral_model!r}, expected a norm model.")
+        linear = [getattr(spectral_model, n) for n in spectral_model.form.linear]
+        if any(not p.unit.is_equivalent(u.dimensionless_unscaled) for p in linear):
+            raise UnitError(
+                f"FoVBackgroundModel: {type(spectral_model).__name__} has the unit {linear[0].unit.to_string()!r}; a "
+                "background is scaled with a model without unit, such as PowerLawNormSpectralModel()."
+            )
+        super().__init__(f"{dataset_name}-bkg" if name is None else name, [str(dataset_name)])
+        self.spectral_model = spectral_model
+
+    def __repr__(self) -> str:
+        return f"FoVBackgroundModel({self.datasets_names}, {self.spectral_model!r}, name={self.name!r})"
 
 
 class Models:
@@ -75,19 +131,19 @@ class Models:
 
     Parameters
     ----------
-    models : `SkyModel`, `SpectralModel` or iterable of them
+    models : `SkyModel`, `FoVBackgroundModel`, `SpectralModel` or iterable of them
         The sources. A bare spectral model is wrapped in a source of its own.
     """
 
     def __init__(self, models: Any = ()) -> None:
-        if isinstance(models, SkyModel | SpectralModel):
+        if isinstance(models, Source | SpectralModel):
             models = [models]
         if not isinstance(models, Iterable):
             raise ModelError(f"Models: got {models!r}, expected a SkyModel or a list of them.")
-        members: list[SkyModel] = []
+        members: list[Source] = []
         for m in models:
             m = SkyModel(m) if isinstance(m, SpectralModel) else m
-            if not isinstance(m, SkyModel):
+            if not isinstance(m, Source):
                 raise ModelError(f"Models: got {m!r}, expected a SkyModel or a spectral model.")
             if all(m is not other for other in members):
                 members.append(m)
@@ -95,16 +151,16 @@ class Models:
         for name in names:
             if names.count(name) > 1:
                 raise ModelError(f"two different models are named {name!r}; give each model a name of its own.")
-        self._models: list[SkyModel] = members
+        self._models: list[Source] = members
         self._covariance: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self._models)
 
-    def __iter__(self) -> Iterator[SkyModel]:
+    def __iter__(self) -> Iterator[Any]:
         return iter(self._models)
 
-    def __getitem__(self, key: int | str) -> SkyModel:
+    def __getitem__(self, key: int | str) -> Any:
         if isinstance(key, str):
             for m in self:
                 if m.name == key:
@@ -150,7 +206,7 @@ class Models:
         at = 0
         for m in self:
             n = len(m.parameters)
-            m.spectral_model.covariance = data[at : at + n, at : at + n]
+            m.set_covariance(data[at : at + n, at : at + n])
             at += n
         self._covariance = data
 
@@ -163,7 +219,7 @@ class Models:
             for p, name in zip(pars, pars.unique_names, strict=True):
                 if id(p) not in made:
                     made[id(p)] = p.snapshot(name)
-            members.append(SkyModel(m.spectral_model.copy([made[id(p)] for p in pars]), m.name, m.datasets_names))
+            members.append(m.with_parameters([made[id(p)] for p in pars]))
         new = Models(members)
         new._covariance = self._covariance
         return new

@@ -29,11 +29,6 @@ def _bars(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
     return centre, np.stack([centre - axis.edges_tev[:-1], axis.edges_tev[1:] - centre])
 
 
-def _excess_error(dataset: Any) -> np.ndarray:
-    """Square root of n_on + alpha^2 n_off, shape (n_reco,)."""
-    return np.sqrt(dataset.counts.data + dataset.alpha.data**2 * dataset.counts_off.data)
-
-
 def plot_fit(
     dataset: Any,
     ax_spectrum: Any = None,
@@ -64,7 +59,7 @@ def plot_fit(
         )
     centre, width = _bars(dataset)
     shown = {"fmt": ".", "color": "tab:blue", "label": "excess counts"} | (kwargs_spectrum or {})
-    ax_spectrum.errorbar(centre, dataset.excess.data, yerr=_excess_error(dataset), xerr=width, **shown)
+    ax_spectrum.errorbar(centre, dataset.excess.data, yerr=dataset.counts_error(), xerr=width, **shown)
     edges = dataset.counts.geom.axis.edges_tev
     ax_spectrum.stairs(dataset.npred_signal().data, edges, color="tab:orange", linewidth=1.5, label="predicted signal")
     _grey_outside(ax_spectrum, dataset)
@@ -100,7 +95,7 @@ def plot_residuals(dataset: Any, ax: Any = None, method: str = "diff", **kwargs:
     npred = dataset.npred().data
     with np.errstate(invalid="ignore", divide="ignore"):
         divide = {"diff": np.ones_like(npred), "diff/model": npred, "diff/sqrt(model)": np.sqrt(npred)}[method]
-        error = _excess_error(dataset) / divide
+        error = dataset.counts_error() / divide
     good = np.isfinite(residuals) & np.isfinite(error)
     ax.errorbar(
         centre[good],
@@ -139,8 +134,8 @@ def peek(dataset: Any, figsize: tuple[float, float] = (16, 4)) -> Any:
 
     figure, axes = plt.subplots(1, 3, figsize=figsize)
     edges, true = dataset.counts.geom.axis.edges_tev, dataset.exposure.geom.axis.edges_tev
-    axes[0].stairs(dataset.counts.data, edges, label="ON counts")
-    axes[0].stairs(dataset.background.data, edges, label="background (alpha x OFF)")
+    axes[0].stairs(dataset.counts.data, edges, label="counts")
+    axes[0].stairs(dataset.background.data, edges, label="background")
     _grey_outside(axes[0], dataset)
     axes[0].set(xscale="log", xlabel="Energy [TeV]", ylabel="Counts", title=f"{dataset.name}; grey: not in the fit")
     axes[0].legend(loc="upper left")

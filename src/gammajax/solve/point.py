@@ -37,14 +37,15 @@ def is_compiled(likelihood: Any) -> bool:
 def derivatives(likelihood: Any, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     """Statistic, gradient (P,) and exact Hessian (P, P) at theta (P,), internal units."""
     global _last
-    key = np.asarray(theta, dtype=float).tobytes()
+    # the numbers of priors are few and are made anew each time: their values count
+    key = b"".join(np.asarray(a, dtype=float).tobytes() for a in (theta, *jax.tree.leaves(likelihood.numbers)))
     if _last is not None and _last[1] == key and _holds(_last[0], likelihood):
         return _last[2]
     with double_precision():
         stat, gradient, hessian = _program(likelihood, theta)
         out = float(stat), np.asarray(gradient), np.asarray(hessian)
     _compiled.add(_kind(likelihood))
-    _last = (likelihood.structure, tuple(ref(d) for d in likelihood.data)), key, out
+    _last = (likelihood.structure, tuple(ref(d) for d in _parts(likelihood))), key, out
     return out
 
 
@@ -59,5 +60,11 @@ def derivatives_at(likelihood: Any, points: np.ndarray) -> tuple[np.ndarray, np.
 
 def _holds(known: tuple, likelihood: Any) -> bool:
     structure, data = known
-    same = len(data) == len(likelihood.data) and all(k() is d for k, d in zip(data, likelihood.data, strict=True))
+    parts = _parts(likelihood)
+    same = len(data) == len(parts) and all(k() is d for k, d in zip(data, parts, strict=True))
     return same and structure == likelihood.structure
+
+
+def _parts(likelihood: Any) -> list:
+    """Objects that are the same as long as the data are: the data sets' own, or the arrays of a function."""
+    return [p for d in likelihood.data for p in ([d] if hasattr(d, "mask") else jax.tree.leaves(d))]

@@ -1,0 +1,264 @@
+"""What spectra of counts share: axes, response, masks and predictions."""
+
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+
+from gammajax.datasets.axes import EDispKernel, EnergyAxis, EnergyGeom, EnergyMap
+from gammajax.datasets.base import Dataset
+from gammajax.datasets.checks import check_array, check_counts
+from gammajax.datasets.describe import info_dict, summary
+from gammajax.datasets.registry import evaluator
+from gammajax.errors import DataError, InputError
+from gammajax.response import check_dispersion, diagonal_dispersion
+from gammajax.units import to_unit
+
+__all__ = ["CountsSpectrum", "check_spectrum"]
+
+# parsed once: reading a unit from text takes longer than evaluating a likelihood
+EXPOSURE_UNIT = u.Unit("cm2 s")
+RESIDUAL_METHODS = ("diff", "diff/model", "diff/sqrt(model)")
+
+
+def check_spectrum(
+    name: str,
+    *,
+    n_on: Any,
+    exposure: Any,
+    edisp: Any,
+    energy_edges: Any,
+    energy_true_edges: Any,
+    mask_safe: Any,
+    livetime: Any,
+    ontime: Any,
+    meta: Any,
+) -> dict[str, Any]:
+    """Axes, counts, response, mask and times, checked; the arguments that the classes have in common."""
+    axis, axis_true = EnergyAxis(energy_edges, "energy"), EnergyAxis(energy_true_edges, "energy_true")
+    n = axis.nbin
+    on = check_counts(n_on, n, f"{name}: n_on")
+    area_time = check_array(to_unit(exposure, "cm2 s", f"{name}: exposure"), axis_true.nbin, f"{name}: exposure")
+    if np.any(area_time < 0):
+        i = int(np.argmax(area_time < 0))
+        raise DataError(f"{name}: exposure[{i}] is {area_time[i]:g} cm2 s, expected at least 0.")
+    if edisp is None:
+        matrix = diagonal_dispersion(axis_true.edges_tev, axis.edges_tev)
+    else:
+        matrix = np.array(edisp, dtype=float)
+        check_dispersion(matrix, axis_true.nbin, n, name)
+    safe = np.ones(n, dtype=bool) if mask_safe is None else np.array(mask_safe, dtype=bool)
+    if safe.shape != (n,):
+        raise DataError(f"{name}: mask_safe has shape {safe.shape}, expected ({n},).")
+    return {
+        "axis": axis,
+        "axis_true": axis_true,
+        "n_on": on,
+        "exposure": area_time,
+        "edisp": matrix,
+        "mask_safe": safe,
+        "livetime": np.nan if livetime is None else float(to_unit(livetime, "s", f"{name}: livetime")),
+        "ontime": np.nan if ontime is None else float(to_unit(ontime, "s", f"{name}: ontime")),
+        "name": name,
+        "meta": dict(meta or {}),
+    }
+
+
+class CountsSpectrum(Dataset):
+    """Base of the spectra of counts. In all arrays the axis is energy: n_reco reconstructed and n_true true bins."""
+
+    def __init__(
+        self,
+        *,
+        axis: EnergyAxis,
+        axis_true: EnergyAxis,
+        n_on: np.ndarray,
+        exposure: np.ndarray,
+        edisp: np.ndarray,
+        mask_safe: np.ndarray,
+        livetime: float,
+        ontime: float,
+        name: str,
+        meta: dict,
+    ) -> None:
+        self._geom, self._geom_true = EnergyGeom(axis), EnergyGeom(axis_true)
+        self._n_on, self._exposure, self._edisp, self._mask_safe = n_on, exposure, edisp, mask_safe
+        self._livetime, self._ontime = livetime, ontime
+        self.name, self.meta = name, meta
+        self._mask_fit: np.ndarray | None = None
+
+    # -- what a likelihood asks for ------------------------------------------------------------------------------
+
+    def response_arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Exposure (n_true,), dispersion (n_true, n_reco) and true-energy edges (n_true + 1,), TeV."""
+        return self._exposure, self._edisp, self._geom_true.axis.edges_tev
+
+    def points(self) -> np.ndarray:
+        """Centres of the reconstructed bins, TeV, at which a background model is evaluated."""
+        return self._geom.axis.center.to_value("TeV")
+
+    @property
+    def mask_array(self) -> np.ndarray:
+        """Bins in the fit, bool, shape (n_reco,)."""
+        return self._mask_safe if self._mask_fit is None else self._mask_safe & self._mask_fit
+
+    def check_for_fit(self) -> None:
+        """Refuse a data set without exposure in the bins of the fit."""
+        mask = self.mask_array
+        if mask.any() and not np.any(self._exposure @ self._edisp * mask > 0):
+            raise DataError(
+                f"{self.name!r}: there is no exposure in the bins of the fit, so no model can predict counts there; "
+                "check the effective area and the dispersion, or move the fit range."
+            )
+
+    # -- arrays on their axes ------------------------------------------------------------------------------------
+
+    def _map(self, data: Any) -> EnergyMap:
+        return EnergyMap(self._geom, data)
+
+    @property
+    def counts(self) -> EnergyMap:
+        """ON counts, shape (n_reco,)."""
+        return self._map(self._n_on)
+
+    @property
+    def background(self) -> EnergyMap:
+        """Background counts in the ON region, shape (n_reco,)."""
+        raise NotImplementedError
+
+    @property
+    def excess(self) -> EnergyMap:
+        """Counts above background, shape (n_reco,)."""
+        return self._map(self._n_on - self.background.data)
+
+    @property
+    def exposure(self) -> EnergyMap:
+        """Effective area times livetime, cm2 s, shape (n_true,)."""
+        return EnergyMap(self._geom_true, self._exposure, EXPOSURE_UNIT)
+
+    @property
+    def edisp(self) -> EDispKernel:
+        """Energy dispersion, matrix of shape (n_true, n_reco)."""
+        return EDispKernel(self._geom_true.axis, self._geom.axis, self._edisp)
+
+    @property
+    def livetime(self) -> u.Quantity:
+        """Livetime; nan when not known."""
+        return u.Quantity(self._livetime, "s")
+
+    @property
+    def ontime(self) -> u.Quantity:
+        """Ontime; nan when not known."""
+        return u.Quantity(self._ontime, "s")
+
+    # -- masks ---------------------------------------------------------------------------------------------------
+
+    @property
+    def mask_safe(self) -> EnergyMap:
+        """Bins that are safe to use, shape (n_reco,)."""
+        return self._map(self._mask_safe)
+
+    @property
+    def mask_fit(self) -> EnergyMap | None:
+        """Bins that the person wants in the fit; None means all."""
+        return None if self._mask_fit is None else self._map(self._mask_fit)
+
+    @mask_fit.setter
+    def mask_fit(self, mask: Any) -> None:
+        if mask is None:
+            self._mask_fit = None
+            return
+        data = np.array(mask.data if isinstance(mask, EnergyMap) else mask)
+        if data.shape != (self._geom.axis.nbin,) or data.dtype != bool:
+            raise DataError(
+                f"{self.name}: mask_fit has shape {data.shape} and type {data.dtype}, expected ({self._geom.axis.nbin},) "
+                "of bool; use dataset.counts.geom.energy_mask(energy_min, energy_max)."
+            )
+        self._mask_fit = data
+
+    @property
+    def mask(self) -> EnergyMap:
+        """Bins in the fit: mask_safe and mask_fit, shape (n_reco,)."""
+        return self._map(self.mask_array)
+
+    @property
+    def energy_range(self) -> tuple[u.Quantity, u.Quantity]:
+        """Lowest and highest energy of the bins in the fit; nan when there is none."""
+        mask, axis = self.mask.data, self._geom.axis
+        if not mask.any():
+            return u.Quantity(np.nan, "TeV"), u.Quantity(np.nan, "TeV")
+        return axis.edges_min[mask][0], axis.edges_max[mask][-1]
+
+    # -- what the models predict ---------------------------------------------------------------------------------
+
+    def npred_signal(self) -> EnergyMap:
+        """Predicted source counts, shape (n_reco,)."""
+        return self._map(evaluator("npred_signal")(self))
+
+    def npred_background(self) -> EnergyMap:
+        """Background expected in the ON region, shape (n_reco,)."""
+        return self._map(evaluator("npred_background")(self))
+
+    def npred(self) -> EnergyMap:
+        """Predicted ON counts, source and background, shape (n_reco,)."""
+        return self._map(self.npred_signal().data + self.npred_background().data)
+
+    def residuals(self, method: str = "diff") -> EnergyMap:
+        """Residuals of ON counts and their prediction.
+
+        Parameters
+        ----------
+        method : {"diff", "diff/model", "diff/sqrt(model)"}
+            n_on - npred, divided by nothing, by npred or by its square root.
+        """
+        if method not in RESIDUAL_METHODS:
+            raise InputError(f"residuals: unknown method {method!r}, expected one of {', '.join(RESIDUAL_METHODS)}.")
+        npred = self.npred().data
+        diff = self._n_on - npred
+        with np.errstate(invalid="ignore", divide="ignore"):
+            if method == "diff/model":
+                diff = diff / npred
+            elif method == "diff/sqrt(model)":
+                diff = diff / np.sqrt(npred)
+        return self._map(diff)
+
+    def counts_error(self) -> np.ndarray:
+        """Error of the excess from the counts alone, shape (n_reco,)."""
+        return np.sqrt(self._n_on)
+
+    def copy(self, name: str | None = None) -> Any:
+        """Return a copy with its own arrays and masks and without models."""
+        new = object.__new__(type(self))
+        state = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in self.__dict__.items()}
+        new.__dict__.update(state | {"_models": None, "name": name or f"{self.name}-copy", "meta": dict(self.meta)})
+        return new
+
+    # -- reports and plots ---------------------------------------------------------------------------------------
+
+    def info_dict(self, in_safe_data_range: bool = True) -> dict[str, Any]:
+        """Summary numbers by gammapy's names; see `gammajax.datasets.describe.info_dict`."""
+        return info_dict(self, in_safe_data_range)
+
+    def plot_fit(self, **kwargs: Any) -> Any:
+        """Plot counts, prediction and residuals; see `gammajax.plotting.plot_fit`."""
+        from gammajax.plotting import plot_fit
+
+        return plot_fit(self, **kwargs)
+
+    def plot_residuals(self, ax: Any = None, method: str = "diff", **kwargs: Any) -> Any:
+        """Plot residuals; see `gammajax.plotting.plot_residuals`."""
+        from gammajax.plotting import plot_residuals
+
+        return plot_residuals(self, ax=ax, method=method, **kwargs)
+
+    def peek(self, **kwargs: Any) -> Any:
+        """Plot counts, exposure and energy dispersion; see `gammajax.plotting.peek`."""
+        from gammajax.plotting import peek
+
+        return peek(self, **kwargs)
+
+    def __str__(self) -> str:
+        return summary(self)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {self._geom.axis.nbin} bins, {self._n_on.sum():g} ON counts)"

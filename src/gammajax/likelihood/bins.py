@@ -1,0 +1,107 @@
+"""The arrays of a data set as the solver takes them: response in one matrix, and only what is in the fit."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gammajax.likelihood.structure import MATRIX, BinData, DatasetStructure, Points
+from gammajax.models import BinRule
+
+__all__ = ["Bins", "bins_in_fit", "masked_bins"]
+
+# sizes of compact arrays are rounded up to a multiple of this, so that moving the fit range compiles nothing
+ROUND = 16
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Bins:
+    """Arrays of one data set with its response in one matrix.
+
+    Attributes
+    ----------
+    values : tuple of array, shape (n_reco,)
+        What the statistic takes, in the order of its arguments; harmless in bins that do not count.
+    matrix : array, shape (n_true, n_reco), or None
+        Exposure (cm2 s) times dispersion; 0 in bins that do not count.
+    diagonals : tuple of array, shape (n_reco,)
+        Factors of models that are evaluated at points; 0 in bins that do not count.
+    rules : tuple of `BinRule` or `Points`
+        How the models are integrated over the true-energy bins.
+    """
+
+    values: tuple[Any, ...]
+    matrix: Any
+    diagonals: tuple[Any, ...]
+    rules: tuple[BinRule | Points, ...]
+
+    @property
+    def zero(self) -> jax.Array:
+        """Zeros, shape (n_reco,)."""
+        return jnp.zeros_like(self.values[0])
+
+    def onto(self, fold: int, values: jax.Array) -> jax.Array:
+        """What is measured of a source, from its flux or its values at points, shape (..., n)."""
+        return values @ self.matrix if fold == MATRIX else values * self.diagonals[fold]
+
+    def back(self, fold: int, weight: jax.Array) -> jax.Array:
+        """The transpose of `onto`, of one vector of shape (n_reco,)."""
+        return self.matrix @ weight if fold == MATRIX else self.diagonals[fold] * weight
+
+
+def masked_bins(structure: DatasetStructure, data: BinData) -> Bins:
+    """All bins of a data set, those outside the fit without effect; traceable."""
+    mask, response, statistic = data.mask, data.response, structure.stat
+    matrix = None
+    if response.edisp is not None:
+        matrix = jnp.where(mask, jnp.asarray(response.exposure)[:, None] * response.edisp, 0.0)
+    values = tuple(
+        jnp.where(mask, data.values[name], fill)
+        for name, fill in zip(statistic.arrays, statistic.harmless, strict=True)
+    )
+    diagonals = tuple(jnp.where(mask, d, 0.0) for d in response.diagonals)
+    return Bins(values, matrix, diagonals, response.rules)
+
+
+def bins_in_fit(structure: DatasetStructure, data: BinData) -> Bins:
+    """Only the bins in the fit, and the true-energy bins that reach them; sizes rounded up with bins without effect.
+
+    Parameters
+    ----------
+    structure : `DatasetStructure`
+        Static part.
+    data : `BinData`
+        Arrays, not traced.
+    """
+    mask, response, statistic = np.asarray(data.mask), data.response, structure.stat
+    columns = _rounded(int(mask.sum()))
+    points = _filled(np.flatnonzero(mask), columns)
+    matrix, used = None, np.zeros(0, dtype=int)
+    if response.edisp is not None:
+        small = (np.asarray(response.exposure)[:, None] * np.asarray(response.edisp))[:, mask]
+        reached = np.flatnonzero(np.any(small != 0, axis=1))
+        used = _filled(reached, _rounded(len(reached)))
+        matrix = np.zeros((len(used), columns))
+        matrix[: len(reached), : small.shape[1]] = small[reached]
+
+    def padded(values: Any, fill: float) -> np.ndarray:
+        return np.concatenate([np.asarray(values)[mask], np.full(columns - int(mask.sum()), fill)])
+
+    rules = tuple(r.take(points if isinstance(r, Points) else used) for r in response.rules)
+    values = tuple(
+        padded(data.values[name], fill) for name, fill in zip(statistic.arrays, statistic.harmless, strict=True)
+    )
+    return Bins(values, matrix, tuple(padded(d, 0.0) for d in response.diagonals), rules)
+
+
+def _filled(indices: np.ndarray, n: int) -> np.ndarray:
+    """Up to n indices: what only fills up repeats the last one, no energy there can be harmful."""
+    last = indices[-1:] if len(indices) else np.zeros(1, dtype=int)
+    return np.concatenate([indices, np.repeat(last, n - len(indices))]).astype(int)
+
+
+def _rounded(n: int) -> int:
+    return max(ROUND, -(-n // ROUND) * ROUND)

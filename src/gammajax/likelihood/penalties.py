@@ -1,0 +1,94 @@
+"""What is added to the statistic of the data: priors of single parameters and penalties on several."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+__all__ = ["Penalty", "penalties_of", "penalty_derivatives", "penalty_stat"]
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """What is static about a prior or penalty.
+
+    Attributes
+    ----------
+    function : callable
+        ``function(x, *numbers)``: -2 ln of the prior, a scalar; x has shape (k,).
+    index : tuple of int
+        Positions in theta of its k parameters.
+    """
+
+    function: Callable[..., jax.Array]
+    index: tuple[int, ...]
+
+
+def _one(penalty: Penalty, numbers: tuple, x: jax.Array) -> jax.Array:
+    factor, *own = numbers
+    # the numbers of a prior are in the units of its parameters
+    return penalty.function(x / factor, *own)
+
+
+def penalty_stat(penalties: Sequence[Penalty], numbers: Sequence[tuple], theta: Sequence) -> jax.Array | float:
+    """Sum of all priors and penalties, -2 ln; a scalar.
+
+    Parameters
+    ----------
+    penalties : sequence of `Penalty`
+        Static part.
+    numbers : sequence of tuple of array
+        For each: internal units per unit of its parameters, shape (k,), then what its function takes.
+    theta : sequence of P scalars
+        Parameters, internal units.
+    """
+    return sum(
+        (
+            _one(p, n, jnp.stack([jnp.asarray(theta[i]) for i in p.index]))
+            for p, n in zip(penalties, numbers, strict=True)
+        ),
+        start=0.0,
+    )
+
+
+def penalty_derivatives(
+    penalties: Sequence[Penalty], numbers: Sequence[tuple], theta: Sequence, active: tuple[int, ...]
+) -> tuple[Any, Any, Any]:
+    """The same with gradient (A,) and Hessian (A, A) in the positions `active`."""
+    n = len(active)
+    place = {i: k for k, i in enumerate(active)}
+    value, gradient, hessian = jnp.zeros(()), jnp.zeros(n), jnp.zeros((n, n))
+    for p, own in zip(penalties, numbers, strict=True):
+        x = jnp.stack([jnp.asarray(theta[i]) for i in p.index])
+        value = value + _one(p, own, x)
+        known = [k for k, i in enumerate(p.index) if i in place]
+        if not known:
+            continue
+        slope, curvature = jax.grad(_one, 2)(p, own, x), jax.hessian(_one, 2)(p, own, x)
+        # constant matrices instead of scattered writes: those are slow in batches
+        spread = np.zeros((n, len(p.index)))
+        for k in known:
+            spread[place[p.index[k]], k] = 1.0
+        gradient = gradient + spread @ slope
+        hessian = hessian + spread @ curvature @ spread.T
+    return value, gradient, hessian
+
+
+def penalties_of(
+    parameters: Any, models: Any, position: dict[int, int]
+) -> tuple[tuple[Penalty, ...], tuple[tuple, ...]]:
+    """Priors of the parameters and penalties of the models: what is static about them, and their numbers.
+
+    Parameters
+    ----------
+    parameters : `Parameters`
+        All parameters.
+    models : `Models`
+        May carry penalties.
+    position : dict
+        From the identity of a parameter to its place in theta.
+    """
+    return (), ()

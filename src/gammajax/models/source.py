@@ -1,0 +1,62 @@
+"""What a fit calls a model: something with a name, parameters and mathematics, that contributes to some data sets."""
+
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from gammajax.errors import ModelError
+from gammajax.models.integrate import SpectralForm
+from gammajax.parameters import Covariance, Parameter, Parameters
+
+__all__ = ["Source"]
+
+_numbers = count(1)
+
+
+class Source:
+    """Base of what `Models` holds.
+
+    Attributes
+    ----------
+    name : str
+        Unique in a fit.
+    datasets_names : list of str or None
+        Names of the data sets it contributes to; None for all.
+    role : {"signal", "background", "systematics"}
+        What it contributes.
+    """
+
+    role = "signal"
+
+    def __init__(self, name: str | None = None, datasets_names: Any = None) -> None:
+        self.name = f"source-{next(_numbers)}" if name is None else str(name)
+        self.datasets_names = [datasets_names] if isinstance(datasets_names, str) else datasets_names
+
+    @property
+    def parameters(self) -> Parameters:
+        """All parameters with their unique names."""
+        raise NotImplementedError
+
+    @property
+    def form(self) -> SpectralForm:
+        """Its mathematics, as a function of the parameters in their order."""
+        raise ModelError(f"{type(self).__name__} {self.name!r} is no function of the energy.")
+
+    @property
+    def covariance(self) -> Covariance:
+        """Covariance of the parameters of this source; zeros before a fit."""
+        raise NotImplementedError
+
+    def set_covariance(self, data: np.ndarray) -> None:
+        """Set the covariance of its own parameters, shape (n, n)."""
+        raise NotImplementedError
+
+    def with_parameters(self, parameters: Sequence[Parameter]) -> "Source":
+        """Return a copy of the same name that holds other parameter objects, in the same order."""
+        raise NotImplementedError
+
+    def shows_in(self, dataset_name: str) -> bool:
+        """Whether the source contributes to the data set of that name."""
+        return self.datasets_names is None or dataset_name in self.datasets_names

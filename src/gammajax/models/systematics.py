@@ -1,0 +1,98 @@
+"""Systematic uncertainties of one data set as parameters."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gammajax.errors import InputError
+from gammajax.models.source import Source
+from gammajax.parameters import Covariance, Parameter, Parameters
+
+__all__ = ["SystematicsModel"]
+
+NAMES = ("effective_area", "energy_scale", "alpha")
+
+
+class SystematicsModel(Source):
+    r"""Factors on the instrument of one data set, each 1 and frozen until it is freed, usually with a prior.
+
+    With an effective area factor a and an energy scale s a spectrum :math:`\phi` is seen as
+    :math:`a\,\phi(E/s)/s`: s = 1.1 means that the instrument takes an event of 1 TeV for one of 1.1 TeV. The factor on
+    alpha multiplies the ratio of acceptances, and with it the background expected in the ON region of an ON/OFF spectrum. The
+    norm of a known background is a `FoVBackgroundModel`.
+
+    The joint fit of the Crab Nebula by Nigro et al. 2019, A&A 625, A10, sect. 5.2, has one energy scale per instrument; its z is
+    s - 1.
+
+    Parameters
+    ----------
+    dataset_name : str
+        The data set.
+    effective_area, energy_scale, alpha : float or `Parameter`, optional
+        A start value frees it; a parameter (its own limits, prior, shared with others) is taken as it is.
+    name : str, optional
+        ``"<dataset_name>-sys"`` if not given.
+
+    Examples
+    --------
+    >>> s = SystematicsModel("magic", energy_scale=1.0)
+    >>> s.parameters.free_parameters.unique_names
+    ['magic-sys.systematics.energy_scale']
+    """
+
+    role = "systematics"
+
+    def __init__(
+        self,
+        dataset_name: str,
+        *,
+        effective_area: Any = None,
+        energy_scale: Any = None,
+        alpha: Any = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(f"{dataset_name}-sys" if name is None else name, [str(dataset_name)])
+        for key, value in zip(NAMES, (effective_area, energy_scale, alpha), strict=True):
+            setattr(self, key, value if isinstance(value, Parameter) else self._make(key, value))
+        self._covariance: np.ndarray | None = None
+
+    @staticmethod
+    def _make(name: str, value: Any) -> Parameter:
+        start = 1.0 if value is None else float(value)
+        if not (np.isfinite(start) and start > 0):
+            raise InputError(f"SystematicsModel: {name} got {value!r}, expected a factor above 0, 1 for no effect.")
+        par = Parameter(name, start, frozen=value is None)
+        par.min = 1e-3
+        return par
+
+    @property
+    def acting(self) -> tuple[str, ...]:
+        """Those that are free or not 1."""
+        return tuple(n for n in NAMES if not getattr(self, n).frozen or getattr(self, n).value != 1.0)
+
+    @property
+    def parameters(self) -> Parameters:
+        """All parameters with their unique names ``"<name>.systematics.<parameter>"``."""
+        return Parameters([getattr(self, n) for n in NAMES], [f"{self.name}.systematics.{n}" for n in NAMES])
+
+    @property
+    def covariance(self) -> Covariance:
+        """Covariance of the parameters; zeros before a fit."""
+        return Covariance(self.parameters, self._covariance)
+
+    def set_covariance(self, data: np.ndarray) -> None:
+        """Set the covariance, shape (n, n)."""
+        self._covariance = np.array(data, dtype=float)
+
+    def with_parameters(self, parameters: Sequence[Parameter]) -> "SystematicsModel":
+        """Return a copy of the same name that holds other parameter objects, in the same order."""
+        new = object.__new__(SystematicsModel)
+        new.__dict__.update(self.__dict__ | dict(zip(NAMES, parameters, strict=True)))
+        return new
+
+    def __repr__(self) -> str:
+        return f"SystematicsModel({self.datasets_names}, {', '.join(f'{p.name}={p.value:g}' for p in self.parameters)})"
+
+    def __str__(self) -> str:
+        return f"SystematicsModel: {self.name}\n\n{self.parameters}\n"
