@@ -6,7 +6,7 @@ costs; for new strengths `Compact.scores` needs neither an exponential nor a fol
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -345,10 +345,7 @@ def bins_in_fit(data: SpectrumData) -> Bins:
     def padded(values: Any, fill: float) -> np.ndarray:
         return np.concatenate([np.asarray(values)[mask], np.full(columns - int(mask.sum()), fill)])
 
-    rules = tuple(
-        replace(r, lo=r.lo[filled], hi=r.hi[filled], nodes=r.nodes[:, filled], weights=r.weights[:, filled])
-        for r in data.response.rules
-    )
+    rules = tuple(r.take(filled) for r in data.response.rules)
     return Bins(padded(data.n_on, 0.0), padded(data.n_off, 0.0), padded(data.alpha, 1.0), full, rules)
 
 
