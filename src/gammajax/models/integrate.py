@@ -1,114 +1,27 @@
 """Integrals of a spectral model over energy bins.
 
 Exact mode: the closed form where the model has one, otherwise Gauss-Legendre in ln E with the fewest nodes that keep
-the relative error of every bin below 1e-9. Compatibility mode: gammapy's piecewise power law, for side-by-side checks.
+the relative error of every bin below 1e-9, in pieces between the breaks of the model. Compatibility mode: gammapy's
+piecewise power law, for side-by-side checks.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any
+import warnings
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gammajax.errors import InputError
+from gammajax.models.form import SpectralForm
+from gammajax.models.pieces import between_breaks, power_law_pieces, summed
+from gammajax.models.rules import TOLERANCE, BinRule, node_count, range_rule, refined
+from gammajax.units import double_precision
 
-__all__ = ["BinRule", "SpectralForm", "bin_rule", "flux_per_bin", "node_count"]
-
-TOLERANCE = 1e-9
-MODES = ("exact", "gammapy")
-
-
-@dataclass(frozen=True)
-class SpectralForm:
-    r"""What the mathematics of a spectral model is: static, hashable, no values.
-
-    Attributes
-    ----------
-    evaluate : callable
-        ``evaluate(energy, *parameters)``, a pure function of arrays; energy in TeV.
-    names : tuple of str
-        Parameter names in the order of the arguments.
-    integral : callable, optional
-        Closed form ``integral(lo, hi, *parameters)``.
-    linear : tuple of str
-        Parameters that the model is proportional to.
-    constants : tuple of str
-        Parameters that hardly anybody fits, a reference energy for one: programs treat them as constants while frozen.
-    log_slope : float
-        The steepest \|d ln dnde / d ln E\| that a bin integral without closed form is made for.
-    """
-
-    evaluate: Callable[..., jax.Array]
-    names: tuple[str, ...]
-    integral: Callable[..., jax.Array] | None = None
-    linear: tuple[str, ...] = ()
-    constants: tuple[str, ...] = ()
-    log_slope: float = 40.0
+__all__ = ["BinRule", "SmoothnessWarning", "SpectralForm", "bin_rule", "flux_per_bin", "node_count"]
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class BinRule:
-    """Bins and the nodes at which a model is evaluated to integrate over them.
-
-    Attributes
-    ----------
-    lo, hi : array, shape (n_bins,)
-        Edges, TeV.
-    nodes, weights : array, shape (n_nodes, n_bins)
-        Energies (TeV) and weights (TeV), bins last: sums over nodes then run along whole vectors. In the gammapy mode the
-        weights are not used.
-    mode : str
-        "closed", "exact" or "gammapy".
-    """
-
-    lo: Any
-    hi: Any
-    nodes: Any
-    weights: Any
-    mode: str = field(default="exact", metadata={"static": True})
-
-    def take(self, indices: np.ndarray) -> "BinRule":
-        """The rule for some of the bins, in that order; indices may repeat."""
-        return BinRule(self.lo[indices], self.hi[indices], self.nodes[:, indices], self.weights[:, indices], self.mode)
-
-
-@lru_cache(maxsize=256)
-def _nodes_for(half_width: float) -> int:
-    """Fewest Gauss-Legendre nodes that integrate exp(a x) over [-1, 1] to `TOLERANCE`, a = `half_width`."""
-    a = max(half_width, 1e-3)
-    exact = 2 * np.sinh(a) / a
-    for n in range(2, 65):
-        x, w = np.polynomial.legendre.leggauss(n)
-        if abs(np.sum(w * np.exp(a * x)) - exact) <= 0.3 * TOLERANCE * exact:
-            return n
-    raise InputError(
-        f"the energy bins are too wide to integrate a steep spectrum over them (half width times slope {a:.3g}); "
-        "use more true-energy bins per decade."
-    )
-
-
-def node_count(edges: np.ndarray, log_slope: float) -> int:
-    """Gauss-Legendre nodes in ln E that each bin needs for a relative error below 1e-9.
-
-    Parameters
-    ----------
-    edges : array, shape (n_bins + 1,)
-        Bin edges, TeV.
-    log_slope : float
-        Steepest logarithmic slope of the integrand.
-
-    Examples
-    --------
-    >>> node_count(np.geomspace(0.1, 100, 61), 40.0)
-    7
-    """
-    width = float(np.max(np.diff(np.log(edges))))
-    # rounded so that two axes that differ in the last bits share their node count, and so their programs
-    return _nodes_for(round(0.5 * width * log_slope, 6))
+class SmoothnessWarning(UserWarning):
+    """A model that says nothing of its breaks, and whose integrals over the bins are not exact."""
 
 
 def bin_rule(edges: np.ndarray, form: SpectralForm, mode: str = "exact") -> BinRule:
@@ -122,23 +35,34 @@ def bin_rule(edges: np.ndarray, form: SpectralForm, mode: str = "exact") -> BinR
         The model.
     mode : {"exact", "gammapy"}
         Exact integrals, or gammapy's scheme.
+
+    Warns
+    -----
+    SmoothnessWarning
+        Where nothing is known of the model and twice the nodes give other integrals.
     """
     edges = np.asarray(edges, dtype=float)
-    lo, hi = edges[:-1], edges[1:]
-    if mode not in MODES:
-        raise InputError(f"integration mode: got {mode!r}, expected one of {MODES}.")
-    if form.integral is not None:
-        none = np.zeros((0, len(lo)))
-        return BinRule(lo, hi, none, none, mode="closed")
-    if mode == "gammapy":
-        # gammapy: 100 points per decade of the widest bin, rounded down, at least two
-        n = int(max(np.max(100 * np.log10(hi / lo)), 2))
-        nodes = np.exp(np.log(lo) + np.linspace(0, 1, n)[:, None] * np.log(hi / lo))
-        return BinRule(lo, hi, nodes, np.zeros((0, len(lo))), mode="gammapy")
-    x, w = np.polynomial.legendre.leggauss(node_count(edges, form.log_slope))
-    half = 0.5 * np.log(hi / lo)
-    nodes = np.exp(0.5 * np.log(lo * hi) + half * x[:, None])
-    return BinRule(lo, hi, nodes, half * w[:, None] * nodes, mode="exact")
+    rule = range_rule(edges[:-1], edges[1:], form, mode)
+    if form.log_slope is None and mode == "exact":
+        _warn_where_not_smooth(form, rule)
+    return rule
+
+
+def _warn_where_not_smooth(form: SpectralForm, rule: BinRule) -> None:
+    """Compare with twice the nodes at the default values, in bins above 1e-12 of the whole."""
+    with double_precision():
+        theta = [jnp.asarray(v) for v in form.defaults or ()]
+        found, better = (np.asarray(flux_per_bin(form, r, theta)) for r in (rule, refined(form, rule)))
+    error = np.abs(found - better) / np.maximum(np.abs(better), 1e-12 * np.sum(np.abs(better)) + 1e-300)
+    worst = int(np.argmax(error))
+    if error[worst] > 10 * TOLERANCE:
+        warnings.warn(
+            f"{form.name}: the integral over the bin from {rule.lo[worst]:.4g} to {rule.hi[worst]:.4g} TeV is wrong by about "
+            f"{error[worst]:.1g}, for the model is not smooth there; declare its break energies with breaks=..., a steeper "
+            "log_slope, or use narrower true-energy bins.",
+            SmoothnessWarning,
+            stacklevel=3,
+        )
 
 
 def flux_per_bin(form: SpectralForm, rule: BinRule, parameters: Sequence[jax.Array]) -> jax.Array:
@@ -161,15 +85,17 @@ def flux_per_bin(form: SpectralForm, rule: BinRule, parameters: Sequence[jax.Arr
     if rule.mode == "closed":
         assert form.integral is not None
         return form.integral(rule.lo, rule.hi, *parameters)
+    if rule.mode == "sum":
+        terms = zip(form.terms, rule.parts, strict=True)
+        return summed([a * flux_per_bin(f, r, [parameters[i] for i in index]) for (a, f, index), r in terms])
+    if rule.mode == "power":
+        return power_law_pieces(form, rule.nodes, parameters)
+    if rule.mode == "breaks":
+        return between_breaks(form, rule.nodes, rule.count, parameters)
     values = form.evaluate(rule.nodes, *parameters)
     if rule.mode == "gammapy":
-        return _over_nodes(_trapz_loglog(values, rule.nodes))
-    return _over_nodes(values * rule.weights)
-
-
-def _over_nodes(values: jax.Array) -> jax.Array:
-    """Sum over the first axis, written out: compiled for a CPU, a reduction runs over single numbers, not over vectors."""
-    return sum(values[1:], start=values[0])
+        return summed(_trapz_loglog(values, rule.nodes))
+    return summed(values * rule.weights)
 
 
 def _trapz_loglog(y: jax.Array, x: jax.Array) -> jax.Array:

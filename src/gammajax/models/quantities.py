@@ -1,16 +1,18 @@
-"""Values, integrals and error bands of one spectral model, each one compiled program."""
+"""Values, integrals, indices and error bands of one spectral model, each one compiled program."""
 
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gammajax.models.integrate import BinRule, SpectralForm, bin_rule, flux_per_bin
+from gammajax.models.form import SpectralForm, weighted_form
+from gammajax.models.integrate import flux_per_bin
+from gammajax.models.rules import BinRule, range_rule
 from gammajax.units import double_precision
 
-__all__ = ["band", "integral_band", "integrate_range", "values"]
+__all__ = ["band", "index_band", "indices", "integral_band", "integrate_range", "relative_variance", "values"]
 
 
 @partial(jax.jit, static_argnums=0)
@@ -24,69 +26,113 @@ def _band(form: SpectralForm, energy: jax.Array, theta: jax.Array, covariance: j
     return value, _error(jacobian, covariance)
 
 
-def _error(jacobian: jax.Array, covariance: jax.Array) -> jax.Array:
-    """Square root of J C J^T, summed in scaled units: 1e-12 beside 1 would lose digits otherwise."""
+def _variance(jacobian: jax.Array, covariance: jax.Array) -> jax.Array:
+    """J C J^T, summed in scaled units: 1e-12 beside 1 would lose digits otherwise."""
     scale = jnp.sqrt(jnp.diag(covariance))
     safe = jnp.where(scale > 0, scale, 1.0)
     scaled = jacobian * safe
-    variance = jnp.einsum("...i,ij,...j->...", scaled, covariance / jnp.outer(safe, safe), scaled)
-    return jnp.sqrt(jnp.maximum(variance, 0.0))
+    return jnp.einsum("...i,ij,...j->...", scaled, covariance / jnp.outer(safe, safe), scaled)
+
+
+def _error(jacobian: jax.Array, covariance: jax.Array) -> jax.Array:
+    return jnp.sqrt(jnp.maximum(_variance(jacobian, covariance), 0.0))
 
 
 @partial(jax.jit, static_argnums=0)
 def _integral(form: SpectralForm, rule: BinRule, theta: jax.Array) -> jax.Array:
-    return jnp.sum(flux_per_bin(form, rule, tuple(theta)))
+    return flux_per_bin(form, rule, tuple(theta))
 
 
-@partial(jax.jit, static_argnums=0)
-def _integral_band(form: SpectralForm, rule: BinRule, theta: jax.Array, covariance: jax.Array) -> tuple:
+@partial(jax.jit, static_argnums=(0, 2))
+def _integral_band(
+    form: SpectralForm, rule: BinRule, panels: int, theta: jax.Array, covariance: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     def total(t: jax.Array) -> jax.Array:
-        return jnp.sum(flux_per_bin(form, rule, tuple(t)))
+        return jnp.sum(flux_per_bin(form, rule, tuple(t)).reshape(-1, panels), axis=-1)
 
     return total(theta), _error(jax.jacfwd(total)(theta), covariance)
 
 
+def _index(form: SpectralForm, energy: jax.Array, theta: jax.Array) -> jax.Array:
+    value, slope = jax.jvp(lambda e: form.evaluate(e, *theta), (energy,), (energy,))
+    return -slope / value
+
+
+_indices = jax.jit(_index, static_argnums=0)
+
+
+@partial(jax.jit, static_argnums=0)
+def _index_band(form: SpectralForm, energy: jax.Array, theta: jax.Array, covariance: jax.Array) -> tuple:
+    return _index(form, energy, theta), _error(jax.jacfwd(lambda t: _index(form, energy, t))(theta), covariance)
+
+
+@partial(jax.jit, static_argnums=0)
+def _relative_variance(form: SpectralForm, x: jax.Array, theta: jax.Array, covariance: jax.Array) -> tuple:
+    def one(x: jax.Array) -> jax.Array:
+        value = form.evaluate(jnp.exp(x), *theta)
+        jacobian = jax.jacfwd(lambda t: form.evaluate(jnp.exp(x), *t))(theta)
+        return _variance(jacobian / value, covariance)
+
+    return jax.vmap(jax.value_and_grad(one))(x)
+
+
 def values(form: SpectralForm, energy: np.ndarray, theta: np.ndarray) -> np.ndarray:
-    """Differential flux at energies (TeV, any shape), cm-2 s-1 TeV-1."""
+    """Differential flux at energies (TeV, any shape), internal unit."""
     with double_precision():
         return np.asarray(_values(form, energy, theta))
 
 
 def band(form: SpectralForm, energy: np.ndarray, theta: np.ndarray, covariance: np.ndarray) -> tuple[Any, Any]:
-    """Differential flux and its propagated error at energies (TeV, shape (n,))."""
+    """Differential flux and its propagated error at energies (TeV, any shape)."""
     with double_precision():
         value, error = _band(form, energy, theta, covariance)
         return np.asarray(value), np.asarray(error)
 
 
-@lru_cache(maxsize=32)
-def _weighted_form(form: SpectralForm) -> SpectralForm:
-    """The form times the energy, for energy fluxes; it has no closed form."""
-
-    def evaluate(energy: jax.Array, *parameters: jax.Array) -> jax.Array:
-        return energy * form.evaluate(energy, *parameters)
-
-    return SpectralForm(evaluate, form.names, None, form.linear, form.constants, form.log_slope)
-
-
-def _range(form: SpectralForm, lo: float, hi: float, power: int) -> tuple[SpectralForm, BinRule]:
-    form = _weighted_form(form) if power else form
-    panels = 1 if form.integral is not None else max(8, int(np.ceil(10 * np.log10(hi / lo))))
-    return form, bin_rule(np.geomspace(lo, hi, panels + 1), form)
-
-
-def integrate_range(form: SpectralForm, lo: float, hi: float, theta: np.ndarray, power: int) -> float:
-    """Integral of E^power dnde from `lo` to `hi` (TeV); power 0 or 1."""
-    form, rule = _range(form, lo, hi, power)
+def indices(form: SpectralForm, energy: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    """Local spectral index -d ln dnde / d ln E at energies (TeV, any shape)."""
     with double_precision():
-        return float(_integral(form, rule, theta))
+        return np.asarray(_indices(form, np.asarray(energy, dtype=float), theta))
+
+
+def index_band(form: SpectralForm, energy: np.ndarray, theta: np.ndarray, covariance: np.ndarray) -> tuple[Any, Any]:
+    """Local spectral index and its propagated error at energies (TeV, any shape)."""
+    with double_precision():
+        value, error = _index_band(form, np.asarray(energy, dtype=float), theta, covariance)
+        return np.asarray(value), np.asarray(error)
+
+
+def relative_variance(
+    form: SpectralForm, log_energy: np.ndarray, theta: np.ndarray, covariance: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Square of the relative error of the flux at energies exp(x) TeV, and its slope in x; shape (n,) each."""
+    with double_precision():
+        value, slope = _relative_variance(form, np.asarray(log_energy, dtype=float), theta, covariance)
+        return np.asarray(value), np.asarray(slope)
+
+
+def _range(form: SpectralForm, lo: np.ndarray, hi: np.ndarray, power: int) -> tuple[SpectralForm, BinRule, int]:
+    """The form times E^power, a rule for all ranges, and into how many panels it cuts each."""
+    form = weighted_form(form) if power else form
+    widest = float(np.max(np.log10(hi / lo)))
+    panels = 1 if form.integral is not None else max(8, int(np.ceil(10 * widest)))
+    edges = np.geomspace(lo, hi, panels + 1, axis=-1)
+    return form, range_rule(edges[..., :-1].ravel(), edges[..., 1:].ravel(), form), panels
+
+
+def integrate_range(form: SpectralForm, lo: np.ndarray, hi: np.ndarray, theta: np.ndarray, power: int) -> np.ndarray:
+    """Integrals of E^power dnde from `lo` to `hi` (TeV, any shape); power 0 or 1."""
+    return integral_band(form, lo, hi, theta, np.zeros((0, 0)), power)[0]
 
 
 def integral_band(
-    form: SpectralForm, lo: float, hi: float, theta: np.ndarray, covariance: np.ndarray, power: int
-) -> tuple[float, float]:
-    """Integral of E^power dnde from `lo` to `hi` (TeV) and its propagated error."""
-    form, rule = _range(form, lo, hi, power)
+    form: SpectralForm, lo: np.ndarray, hi: np.ndarray, theta: np.ndarray, covariance: np.ndarray, power: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Integrals of E^power dnde from `lo` to `hi` (TeV, any shape) and their propagated errors."""
+    form, rule, panels = _range(form, lo, hi, power)
     with double_precision():
-        value, error = _integral_band(form, rule, theta, covariance)
-        return float(value), float(error)
+        if not covariance.size:
+            value = np.asarray(_integral(form, rule, theta)).reshape(-1, panels).sum(axis=-1)
+            return value.reshape(lo.shape), np.zeros_like(lo)
+        value, error = _integral_band(form, rule, panels, theta, covariance)
+        return np.asarray(value).reshape(lo.shape), np.asarray(error).reshape(lo.shape)

@@ -29,7 +29,7 @@ class _WithSpectrum(Source):
     def parameters(self) -> Parameters:
         """All parameters with their unique names ``"<name>.spectral.<parameter>"``."""
         pars = self.spectral_model.parameters
-        return Parameters(pars, [f"{self.name}.spectral.{p.name}" for p in pars])
+        return Parameters(pars, [f"{self.name}.spectral.{name}" for name in self.spectral_model.parameter_names])
 
     @property
     def covariance(self) -> Covariance:

@@ -1,0 +1,162 @@
+"""Models made of models: sums, differences, products and multiples."""
+
+import operator as operators
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+
+from gammajax.errors import InputError, ModelError
+from gammajax.models.base import Declared, SpectralModel
+from gammajax.models.form import difference_form, product_form, scaled_form, sum_form
+from gammajax.parameters import Covariance, Parameters
+
+__all__ = ["CompoundSpectralModel", "ScaleSpectralModel"]
+
+FORMS: dict[str, Any] = {"add": sum_form, "sub": difference_form, "mul": product_form}
+
+
+class CompoundSpectralModel(SpectralModel):
+    """Sum, difference or product of two models; written ``a + b``, ``a - b``, ``a * b``.
+
+    Sums are integrated term by term, products between the breaks of both. The parameters are those of both models, and
+    stay theirs: `parameters` lists them all, ``model1`` and ``model2`` hold them.
+
+    Parameters
+    ----------
+    model1, model2 : `SpectralModel`
+        The members. In a sum both are fluxes or both are factors; in a product at least one is a factor (a norm model).
+    operator : {"add", "sub", "mul"} or callable
+        Name, or the function of that name in the module `operator`.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> from gammajax.models import LogParabolaNormSpectralModel, PowerLawSpectralModel
+    >>> model = PowerLawSpectralModel() * LogParabolaNormSpectralModel(norm=3)
+    >>> print(f"{model(1 * u.TeV):.4g}")
+    3e-12 1 / (TeV s cm2)
+    """
+
+    tag = ("CompoundSpectralModel", "compound")
+
+    def __init__(self, model1: SpectralModel, model2: SpectralModel, operator: Any) -> None:
+        name = getattr(operator, "__name__", operator)
+        if name not in FORMS:
+            raise InputError(f"CompoundSpectralModel: got operator {operator!r}, expected one of {', '.join(FORMS)}.")
+        for m in (model1, model2):
+            if not isinstance(m, SpectralModel):
+                raise ModelError(f"CompoundSpectralModel: got {m!r}, expected a spectral model.")
+        norms = model1.is_norm_spectral_model + model2.is_norm_spectral_model
+        kinds = ", ".join(f"{type(m).__name__} ({m.dnde_unit or 'no unit'})" for m in (model1, model2))
+        if name == "mul" and norms == 0:
+            raise ModelError(f"product of {kinds}: two fluxes cannot be multiplied; one of them must be a norm model.")
+        if name != "mul" and norms == 1:
+            raise ModelError(f"sum of {kinds}: a flux and a factor cannot be added; multiply them instead.")
+        self.model1, self.model2 = model1, model2
+        self.operator = getattr(operators, name)
+        super().__init__()
+
+    @property
+    def form(self) -> Any:
+        """Functions, made from those of the members."""
+        return FORMS[self.operator.__name__](self.model1.form, self.model2.form)
+
+    @property
+    def dnde_unit(self) -> Any:
+        """Internal unit of the values."""
+        return self.model1.dnde_unit or self.model2.dnde_unit
+
+    @property
+    def _dnde_unit(self) -> u.UnitBase:
+        flux = next((m for m in (self.model1, self.model2) if not m.is_norm_spectral_model), self.model1)
+        return flux._dnde_unit
+
+    @property
+    def parameters(self) -> Parameters:
+        """The parameters of both members."""
+        return Parameters([*self.model1.parameters, *self.model2.parameters])
+
+    @property
+    def parameter_names(self) -> list[str]:
+        """Names such as ``"model1.index"``."""
+        return [f"model{k}.{n}" for k, m in ((1, self.model1), (2, self.model2)) for n in m.parameter_names]
+
+    @property
+    def covariance(self) -> Covariance:
+        """Covariance of the parameters of both; zeros before a fit."""
+        return Covariance(self.parameters, self._covariance)
+
+    @covariance.setter
+    def covariance(self, data: Any) -> None:
+        matrix = Covariance(self.parameters, np.asarray(data)).data
+        n = len(self.model1.parameters)
+        self.model1.covariance, self.model2.covariance = matrix[:n, :n], matrix[n:, n:]
+        self._covariance = matrix
+
+    def copy(self, parameters: Any = None) -> "CompoundSpectralModel":
+        """Return an independent copy; `parameters` replaces the parameter objects. Links between the members are kept."""
+        made: dict[int, Any] = {}
+        if parameters is None:
+            parameters = [made.setdefault(id(p), p.copy()) for p in self.parameters]
+        parameters = list(parameters)
+        n = len(self.model1.parameters)
+        new = CompoundSpectralModel(self.model1.copy(parameters[:n]), self.model2.copy(parameters[n:]), self.operator)
+        new._covariance = self._covariance
+        return new
+
+    def __repr__(self) -> str:
+        sign = {"add": "+", "sub": "-", "mul": "*"}[self.operator.__name__]
+        return f"({self.model1!r} {sign} {self.model2!r})"
+
+    def __str__(self) -> str:
+        return f"CompoundSpectralModel ({self.operator.__name__})\n\n{self.model1}\n\n{self.model2}"
+
+
+class ScaleSpectralModel(SpectralModel):
+    """A model times a norm; the norm is the only parameter, the model stays as it is.
+
+    Parameters
+    ----------
+    model : `SpectralModel`
+        The model; the values that its parameters have when this one is used are part of the compiled program.
+    norm : float
+        Factor, default 1.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> from gammajax.models import PowerLawSpectralModel
+    >>> print(f"{ScaleSpectralModel(PowerLawSpectralModel(), norm=2)(1 * u.TeV):.4g}")
+    2e-12 1 / (TeV s cm2)
+    """
+
+    tag = ("ScaleSpectralModel", "scale")
+    declared = (Declared("norm", 1.0, interp="log", linear=True),)
+
+    def __init__(self, model: SpectralModel, norm: Any = 1.0) -> None:
+        if not isinstance(model, SpectralModel):
+            raise ModelError(f"ScaleSpectralModel: got {model!r}, expected a spectral model.")
+        self.model = model
+        super().__init__(norm=norm)
+
+    @property
+    def form(self) -> Any:
+        """Functions of the norm, for the values that the inner parameters have now."""
+        return scaled_form(self.model.form, tuple(self.model._theta().tolist()))
+
+    @property
+    def dnde_unit(self) -> Any:
+        """Internal unit of the values."""
+        return self.model.dnde_unit
+
+    @property
+    def _dnde_unit(self) -> u.UnitBase:
+        return self.model._dnde_unit
+
+    def copy(self, parameters: Any = None) -> "ScaleSpectralModel":
+        """Return an independent copy, the inner model included."""
+        new = super().copy(parameters)
+        assert isinstance(new, ScaleSpectralModel)
+        new.model = self.model.copy()
+        return new

@@ -1,0 +1,196 @@
+"""What the mathematics of a spectral model is, and the forms of sums, products and multiples of models.
+
+Forms of compounds are made once for each pair of forms, so that equal structure is the very same form and one program.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from typing import Any
+
+import jax
+
+__all__ = ["SpectralForm", "difference_form", "product_form", "scaled_form", "sum_form", "weighted_form"]
+
+
+@dataclass(frozen=True)
+class SpectralForm:
+    r"""What the mathematics of a spectral model is: static, hashable, no values.
+
+    Attributes
+    ----------
+    evaluate : callable
+        ``evaluate(energy, *parameters)``, a pure function of arrays; energy in TeV.
+    names : tuple of str
+        Parameter names in the order of the arguments.
+    integral : callable, optional
+        Closed form ``integral(lo, hi, *parameters)``.
+    linear : tuple of str
+        Parameters that the model is proportional to, each by itself.
+    constants : tuple of str
+        Parameters that hardly anybody fits, a reference energy for one: programs treat them as constants while frozen.
+    log_slope : float, optional
+        The steepest \|d ln dnde / d ln E\| that a bin integral without closed form is made for. None where nothing is known:
+        the integrals are then checked once, with `defaults`.
+    breaks : callable, optional
+        ``breaks(*parameters)``: a tuple of energies (TeV, its length the same always) at which the model has a kink or jumps;
+        bins are cut there. ``evaluate`` takes the upper side of a jump at the break itself.
+    nodes : tuple of float
+        Break energies that never move, TeV: the nodes of a table.
+    power_between : bool
+        Whether the model is a power law between its breaks and nodes: its integrals then are closed forms.
+    terms : tuple
+        Of a sum: for each term its factor, its form, and the positions of its parameters. Each is integrated by itself.
+    gammapy_closed : bool, optional
+        Whether gammapy integrates this model by a closed form; if not given, whether there is one here.
+    defaults : tuple of float, optional
+        Default values of the parameters, where `log_slope` is None.
+    name : str
+        Name for messages.
+    """
+
+    evaluate: Callable[..., jax.Array]
+    names: tuple[str, ...]
+    integral: Callable[..., jax.Array] | None = None
+    linear: tuple[str, ...] = ()
+    constants: tuple[str, ...] = ()
+    log_slope: float | None = 40.0
+    breaks: Callable[..., tuple] | None = None
+    nodes: tuple[float, ...] = ()
+    power_between: bool = False
+    terms: tuple[tuple[float, "SpectralForm", tuple[int, ...]], ...] = ()
+    gammapy_closed: bool | None = None
+    defaults: tuple[float, ...] | None = None
+    name: str = ""
+
+
+# one of the two, where something is known of it; a compound with an unknown member is not checked a second time
+UNKNOWN_SLOPE = 40.0
+
+
+def _slope(form: SpectralForm) -> float:
+    return UNKNOWN_SLOPE if form.log_slope is None else form.log_slope
+
+
+def _joined(first: SpectralForm, second: SpectralForm) -> dict[str, Any]:
+    """What sums and products have in common: the parameters of both, by names that are unique."""
+    prefixed = [tuple(f"model{k}_{n}" for n in f.names) for k, f in ((1, first), (2, second))]
+    constants = [tuple(f"model{k}_{n}" for n in f.constants) for k, f in ((1, first), (2, second))]
+    unknown = first.log_slope is None or second.log_slope is None
+    known = [f.defaults for f in (first, second)]
+    return {
+        "names": prefixed[0] + prefixed[1],
+        "constants": constants[0] + constants[1],
+        "nodes": tuple(sorted({*first.nodes, *second.nodes})),
+        "breaks": _united(first, second) if first.breaks or second.breaks else None,
+        "log_slope": None if unknown and None not in known else _slope(first) + _slope(second),
+        "defaults": (known[0] or ()) + (known[1] or ()) if None not in known else None,
+        "gammapy_closed": False,
+    }
+
+
+def _united(first: SpectralForm, second: SpectralForm) -> Callable[..., tuple]:
+    n = len(first.names)
+
+    def breaks(*parameters: Any) -> tuple:
+        ours = first.breaks(*parameters[:n]) if first.breaks else ()
+        theirs = second.breaks(*parameters[n:]) if second.breaks else ()
+        return (*ours, *theirs)
+
+    return breaks
+
+
+def _terms(form: SpectralForm, shift: int = 0) -> tuple[tuple[float, SpectralForm, tuple[int, ...]], ...]:
+    """The terms of a form, itself where it is no sum; positions moved by `shift`."""
+    own = form.terms or ((1.0, form, tuple(range(len(form.names)))),)
+    return tuple((factor, f, tuple(shift + i for i in index)) for factor, f, index in own)
+
+
+@lru_cache(maxsize=256)
+def _added(first: SpectralForm, second: SpectralForm, sign: float) -> SpectralForm:
+    n = len(first.names)
+
+    def evaluate(energy: jax.Array, *parameters: jax.Array) -> jax.Array:
+        return first.evaluate(energy, *parameters[:n]) + sign * second.evaluate(energy, *parameters[n:])
+
+    terms = _terms(first) + tuple((sign * factor, f, index) for factor, f, index in _terms(second, n))
+    return SpectralForm(evaluate, terms=terms, name="sum of models", **_joined(first, second))
+
+
+def sum_form(first: SpectralForm, second: SpectralForm) -> SpectralForm:
+    """Form of the sum of two models; proportional to no parameter, integrated term by term."""
+    return _added(first, second, 1.0)
+
+
+def difference_form(first: SpectralForm, second: SpectralForm) -> SpectralForm:
+    """Form of the difference of two models; proportional to no parameter, integrated term by term."""
+    return _added(first, second, -1.0)
+
+
+@lru_cache(maxsize=256)
+def product_form(first: SpectralForm, second: SpectralForm) -> SpectralForm:
+    """Form of the product of two models; a product with a sum is the sum of the products."""
+    n = len(first.names)
+
+    def evaluate(energy: jax.Array, *parameters: jax.Array) -> jax.Array:
+        return first.evaluate(energy, *parameters[:n]) * second.evaluate(energy, *parameters[n:])
+
+    terms: tuple = ()
+    if first.terms or second.terms:
+        terms = tuple((a * b, product_form(f, g), i + j) for a, f, i in _terms(first) for b, g, j in _terms(second, n))
+    return SpectralForm(
+        evaluate,
+        linear=tuple(f"model1_{name}" for name in first.linear) + tuple(f"model2_{name}" for name in second.linear),
+        power_between=first.power_between and second.power_between,
+        terms=terms,
+        name="product of models",
+        **_joined(first, second),
+    )
+
+
+def _bound(function: Callable | None, theta: tuple[float, ...]) -> Callable | None:
+    """`function(..., *theta)` as a function of a norm that does not move its breaks."""
+    return None if function is None else lambda norm: function(*theta)
+
+
+@lru_cache(maxsize=256)
+def scaled_form(form: SpectralForm, theta: tuple[float, ...]) -> SpectralForm:
+    """Form of a norm times a model whose parameters have the values `theta` (internal units)."""
+
+    def evaluate(energy: jax.Array, norm: jax.Array) -> jax.Array:
+        return norm * form.evaluate(energy, *theta)
+
+    def integral(lo: jax.Array, hi: jax.Array, norm: jax.Array) -> jax.Array:
+        assert form.integral is not None
+        return norm * form.integral(lo, hi, *theta)
+
+    return SpectralForm(
+        evaluate,
+        ("norm",),
+        integral=None if form.integral is None else integral,
+        linear=("norm",),
+        log_slope=form.log_slope,
+        breaks=_bound(form.breaks, theta),
+        nodes=form.nodes,
+        power_between=form.power_between,
+        terms=tuple((a, scaled_form(f, tuple(theta[i] for i in index)), (0,)) for a, f, index in form.terms),
+        gammapy_closed=form.gammapy_closed,
+        defaults=None if form.log_slope is not None else (1.0,),
+        name=form.name,
+    )
+
+
+def _times_energy(form: SpectralForm, energy: jax.Array, *parameters: jax.Array) -> jax.Array:
+    return energy * form.evaluate(energy, *parameters)
+
+
+@lru_cache(maxsize=256)
+def weighted_form(form: SpectralForm) -> SpectralForm:
+    """The form times the energy, for energy fluxes."""
+    return replace(
+        form,
+        evaluate=partial(_times_energy, form),
+        integral=None,
+        terms=tuple((a, weighted_form(f), index) for a, f, index in form.terms),
+        gammapy_closed=False,
+    )

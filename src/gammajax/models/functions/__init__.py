@@ -1,0 +1,56 @@
+"""Spectral models as pure functions of arrays.
+
+Each takes the energy first and then scalars in the order in which its class declares them.
+"""
+
+from gammajax.models.functions.curved import (
+    gaussian,
+    gaussian_integral,
+    log_parabola,
+    log_parabola_2,
+    meyer_crab,
+    smooth_broken_power_law,
+)
+from gammajax.models.functions.cutoffs import (
+    exp_cutoff_power_law,
+    exp_cutoff_power_law_3fgl,
+    super_exp_cutoff_3fgl,
+    super_exp_cutoff_4fgl,
+    super_exp_cutoff_4fgl_dr3,
+)
+from gammajax.models.functions.power_laws import (
+    broken_power_law,
+    broken_power_law_integral,
+    constant,
+    constant_integral,
+    power_law,
+    power_law_2,
+    power_law_2_integral,
+    power_law_integral,
+)
+from gammajax.models.functions.tables import absorption, piecewise_norm, template
+
+__all__ = [
+    "absorption",
+    "broken_power_law",
+    "broken_power_law_integral",
+    "constant",
+    "constant_integral",
+    "exp_cutoff_power_law",
+    "exp_cutoff_power_law_3fgl",
+    "gaussian",
+    "gaussian_integral",
+    "log_parabola",
+    "log_parabola_2",
+    "meyer_crab",
+    "piecewise_norm",
+    "power_law",
+    "power_law_2",
+    "power_law_2_integral",
+    "power_law_integral",
+    "smooth_broken_power_law",
+    "super_exp_cutoff_3fgl",
+    "super_exp_cutoff_4fgl",
+    "super_exp_cutoff_4fgl_dr3",
+    "template",
+]

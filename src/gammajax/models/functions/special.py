@@ -1,0 +1,64 @@
+"""Quotients that are smooth through 0/0, and a limit with a right derivative at its ends."""
+
+from math import factorial
+
+import jax
+import jax.numpy as jnp
+
+from gammajax.elementary import exp
+
+__all__ = ["clip", "exprel", "exprel2", "log_cosh"]
+
+
+def clip(x: jax.Array, lo: jax.Array, hi: jax.Array) -> jax.Array:
+    """`x` limited to [lo, hi]; its slope is 1 for lo <= x < hi, so that x on the edge of two bins moves one of them."""
+    return jnp.where(x < lo, lo, jnp.where(x < hi, x, hi))
+
+
+@jax.custom_jvp
+def exprel(t: jax.Array) -> jax.Array:
+    """(e^t - 1)/t, with all derivatives right at t = 0."""
+    small = jnp.abs(t) < 1e-5
+    # the argument is guarded as well as the result: 0/0 in the branch not taken would poison the gradient
+    safe = jnp.where(small, 1.0, t)
+    return jnp.where(small, 1 + t / 2 + t * t / 6, jnp.expm1(safe) / safe)
+
+
+@exprel.defjvp
+def _exprel_jvp(primals: tuple, tangents: tuple) -> tuple:
+    (t,), (dt,) = primals, tangents
+    return exprel(t), _exprel_slope(t) * dt
+
+
+def _exprel_slope(t: jax.Array) -> jax.Array:
+    """Slope of `exprel`: (e^t (t - 1) + 1)/t^2; the series takes over where the quotient cancels."""
+    small = jnp.abs(t) < 0.5
+    safe = jnp.where(small, 1.0, t)
+    inner = jnp.where(small, t, 0.0)
+    series = jnp.zeros_like(inner)
+    # sum over k of (k+1) t^k / (k+2)!; 14 terms are exact to 1e-17 below 0.5
+    coefficients = []
+    factorial = 1.0
+    for k in range(14):
+        factorial *= k + 2
+        coefficients.append((k + 1) / factorial)
+    for c in reversed(coefficients):
+        series = series * inner + c
+    return jnp.where(small, series, (exp(safe) * (safe - 1) + 1) / (safe * safe))
+
+
+def exprel2(s: jax.Array) -> jax.Array:
+    """(e^s - 1 - s)/s^2 with all derivatives right at s = 0."""
+    small = jnp.abs(s) < 1.0
+    safe = jnp.where(small, 2.0, s)
+    inner = jnp.where(small, s, 0.0)
+    series = jnp.zeros_like(inner)
+    # sum over k of s^k / (k+2)!; 18 terms and their second derivatives are exact to rounding below 1
+    for k in reversed(range(19)):
+        series = series * inner + 1 / factorial(k + 2)
+    return jnp.where(small, series, (jnp.expm1(safe) - safe) / (safe * safe))
+
+
+def log_cosh(t: jax.Array) -> jax.Array:
+    """ln(2 cosh t) without overflow, smooth at t = 0."""
+    return jnp.logaddexp(t, -t)
