@@ -3,7 +3,16 @@
 from gammajax import errors, io, stats
 from gammajax.cache import enable_compilation_cache
 from gammajax.datasets import Datasets, EnergyAxis, SpectrumDataset, SpectrumDatasetOnOff, XYDataset
-from gammajax.fit import ConfidenceResult, ConfidenceTable, ContourResult, Fit, FitFlags, FitResult, UpperLimit
+from gammajax.fit import (
+    ConfidenceResult,
+    ConfidenceTable,
+    ContourResult,
+    Fit,
+    FitFlags,
+    FitResult,
+    NestedTest,
+    UpperLimit,
+)
 from gammajax.likelihood import Likelihood
 from gammajax.models import (
     BrokenPowerLawSpectralModel,
@@ -38,7 +47,17 @@ from gammajax.models import (
     define_spectral_model,
     spectral_model_class,
 )
-from gammajax.parameters import Covariance, Parameter, Parameters
+from gammajax.parameters import (
+    Covariance,
+    GaussianPrior,
+    GaussianPriorPenalty,
+    GeneralizedGaussianPrior,
+    LogNormalPrior,
+    LogUniformPrior,
+    Parameter,
+    Parameters,
+    UniformPrior,
+)
 from gammajax.scan import ScanResult
 from gammajax.solve import Status
 
@@ -63,13 +82,19 @@ __all__ = [
     "FitResult",
     "FoVBackgroundModel",
     "FunctionModel",
+    "GaussianPrior",
+    "GaussianPriorPenalty",
     "GaussianSpectralModel",
+    "GeneralizedGaussianPrior",
     "Likelihood",
+    "LogNormalPrior",
     "LogParabola2SpectralModel",
     "LogParabolaNormSpectralModel",
     "LogParabolaSpectralModel",
+    "LogUniformPrior",
     "MeyerCrabSpectralModel",
     "Models",
+    "NestedTest",
     "Parameter",
     "Parameters",
     "PiecewiseNormSpectralModel",
@@ -89,6 +114,7 @@ __all__ = [
     "SuperExpCutoffPowerLaw4FGLSpectralModel",
     "SystematicsModel",
     "TemplateSpectralModel",
+    "UniformPrior",
     "UpperLimit",
     "XYDataset",
     "create_crab_spectral_model",

@@ -68,7 +68,8 @@ class Datasets:
         if sets and all(m is sets[0] for m in sets):
             return sets[0]
         seen: dict[int, Any] = {id(model): model for models in sets for model in models}
-        return Models(seen.values())
+        penalties: dict[int, Any] = {id(p): p for models in sets for p in models.penalties}
+        return Models(seen.values(), list(penalties.values()))
 
     @models.setter
     def models(self, models: Any) -> None:
@@ -82,7 +83,13 @@ class Datasets:
         return self.models.parameters
 
     def stat_sum(self) -> float:
-        """Statistic summed over all data sets."""
+        """Statistic summed over all data sets, priors and penalties added: what a fit minimises."""
+        models = self.models
+        added = models.parameters.prior_stat_sum() + sum(p.stat_sum() for p in models.penalties)
+        return self.stat_sum_likelihood() + added
+
+    def stat_sum_likelihood(self) -> float:
+        """Statistic summed over all data sets, without priors and penalties."""
         return sum(d.stat_sum() for d in self)
 
     def stack_reduce(self, name: str | None = None) -> SpectrumDatasetOnOff:

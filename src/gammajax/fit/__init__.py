@@ -4,6 +4,7 @@ from gammajax.fit.confidence import ConfidenceResult, ConfidenceTable, UpperLimi
 from gammajax.fit.contour import ContourResult, joint_probability
 from gammajax.fit.fit import Fit
 from gammajax.fit.flags import FitFlags
+from gammajax.fit.nested import NestedTest
 from gammajax.fit.result import FitResult
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Fit",
     "FitFlags",
     "FitResult",
+    "NestedTest",
     "UpperLimit",
     "joint_probability",
 ]

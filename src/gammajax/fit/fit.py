@@ -9,6 +9,7 @@ from gammajax.fit.backends import get as get_backend
 from gammajax.fit.flags import judge
 from gammajax.fit.forms import either_form
 from gammajax.fit.interval_calls import INTERVAL_BACKENDS, IntervalCalls
+from gammajax.fit.nested import NestedTest, nested_test
 from gammajax.fit.problem import Problem, derivatives
 from gammajax.fit.resolve import as_datasets, as_likelihood, check_choice
 from gammajax.fit.result import FitResult
@@ -155,6 +156,29 @@ class Fit(IntervalCalls, ScanCalls):
         )  # fmt: skip
         _write_back(likelihood, datasets.models, likelihood.start, i, verdict.covariance * np.outer(scale, scale))
         return datasets.models.covariance
+
+    @either_form
+    def ts(self, null: dict, *, datasets: Any) -> NestedTest:
+        r"""Test statistic of a null hypothesis that fixes some free parameters, :math:`TS = S(null) - S(best)`.
+
+        Parameters
+        ----------
+        null : dict
+            Parameter (object or name) to its value under the null: ``{"beta": 0}``.
+
+        Returns
+        -------
+        `NestedTest`
+            TS, p-value where it is known, and both fits. The models are left at the best fit of the full model.
+
+        Raises
+        ------
+        FitError
+            If a parameter of the null is frozen in the full model.
+        InputError
+            For a value outside the limits of its parameter.
+        """
+        return nested_test(lambda: self.run(datasets), datasets, null)
 
 
 def _write_back(

@@ -79,6 +79,11 @@ def response_data(
             diagonals.append(np.ones(len(dataset.mask_array)) if known is None else known)
         # the background does not go through the instrument's response
         acting = () if source.role == "background" else extras
+        if "energy_scale" in acting and through and source.form.nodes:
+            raise ModelError(
+                f"{source.name!r} holds a table with fixed energies, whose bin integrals are exact only while the energies of "
+                f"{dataset.name!r} are; freeze energy_scale at 1, or use a model without a table."
+            )
         key = (source.form, through)
         if key not in keys:
             keys.append(key)

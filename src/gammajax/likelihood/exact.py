@@ -42,7 +42,8 @@ class Exact:
     def scores(self, folded: Sequence, strengths: Sequence, active: tuple[int, ...]) -> tuple:
         """Statistic, gradient (A,) and the two parts of the Hessian (A, A); the first is never negative.
 
-        The first part is diagonal, with the sums of the magnitudes in each row: at least as large as every eigenvalue.
+        The first part is diagonal: the sums of the magnitudes in each row, taken where the diagonal is 1, so that it does not depend on
+        units and is at least as large as the whole.
         """
         theta = [jnp.asarray(t) for t in folded]
 
@@ -55,5 +56,7 @@ class Exact:
         x = jnp.stack([theta[i] for i in active]) if active else jnp.zeros(0)
         value, gradient = jax.value_and_grad(stat)(x)
         hessian = jax.jacfwd(jax.grad(stat))(x)
-        first = jnp.diag(jnp.sum(jnp.abs(hessian), axis=1))
+        diagonal = jnp.abs(jnp.diagonal(hessian))
+        unit = jnp.where(diagonal > 0, 1 / jnp.sqrt(jnp.where(diagonal > 0, diagonal, 1.0)), 1.0)
+        first = jnp.diag((jnp.abs(hessian) @ unit) / unit)
         return value, gradient, first, hessian - first

@@ -91,4 +91,16 @@ def penalties_of(
     position : dict
         From the identity of a parameter to its place in theta.
     """
-    return (), ()
+    unique = list(parameters.unique_parameters)
+    found: list[tuple[Penalty, tuple]] = []
+    for p in unique:
+        # a prior on a frozen parameter is a constant, but freeing it must compile nothing
+        if p.prior is not None:
+            numbers = p.prior.numbers(p.unit, p.name)
+            found.append(
+                (Penalty(p.prior.program, (position[id(p)],)), (np.array([p.factor]), *map(np.asarray, numbers)))
+            )
+    for q in getattr(models, "penalties", ()):
+        factor = np.array([p.factor for p in q.parameters])
+        found.append((Penalty(q.program, tuple(position[id(p)] for p in q.parameters)), (factor, *q.numbers())))
+    return tuple(p for p, _ in found), tuple(n for _, n in found)

@@ -10,7 +10,7 @@ from gammajax.errors import InputError, ModelError, UnitError
 from gammajax.models.integrate import SpectralForm
 from gammajax.models.source import Source
 from gammajax.models.spectral import SpectralModel
-from gammajax.parameters import Covariance, Parameter, Parameters
+from gammajax.parameters import Covariance, GaussianPriorPenalty, Parameter, Parameters
 
 __all__ = ["FoVBackgroundModel", "Models", "SkyModel"]
 
@@ -133,9 +133,11 @@ class Models:
     ----------
     models : `SkyModel`, `FoVBackgroundModel`, `SpectralModel` or iterable of them
         The sources. A bare spectral model is wrapped in a source of its own.
+    penalties : sequence of `GaussianPriorPenalty`, optional
+        Penalties on several parameters, added to the statistic of a fit.
     """
 
-    def __init__(self, models: Any = ()) -> None:
+    def __init__(self, models: Any = (), penalties: Sequence[GaussianPriorPenalty] = ()) -> None:
         if isinstance(models, Source | SpectralModel):
             models = [models]
         if not isinstance(models, Iterable):
@@ -153,6 +155,20 @@ class Models:
                 raise ModelError(f"two different models are named {name!r}; give each model a name of its own.")
         self._models: list[Source] = members
         self._covariance: np.ndarray | None = None
+        self.set_penalties(penalties)
+
+    def set_penalties(self, penalties: Sequence[GaussianPriorPenalty]) -> None:
+        """Replace the penalties on several parameters; each must be of parameters of these models."""
+        known = {id(p) for p in self.parameters}
+        for penalty in penalties:
+            if not isinstance(penalty, GaussianPriorPenalty):
+                raise ModelError(f"Models: got the penalty {penalty!r}, expected a GaussianPriorPenalty.")
+            for p in penalty.parameters:
+                if id(p) not in known:
+                    raise ModelError(
+                        f"Models: the penalty holds a parameter {p.name!r} that belongs to none of the models."
+                    )
+        self.penalties = tuple(penalties)
 
     def __len__(self) -> int:
         return len(self._models)
@@ -220,7 +236,11 @@ class Models:
                 if id(p) not in made:
                     made[id(p)] = p.snapshot(name)
             members.append(m.with_parameters([made[id(p)] for p in pars]))
-        new = Models(members)
+        penalties = [
+            GaussianPriorPenalty.from_precision([made[id(p)] for p in q.parameters], q.precision, q.mean, q.lambda_)
+            for q in self.penalties
+        ]
+        new = Models(members, penalties)
         new._covariance = self._covariance
         return new
 

@@ -11,7 +11,7 @@ from gammajax.parameters.parameter import Parameter
 
 __all__ = ["Parameters", "find_parameter"]
 
-COLUMNS = ("name", "value", "unit", "error", "min", "max", "frozen", "link")
+COLUMNS = ("name", "value", "unit", "error", "min", "max", "frozen", "link", "prior")
 
 
 class Parameters:
@@ -112,6 +112,10 @@ class Parameters:
         for p in self:
             p.frozen = False
 
+    def prior_stat_sum(self) -> float:
+        """Sum of -2 ln of the priors of all parameters, linked ones once."""
+        return sum(p.prior_stat_sum() for p in self.unique_parameters)
+
     def to_table(self) -> Any:
         """Return an astropy Table with one row per parameter."""
         from astropy.table import Table
@@ -121,9 +125,21 @@ class Parameters:
         for p, unique in zip(self, self._unique_names, strict=True):
             link = first.setdefault(id(p), unique)
             link = "" if link == unique else link
-            rows.append((p.name, p.value, p.unit.to_string("fits"), p.error, p.min, p.max, p.frozen, link))
+            rows.append(
+                (
+                    p.name,
+                    p.value,
+                    p.unit.to_string("fits"),
+                    p.error,
+                    p.min,
+                    p.max,
+                    p.frozen,
+                    link,
+                    p.prior.tag if p.prior else "",
+                )
+            )
         columns: list[Any] = list(zip(*rows, strict=True)) if rows else [[] for _ in COLUMNS]
-        types = (str, float, str, float, float, float, bool, str)
+        types = (str, float, str, float, float, float, bool, str, str)
         table = Table([np.array(c, dtype=t) for c, t in zip(columns, types, strict=True)], names=COLUMNS)
         for name in ("value", "error"):
             table[name].info.format = ".4e"

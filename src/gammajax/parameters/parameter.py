@@ -6,6 +6,7 @@ import numpy as np
 from astropy import units as u
 
 from gammajax.errors import InputError
+from gammajax.parameters.priors import Prior
 from gammajax.units import to_unit
 
 __all__ = ["Parameter"]
@@ -34,6 +35,8 @@ class Parameter:
         Spacing of the default scan values.
     linear : bool
         Whether the predicted counts are proportional to this parameter.
+    prior : `Prior`, optional
+        Added to the statistic of a fit, its numbers in `unit`.
 
     Examples
     --------
@@ -60,6 +63,7 @@ class Parameter:
         scan_values: Any = None,
         interp: str = "lin",
         linear: bool = False,
+        prior: Prior | None = None,
     ) -> None:
         if isinstance(value, u.Quantity):
             if unit == "":
@@ -82,6 +86,7 @@ class Parameter:
             self.scan_values = scan_values
         self.interp = interp
         self.linear = linear
+        self.prior = prior
         self.unique_name: str | None = None
 
     def __setattr__(self, key: str, value: Any) -> None:
@@ -166,16 +171,42 @@ class Parameter:
         self._error = self._number(value, "error")
 
     @property
+    def prior(self) -> Prior | None:
+        """Prior, its numbers in `unit`; None for no prior."""
+        return self._prior
+
+    @prior.setter
+    def prior(self, value: Any) -> None:
+        if value is not None and not isinstance(value, Prior):
+            raise InputError(
+                f"{self.name}.prior: got {value!r}, expected a prior such as GaussianPrior(mu=2.5, sigma=0.2)."
+            )
+        self._prior = value
+
+    def prior_stat_sum(self) -> float:
+        """-2 ln of the prior at the present value; 0 without a prior."""
+        if self._prior is None:
+            return 0.0
+        return type(self._prior)(
+            weight=self._prior.weight,
+            constants=self._prior.constants,
+            **dict(zip(self._prior.values, self._prior.numbers(self._unit, self.name), strict=False)),
+        ).stat(self.value)
+
+    @property
     def factor(self) -> float:
         """What a value in `unit` is multiplied with to be in the internal unit."""
         return float(self._unit.to(self.internal_unit))
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Limits in `unit` with nan replaced by -inf and inf."""
+        """Limits in `unit` with nan replaced by -inf and inf, inside the range of the prior."""
         low = -np.inf if np.isnan(self.min) else self.min
         high = np.inf if np.isnan(self.max) else self.max
-        return low, high
+        if self._prior is None:
+            return low, high
+        least, most = self._prior.limits
+        return max(low, least), min(high, most)
 
     @property
     def scan_values(self) -> np.ndarray:
