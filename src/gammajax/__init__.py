@@ -2,11 +2,12 @@
 
 from gammajax import errors, io, stats
 from gammajax.cache import enable_compilation_cache
-from gammajax.datasets import Datasets, EnergyAxis, SpectrumDataset, SpectrumDatasetOnOff, XYDataset
+from gammajax.datasets import Datasets, EnergyAxis, SpectrumBatch, SpectrumDataset, SpectrumDatasetOnOff, XYDataset
 from gammajax.fit import (
     ConfidenceResult,
     ConfidenceTable,
     ContourResult,
+    EachResult,
     Fit,
     FitFlags,
     FitResult,
@@ -73,6 +74,7 @@ __all__ = [
     "Covariance",
     "Datasets",
     "EBLAbsorptionNormSpectralModel",
+    "EachResult",
     "EnergyAxis",
     "ExpCutoffPowerLaw3FGLSpectralModel",
     "ExpCutoffPowerLawNormSpectralModel",
@@ -106,6 +108,7 @@ __all__ = [
     "SkyModel",
     "SmoothBrokenPowerLawSpectralModel",
     "SpectralModel",
+    "SpectrumBatch",
     "SpectrumDataset",
     "SpectrumDatasetOnOff",
     "Status",

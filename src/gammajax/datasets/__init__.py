@@ -2,6 +2,7 @@
 
 from gammajax.datasets.axes import EDispKernel, EnergyAxis, EnergyGeom, EnergyMap
 from gammajax.datasets.base import Dataset
+from gammajax.datasets.batch import SpectrumBatch
 from gammajax.datasets.collection import Datasets
 from gammajax.datasets.known import SpectrumDataset
 from gammajax.datasets.spectrum import SpectrumDatasetOnOff
@@ -14,6 +15,7 @@ __all__ = [
     "EnergyAxis",
     "EnergyGeom",
     "EnergyMap",
+    "SpectrumBatch",
     "SpectrumDataset",
     "SpectrumDatasetOnOff",
     "XYDataset",

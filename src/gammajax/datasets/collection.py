@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from gammajax.datasets.base import Dataset
+from gammajax.datasets.batch import SpectrumBatch
 from gammajax.datasets.spectrum import SpectrumDatasetOnOff
 from gammajax.datasets.stacking import stack
 from gammajax.errors import DataError, InputError
@@ -38,6 +39,49 @@ class Datasets:
                     f"two data sets are named {name!r}; give each a name of its own, for instance with read(..., name=...)."
                 )
         self._datasets = members
+
+    @classmethod
+    def from_arrays(
+        cls, n_on: Any, n_off: Any = None, alpha: Any = None, *, background: Any = None, exposure: Any, edisp: Any = None,
+        energy_edges: Any, energy_true_edges: Any, mask_safe: Any = None, name: str = "batch",
+    ) -> SpectrumBatch:  # fmt: skip
+        """Build many spectra on the same axes at once, for ``fit.run_each``.
+
+        Parameters
+        ----------
+        n_on : array, shape (N, n_reco)
+            Counts in the ON region.
+        n_off : array, shape (N, n_reco), optional
+            Counts in the OFF region, with `alpha`: then the statistic is wstat.
+        alpha : float or array, shape (n_reco,) or (N, n_reco), optional
+            Ratio of ON to OFF acceptance.
+        background : float or array, shape (n_reco,) or (N, n_reco), optional
+            Known background instead of an OFF measurement: then the statistic is cash.
+        exposure : `~astropy.units.Quantity`, shape (n_true,) or (N, n_true)
+            Effective area times livetime, cm2 s; of all, or of each.
+        edisp : array, shape (n_true, n_reco) or (N, n_true, n_reco), optional
+            Energy dispersion, of all or of each; a perfect measurement if not given.
+        energy_edges, energy_true_edges : `~astropy.units.Quantity`, shapes (n_reco + 1,), (n_true + 1,)
+            Bin edges.
+        mask_safe : array of bool, shape (n_reco,), optional
+            Bins that are safe to use.
+        name : str
+            Name; its members are ``"<name>-0"`` and so on.
+
+        Returns
+        -------
+        `SpectrumBatch`
+            Arrays, not N objects.
+
+        Raises
+        ------
+        DataError
+            For values that no fit can use, naming spectrum, bin and value.
+        """
+        return SpectrumBatch.from_arrays(
+            n_on, n_off, alpha, background=background, exposure=exposure, edisp=edisp, energy_edges=energy_edges,
+            energy_true_edges=energy_true_edges, mask_safe=mask_safe, name=name,
+        )  # fmt: skip
 
     def __len__(self) -> int:
         return len(self._datasets)

@@ -2,6 +2,7 @@
 
 from gammajax.fit.confidence import ConfidenceResult, ConfidenceTable, UpperLimit
 from gammajax.fit.contour import ContourResult, joint_probability
+from gammajax.fit.each import EachResult
 from gammajax.fit.fit import Fit
 from gammajax.fit.flags import FitFlags
 from gammajax.fit.nested import NestedTest
@@ -11,6 +12,7 @@ __all__ = [
     "ConfidenceResult",
     "ConfidenceTable",
     "ContourResult",
+    "EachResult",
     "Fit",
     "FitFlags",
     "FitResult",

@@ -6,6 +6,7 @@ import numpy as np
 
 from gammajax.errors import FitError, InputError
 from gammajax.fit.backends import get as get_backend
+from gammajax.fit.each import EachResult, run_each
 from gammajax.fit.flags import judge
 from gammajax.fit.forms import either_form
 from gammajax.fit.interval_calls import INTERVAL_BACKENDS, IntervalCalls
@@ -156,6 +157,33 @@ class Fit(IntervalCalls, ScanCalls):
         )  # fmt: skip
         _write_back(likelihood, datasets.models, likelihood.start, i, verdict.covariance * np.outer(scale, scale))
         return datasets.models.covariance
+
+    def run_each(self, datasets: Any, *, tol: float = 1e-9, max_iter: int = 200, device: Any = None) -> EachResult:
+        """Fit each of many data sets by itself, all in one batch.
+
+        Parameters
+        ----------
+        datasets : `SpectrumBatch`, `Datasets` or list
+            Spectra on the same axes with the same kinds of models. The start values are the present ones; nothing is written on the
+            models.
+        tol : float
+            Stop at this expected distance to the minimum, in units of the statistic.
+        max_iter : int
+            Steps tried at most.
+        device : jax.Device or str, optional
+            Where to run; by default large batches on an accelerator if there is one.
+
+        Returns
+        -------
+        `EachResult`
+            Values, errors, covariances and a verdict for each, as arrays.
+
+        Raises
+        ------
+        DataError
+            If they are not of one structure.
+        """
+        return run_each(datasets, tol, max_iter, device)
 
     @either_form
     def ts(self, null: dict, *, datasets: Any) -> NestedTest:

@@ -2,9 +2,19 @@
 
 from gammajax.likelihood.bound import Bound
 from gammajax.likelihood.core import Likelihood
+from gammajax.likelihood.each import EachCompact, compact_of, own_numbers
 from gammajax.likelihood.evaluate import register
 from gammajax.likelihood.structure import BinData, ResponseData, Structure
 
-__all__ = ["BinData", "Bound", "Likelihood", "ResponseData", "Structure"]
+__all__ = [
+    "BinData",
+    "Bound",
+    "EachCompact",
+    "Likelihood",
+    "ResponseData",
+    "Structure",
+    "compact_of",
+    "own_numbers",
+]
 
 register()

@@ -10,7 +10,7 @@ import numpy as np
 from gammajax.likelihood.structure import MATRIX, BinData, DatasetStructure, Points
 from gammajax.models import BinRule
 
-__all__ = ["Bins", "bins_in_fit", "masked_bins"]
+__all__ = ["Bins", "bins_in_fit", "bins_of", "masked_bins"]
 
 # sizes of compact arrays are rounded up to a multiple of this, so that moving the fit range compiles nothing
 ROUND = 16
@@ -95,6 +95,19 @@ def bins_in_fit(structure: DatasetStructure, data: BinData) -> Bins:
         padded(data.values[name], fill) for name, fill in zip(statistic.arrays, statistic.harmless, strict=True)
     )
     return Bins(values, matrix, tuple(padded(d, 0.0) for d in response.diagonals), rules)
+
+
+def bins_of(structure: DatasetStructure, data: BinData, used: np.ndarray, fit: np.ndarray, matrix: np.ndarray) -> Bins:
+    """The same with chosen true-energy bins `used` and reconstructed bins `fit`, and another matrix (n_true, n_reco)."""
+    rows, columns = _rounded(len(used)), _rounded(len(fit))
+    full = np.zeros((rows, columns))
+    full[: len(used), : len(fit)] = matrix[np.ix_(used, fit)]
+    statistic = structure.stat
+    values = tuple(
+        np.concatenate([np.asarray(data.values[name])[fit], np.full(columns - len(fit), fill)])
+        for name, fill in zip(statistic.arrays, statistic.harmless, strict=True)
+    )
+    return Bins(values, full, (), tuple(r.take(_filled(used, rows)) for r in data.response.rules))
 
 
 def _filled(indices: np.ndarray, n: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """What a single data set asks for: its predictions and its statistic, with the present values of its models."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -46,6 +47,20 @@ def _part(dataset: Dataset, only: str | None) -> np.ndarray:
         return np.asarray(_signal_program(structure, response, theta, only))
 
 
+def _flux(dataset: Dataset) -> np.ndarray:
+    """Flux of all sources in each true-energy bin, cm-2 s-1, shape (n_true,)."""
+    prepared = _prepared(dataset)
+    folded = dataset.response_arrays()
+    n = 0 if folded is None else len(folded[0])
+    if prepared is None or n == 0:
+        return np.zeros(n)
+    response, structure, theta = prepared
+    # a perfect detector
+    perfect = replace(response, exposure=np.ones(n), edisp=np.eye(n))
+    with double_precision():
+        return np.asarray(_signal_program(replace(structure, clip=False), perfect, theta, "matrix"))
+
+
 def _npred_signal(dataset: Dataset) -> np.ndarray:
     return _part(dataset, "matrix" if dataset.response_arrays() is not None else None)
 
@@ -88,6 +103,7 @@ def _stat_array(dataset: Dataset) -> np.ndarray:
 
 
 _offered: dict[str, Callable[..., Any]] = {
+    "flux": _flux,
     "npred_signal": _npred_signal,
     "npred_background": _npred_background,
     "stat_array": _stat_array,

@@ -134,6 +134,7 @@ def minimize_batch(
     again: np.ndarray | None = None,
     derivatives: bool = False,
     device: Any = None,
+    own: np.ndarray | None = None,
 ) -> BatchResult:
     """Minimise the statistic from many starts at once.
 
@@ -162,31 +163,33 @@ def minimize_batch(
         Return the gradient and the Hessian as well, in all parameters that are free or move in any lane.
     device : jax.Device, optional
         Where to run.
+    own : array, shape (n, D), optional
+        Data of each lane, where they differ; the likelihood's compact form then has ``of_lane``.
     """
     n, n_par = starts.shape
     each = np.broadcast_to(free, (n, n_par))
     again = starts if again is None else again
-    if not free.any() and not derivatives:
+    if not free.any() and not derivatives and own is None:
         stat = evaluate_batch(likelihood, starts, device)
         status = np.where(np.isfinite(stat), Status.CONVERGED, Status.NON_FINITE)
         zero = np.zeros(n)
         return BatchResult(stat, starts, np.where(np.isfinite(stat), zero, np.nan), np.zeros(n, int), status)
-    if max_iter > MAX_STEPS and worthwhile(likelihood, device, "minimize", n):
+    if own is None and max_iter > MAX_STEPS and worthwhile(likelihood, device, "minimize", n):
         out = BatchResult(*minimize_few(likelihood, starts, each, lower, upper, tol))
         left = _unfinished(out)
         if len(left):
             # what plain Newton steps do not bring to a minimum is worth a program
             rest = _minimize_all(
-                likelihood, starts[left], each[left], lower, upper, scale, tol, max_iter - MAX_STEPS, again[left], True, device
+                likelihood, starts[left], each[left], lower, upper, scale, tol, max_iter - MAX_STEPS, again[left], True, device, None
             )  # fmt: skip
             _replace(out, left, rest)
         return out if derivatives else out._replace(gradient=None, hessian=None)
-    return _minimize_all(likelihood, starts, free, lower, upper, scale, tol, max_iter, again, derivatives, device)
+    return _minimize_all(likelihood, starts, free, lower, upper, scale, tol, max_iter, again, derivatives, device, own)
 
 
 def _minimize_all(
     likelihood: Any, starts: np.ndarray, free: np.ndarray, lower: np.ndarray, upper: np.ndarray, scale: np.ndarray,
-    tol: float, max_iter: int, again: np.ndarray, derivatives: bool, device: Any,
+    tol: float, max_iter: int, again: np.ndarray, derivatives: bool, device: Any, own: np.ndarray | None,
 ) -> BatchResult:  # fmt: skip
     """All lanes by the batched program."""
     n, n_par = starts.shape
@@ -203,9 +206,10 @@ def _minimize_all(
         columns[moved] = True
         active = _positions(columns if derivatives else varied)
         run = _Runner(compact, platform, _positions(columns), active, lower, upper, scale, tol, derivatives, large)
-        out = run(starts, again, each, min(FIRST, max_iter), 1e-6)
+        data = np.zeros((n, 0)) if own is None else own
+        out = run(starts, again, each, data, min(FIRST, max_iter), 1e-6)
         if not _good(out).all():
-            _go_on(out, run, starts, again, each, max_iter)
+            _go_on(out, run, starts, again, each, data, max_iter)
     return out
 
 
@@ -214,25 +218,28 @@ def _moves(values: np.ndarray) -> bool:
 
 
 def _go_on(
-    out: BatchResult, run: "_Runner", starts: np.ndarray, again: np.ndarray, each: np.ndarray, max_iter: int
-) -> None:
+    out: BatchResult, run: "_Runner", starts: np.ndarray, again: np.ndarray, each: np.ndarray, own: np.ndarray,
+    max_iter: int,
+) -> None:  # fmt: skip
     """Lanes that are left: first from where they are, then from the second start, then at a corner of the statistic."""
     used = min(FIRST, max_iter)
     left = _unfinished(out)
     if len(left) and max_iter > used:
-        _merge(out, left, run(out.theta[left], again[left], each[left], max_iter - used, 1e-2))
+        _merge(out, left, run(out.theta[left], again[left], each[left], own[left], max_iter - used, 1e-2))
     left = _unfinished(out)
     if max_iter > FIRST and len(left := left[out.iterations[left] < max_iter]):
         rest = max_iter - int(out.iterations[left].min())
-        _merge(out, left, run(again[left], starts[left], each[left], rest, 1.0))
+        _merge(out, left, run(again[left], starts[left], each[left], own[left], rest, 1.0))
     for strength in run.compact.linear(run.active):
         left = _unfinished(out)
         left = left[each[left, strength] & (run.lower[strength] < 0) & (run.upper[strength] > 0)]
         if len(left) and max_iter > FIRST:
-            _corner(out, left, run, each[left], strength)
+            _corner(out, left, run, each[left], own[left], strength)
 
 
-def _corner(out: BatchResult, left: np.ndarray, run: "_Runner", free: np.ndarray, strength: int) -> None:
+def _corner(
+    out: BatchResult, left: np.ndarray, run: "_Runner", free: np.ndarray, own: np.ndarray, strength: int
+) -> None:
     """Lanes whose minimum is at strength 0: there the predictions of bins without counts change sign and the slope jumps.
 
     The other parameters are re-fitted with the strength at 0. In the strength itself the statistic is convex, so
@@ -242,14 +249,14 @@ def _corner(out: BatchResult, left: np.ndarray, run: "_Runner", free: np.ndarray
     held[:, strength] = 0.0
     others = free.copy()
     others[:, strength] = False
-    zero = run(held, held, others, MAX_ITER, 1e-2)
+    zero = run(held, held, others, own, MAX_ITER, 1e-2)
     step = 1e-6 * run.scale[run.at.index(strength)]
     sides = []
     for sign in (-1.0, 1.0):
         beside = zero.theta.copy()
         beside[:, strength] = sign * step
         # a lane without free parameters is only evaluated
-        sides.append(run(beside, beside, np.zeros_like(others), 1, 0.0).stat)
+        sides.append(run(beside, beside, np.zeros_like(others), own, 1, 0.0).stat)
     corner = (
         fitted(zero.status) & (zero.stat <= out.stat[left] + 1e-9) & (zero.stat < sides[0]) & (zero.stat < sides[1])
     )
@@ -315,13 +322,13 @@ class _Runner:
         self.tol, self.derivatives, self.output = tol, derivatives, not large
 
     def __call__(
-        self, starts: np.ndarray, again: np.ndarray, free: np.ndarray, max_iter: int, damping: float
+        self, starts: np.ndarray, again: np.ndarray, free: np.ndarray, own: np.ndarray, max_iter: int, damping: float
     ) -> BatchResult:
         shapes = self.derivatives or bool(np.any(free[:, self.shapes]))
         output = self.output and shapes
         cut = list(self.columns)
         common = np.concatenate([starts[0], self.limits, (self.tol, max_iter, damping, 0.0)])
-        lanes = [starts[:, cut], again[:, cut], free[:, self.at]]
+        lanes = [starts[:, cut], again[:, cut], free[:, self.at], own]
 
         def call(begin: int, end: int) -> np.ndarray:
             part, batches = _fill(lanes, begin, end, self.capacity, self.inner)
@@ -332,7 +339,9 @@ class _Runner:
             )  # fmt: skip
             return np.asarray(out)[: end - begin]
 
-        key = ("minimize", self.columns, self.active, shapes, self.inner, self.capacity, _shapes(self.compact))
+        key = (
+            "minimize", self.columns, self.active, shapes, self.inner, self.capacity, own.shape[1], _shapes(self.compact),
+        )  # fmt: skip
         run = in_parallel(call, len(starts), self.capacity, self.inner, self.platform, key, ALONE_FITS)
         parts = [out for _, _, out in run]
         out = parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -125,8 +125,9 @@ def minimize_program(
     common : array, shape (P + 3 A + 4,)
         Parameters that no lane changes, lower and upper limits and scale of the active ones, the other `Settings`, and the number
         of inner batches that count.
-    lanes : array, shape (capacity, 2 C + A)
-        Of each lane the start and the second start in `columns`, and which active parameters are free.
+    lanes : array, shape (capacity, 2 C + A + D)
+        Of each lane the start and the second start in `columns`, which active parameters are free, and D numbers that are data of
+        its own: with them the likelihood is that of ``likelihood.of_lane(numbers)``.
 
     Returns
     -------
@@ -139,7 +140,8 @@ def minimize_program(
     at = np.array([columns.index(i) for i in active], dtype=int)
 
     def lane(row: jax.Array) -> jax.Array:
-        start, again, free = _cut(row, c, c, n)
+        start, again, free, own = _cut(row, c, c, n, len(row) - 2 * c - n)
+        here = likelihood.of_lane(own) if len(own) else likelihood
 
         def full(x: jax.Array) -> list:
             values = [start[k] for k in range(c)]
@@ -148,7 +150,7 @@ def minimize_program(
             return _spread(values, base, columns)
 
         stat, x, edm, iterations, status, gradient, hessian = minimize_lane(
-            likelihood, full, active, start[at] / scale, again[at] / scale, free > 0, settings, shapes
+            here, full, active, start[at] / scale, again[at] / scale, free > 0, settings, shapes
         )
         numbers = [jnp.stack([stat, edm, iterations.astype(edm.dtype), status.astype(edm.dtype)]), x]
         return jnp.concatenate(numbers + ([gradient, hessian.ravel()] if derivatives else []))

@@ -1,0 +1,237 @@
+"""Fits of many data sets of one structure, each by itself, in one batch."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+
+from gammajax.datasets import Datasets, SpectrumBatch, SpectrumDatasetOnOff
+from gammajax.errors import DataError, FitError
+from gammajax.likelihood import EachCompact, Likelihood, compact_of, own_numbers
+from gammajax.solve import Status, fitted, minimize_batch, resolve_device
+from gammajax.units import double_precision
+
+__all__ = ["EachResult", "run_each"]
+
+
+@dataclass(frozen=True)
+class EachResult:
+    """Results of N fits with P parameters, F of them free; one verdict each.
+
+    Attributes
+    ----------
+    names, units : tuple of str
+        Unique names of the parameters and their units, those of the models.
+    free : array of bool, shape (P,)
+        Which were fitted.
+    value, error : array, shape (N, P)
+        Best fit and standard deviation; the error is 0 for frozen parameters and nan where it is not defined.
+    covariance : array, shape (N, P, P)
+        From the exact Hessian.
+    total_stat : array, shape (N,)
+        Statistic, -2 ln L, at the best fit.
+    edm : array, shape (N,)
+        Expected distance to the minimum.
+    iterations : array of int, shape (N,)
+        Steps.
+    status : array of int, shape (N,)
+        `Status` of each.
+    """
+
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    free: np.ndarray = field(repr=False)
+    value: np.ndarray = field(repr=False)
+    error: np.ndarray = field(repr=False)
+    covariance: np.ndarray = field(repr=False)
+    total_stat: np.ndarray = field(repr=False)
+    edm: np.ndarray = field(repr=False)
+    iterations: np.ndarray = field(repr=False)
+    status: np.ndarray = field(repr=False)
+
+    @property
+    def success(self) -> np.ndarray:
+        """Which converged, on a limit or not; shape (N,)."""
+        return fitted(self.status)
+
+    def __len__(self) -> int:
+        return len(self.status)
+
+    def to_table(self) -> Any:
+        """Return an astropy Table with one row per data set: value and error of the free parameters, statistic and verdict."""
+        from astropy.table import QTable
+        from astropy.units import Quantity
+
+        table = QTable()
+        for i in np.flatnonzero(self.free):
+            table[self.names[i]] = Quantity(self.value[:, i], self.units[i])
+            table[f"{self.names[i]}_err"] = Quantity(self.error[:, i], self.units[i])
+        table["stat"], table["edm"], table["iterations"] = self.total_stat, self.edm, self.iterations
+        table["status"] = [Status(s).name.lower() for s in self.status]
+        return table
+
+    def __str__(self) -> str:
+        counts = {s.name.lower(): int(np.sum(self.status == s)) for s in Status if np.any(self.status == s)}
+        shown = ", ".join(f"{n} {name}" for name, n in counts.items())
+        return f"{len(self)} fits of {', '.join(n for n, f in zip(self.names, self.free, strict=True) if f)}: {shown}"
+
+
+class _Each:
+    """What the solver is given: the likelihood of the first, in the form whose data come with the lanes."""
+
+    def __init__(self, likelihood: Likelihood, compact: EachCompact) -> None:
+        self.structure, self.labels, self._each = likelihood.structure, likelihood.labels, compact
+
+    def compact(self) -> EachCompact:
+        """The form of the batch."""
+        return self._each
+
+
+def as_batch(datasets: Any) -> tuple[SpectrumBatch, np.ndarray | None, np.ndarray | None]:
+    """The batch of some data sets, masks (N, n_reco) where they differ, and start values (N, P) where they do.
+
+    Raises
+    ------
+    DataError
+        If they are not of one structure.
+    """
+    if isinstance(datasets, SpectrumBatch):
+        return datasets, None, None
+    members = list(datasets if isinstance(datasets, Datasets | list | tuple) else [datasets])
+    if not members:
+        raise DataError("run_each: there are no data sets; give at least one.")
+    first = members[0]
+    for d in members:
+        if type(d) is not type(first) or d.response_arrays() is None or d.stat_type != first.stat_type:
+            raise DataError(f"run_each: {first.name!r} and {d.name!r} are of different kinds; fit each kind by itself.")
+        if d.counts.geom.axis != first.counts.geom.axis or d.exposure.geom.axis != first.exposure.geom.axis:
+            raise DataError(
+                f"run_each: the axes of {first.name!r} and {d.name!r} differ; fit those with the same axes together."
+            )
+    arrays = {k: np.stack([d.statistic_arrays()[k] for d in members]) for k in first.statistic_arrays()}
+    if isinstance(first, SpectrumDatasetOnOff):
+        for d in members:
+            d.check_for_fit()
+    exposure, edisp = (np.stack([d.response_arrays()[k] for d in members]) for k in (0, 1))
+    masks = np.stack([d.mask_array for d in members])
+    template = first.copy(name=first.name)
+    template.models, template.compatibility, template._mask_fit = first.models, first.compatibility, None
+    template._mask_safe = masks.any(axis=0)
+    batch = SpectrumBatch(
+        template, arrays,
+        None if (exposure == exposure[0]).all() else exposure,
+        None if (edisp == edisp[0]).all() else edisp,
+    )  # fmt: skip
+    return batch, None if (masks == masks[0]).all() else masks, _starts(members)
+
+
+def _starts(members: list) -> np.ndarray | None:
+    """Start values (N, P), internal units, where the members have models of their own of one structure."""
+    first = members[0].models
+    if first is None or all(d.models is first for d in members):
+        return None
+    tables = []
+    for d in members:
+        if d.models is None or [m.form for m in d.models] != [m.form for m in first]:
+            raise DataError(
+                f"run_each: {d.name!r} has other kinds of models than {members[0].name!r}; fit those with the same models "
+                "together."
+            )
+        tables.append([p.value * p.factor for p in d.models.parameters.unique_parameters])
+    if len({len(t) for t in tables}) > 1:
+        raise DataError("run_each: the data sets link their parameters differently; fit those linked alike together.")
+    return np.array(tables)
+
+
+def run_each(datasets: Any, tol: float, max_iter: int, device: Any) -> EachResult:
+    """Fit each data set by itself; see `Fit.run_each`."""
+    batch, masks, starts = as_batch(datasets)
+    likelihood = Likelihood(batch.template)
+    if not likelihood.free.any():
+        raise FitError("no free parameter: free at least one with parameter.frozen = False.")
+    if likelihood._exact or any(t.fold >= 0 for t in likelihood.structure.datasets[0].terms):
+        raise DataError(
+            "run_each: background models and a factor on alpha are not for batches; fit such data sets one by one with fit.run."
+        )
+    compact, own = _packed(batch, likelihood, masks)
+    n, scale, free = len(batch), likelihood.scale, likelihood.free
+    start = np.broadcast_to(likelihood.start, (n, len(free))) if starts is None else starts
+    out = minimize_batch(
+        _Each(likelihood, compact), np.ascontiguousarray(start), free, likelihood.lower, likelihood.upper, scale, tol=tol,
+        max_iter=max_iter, derivatives=True, device=resolve_device(device), own=own,
+    )  # fmt: skip
+    assert out.hessian is not None
+    assert out.gradient is not None
+    covariance, error = _covariances(out, free, likelihood)
+    table = likelihood._table()
+    parameters = likelihood.parameters
+    assert parameters is not None
+    units = tuple(p.unit.to_string() for p in parameters.unique_parameters)
+    f = table.factor
+    return EachResult(
+        likelihood.names, units, free.copy(), out.theta / f, error / f, covariance / np.outer(f, f), out.stat, out.edm,
+        out.iterations, out.status,
+    )  # fmt: skip
+
+
+def _packed(batch: SpectrumBatch, likelihood: Likelihood, masks: np.ndarray | None) -> tuple[EachCompact, np.ndarray]:
+    """The form of the batch, and the numbers of each lane."""
+    (data,) = likelihood.data
+    mask = np.asarray(data.mask)
+    fit = np.flatnonzero(mask)
+    exposure, edisp, _ = batch.template.response_arrays()
+    statistic = likelihood.structure.datasets[0].stat
+    values = [batch.arrays[name] for name in statistic.arrays]
+    # all true-energy bins where they differ from set to set, so that none that reaches the fit is left out
+    reach = (edisp if batch.edisp is None else batch.edisp.any(axis=0)) * 1.0
+    weight = exposure if batch.exposure is None else batch.exposure.max(axis=0)
+    used = np.flatnonzero(np.any(reach[:, mask] * weight[:, None] != 0, axis=1))
+    template = _template(
+        likelihood, batch, used, fit, edisp if batch.exposure is not None else exposure[:, None] * edisp
+    )
+    rows, columns = template.bins[0].matrix.shape
+    own_exposure, own_matrix = batch.exposure, None
+    if batch.edisp is not None:
+        own_matrix = (exposure if batch.exposure is None else batch.exposure)[..., :, None] * batch.edisp
+        own_exposure = None
+    numbers, names = own_numbers(
+        values, fit=fit, used=used, size=(rows, columns), harmless=statistic.harmless, mask=masks, exposure=own_exposure,
+        matrix=own_matrix,
+    )  # fmt: skip
+    return EachCompact(template, names), numbers
+
+
+def _template(
+    likelihood: Likelihood, batch: SpectrumBatch, used: np.ndarray, fit: np.ndarray, matrix: np.ndarray
+) -> Any:
+    """Compact form of the template, with the true-energy bins `used` and its own matrix."""
+    with double_precision():
+        return jax.device_put(compact_of(likelihood, used, fit, matrix))
+
+
+def _covariances(out: Any, free: np.ndarray, likelihood: Likelihood) -> tuple[np.ndarray, np.ndarray]:
+    """Covariances (N, P, P) and errors (N, P), internal units, from the Hessians of the parameters not on a limit."""
+    n, n_par = out.theta.shape
+    at = np.flatnonzero(free)
+    scale = likelihood.scale[at]
+    hessian = out.hessian[:, at[:, None], at] * np.outer(scale, scale)
+    x, gradient = out.theta[:, at], out.gradient[:, at]
+    held = ((x <= likelihood.lower[at]) & (gradient > 0)) | ((x >= likelihood.upper[at]) & (gradient < 0))
+    good = fitted(out.status)
+    moving = ~held
+    both = moving[:, :, None] & moving[:, None, :]
+    eye = np.eye(len(at))
+    usable = good & np.isfinite(hessian).all(axis=(1, 2))
+    matrix = np.where(usable[:, None, None], np.where(both, hessian, eye), eye)
+    diagonal = np.sqrt(np.maximum(np.einsum("nii->ni", matrix), 1e-300))
+    unit = matrix / (diagonal[:, :, None] * diagonal[:, None, :])
+    positive = np.linalg.eigvalsh(unit)[:, 0] > 1e-13
+    unit[~positive] = eye
+    # the statistic is -2 ln L
+    inverse = 2 * np.linalg.inv(unit) / (diagonal[:, :, None] * diagonal[:, None, :])
+    inverse = np.where(both, inverse, 0.0) * np.outer(scale, scale)
+    inverse[~(usable & positive)] = np.nan
+    covariance = np.zeros((n, n_par, n_par))
+    covariance[:, at[:, None], at] = inverse
+    return covariance, np.sqrt(np.einsum("nii->ni", covariance))
