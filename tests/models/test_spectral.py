@@ -15,7 +15,7 @@ from gammajax import (
 from gammajax.errors import InputError, ModelError, UnitError
 from gammajax.models import SPECTRAL_MODELS, bin_rule, flux_per_bin
 from gammajax.models.functions import power_law_integral
-from tests.models.table import TABLE
+from tests.models.table import TABLE, integral
 
 rows = pytest.mark.parametrize("row", TABLE.values(), ids=TABLE.keys())
 with_gammapy = pytest.mark.parametrize(
@@ -47,16 +47,14 @@ def test_value(row):
     model = row.make()
     found = model(energy * u.TeV).to_value(model.dnde_unit)
     # a rounding of the exponent of 1e-16 times its size, some hundreds in a cut-off; sums may cancel
-    np.testing.assert_allclose(found, expected, rtol=3e-13 + 0.1 * (row.tolerance - 1e-12), atol=1e-300)
+    np.testing.assert_allclose(found, expected, rtol=3e-13, atol=1e-300)
 
 
 def exact_bins(row, edges):
     with mpmath.workdps(25):
         theta = [mpmath.mpf(t) for t in row.theta]
         limits = [(mpmath.mpf(float(a)), mpmath.mpf(float(b))) for a, b in edges]
-        return np.array(
-            [float(mpmath.quad(lambda e: row.formula(e, *theta), row.cuts(a, b, theta))) for a, b in limits]
-        )
+        return np.array([float(integral(lambda e: row.formula(e, *theta), row.cuts(a, b, theta))) for a, b in limits])
 
 
 def check_bins(row, per_decade, step):
@@ -118,18 +116,18 @@ def check_derivatives(row, mixed):
         whole = np.abs(np.asarray(integrals(zero)))
         if n == 0:
             return
-        gradient, hessian = (np.asarray(f(integrals)(zero)) for f in (jax.jacfwd, jax.hessian))
+        gradient, hessian = (np.asarray(jax.jit(f(integrals))(zero)) for f in (jax.jacfwd, jax.hessian))
     assert np.all(np.isfinite(gradient))
     assert np.all(np.isfinite(hessian))
     np.testing.assert_allclose(hessian, hessian.transpose(0, 2, 1), atol=1e-12 * np.abs(hessian).max())
     scale, at = whole[3], 3
-    with mpmath.workdps(40):
-        step = mpmath.mpf(10) ** -10
+    with mpmath.workdps(30):
+        step = mpmath.mpf(10) ** -8
         lo, hi = (mpmath.mpf(float(e)) for e in EDGES[at : at + 2])
 
         def value(shift):
             t = [mpmath.mpf(float(p)) + s * mpmath.mpf(float(q)) for p, q, s in zip(theta, unit, shift, strict=True)]
-            return mpmath.quad(lambda e: row.formula(e, *t), row.cuts(lo, hi, t)) / mpmath.mpf(float(scale))
+            return integral(lambda e: row.formula(e, *t), row.cuts(lo, hi, t), degree=4) / mpmath.mpf(float(scale))
 
         def along(**steps):
             shift = [0] * n
@@ -220,24 +218,26 @@ def test_gammapy_compatible_bins(row):
     expected = theirs.integral(edges[:-1] * u.TeV, edges[1:] * u.TeV)
     expected = expected.to_value(u.Unit(model.dnde_unit) * u.TeV)
     # gammapy's own power law cancels beside index 1, and its Gaussian in the tails
-    cancels = 2e-8 if row is TABLE["pl, index beside 1"] else 1e-9
+    cancels = 2e-8 if row is TABLE["pl, index beside 1"] else max(1e-9, row.tolerance)
     tails = 1e-15 * row.theta[0] if type(model).__name__ == "GaussianSpectralModel" else 1e-300
-    np.testing.assert_allclose(found, expected, rtol=cancels, atol=tails)
+    # where a difference changes its sign gammapy gives numbers like 1e289
+    sane = np.abs(expected) < 1e100
+    assert np.mean(sane) > 0.95
+    np.testing.assert_allclose(found[sane], expected[sane], rtol=cancels, atol=tails)
 
 
 @rows
-def test_integral_and_energy_flux(row):
+@pytest.mark.parametrize(("name", "weight"), [("integral", 0), ("energy_flux", 1)])
+def test_integral_and_energy_flux(row, name, weight):
     """Over a decade and more, with breaks inside, against mpmath."""
     model = row.make()
-    for name, weight in (("integral", 0), ("energy_flux", 1)):
-        found = getattr(model, name)(1 * u.TeV, 12 * u.TeV)
-        with mpmath.workdps(25):
-            theta = [mpmath.mpf(t) for t in row.theta]
-            cuts = row.cuts(mpmath.mpf(1), mpmath.mpf(12), theta)
-            points = sorted({*cuts, *(mpmath.mpf(p) for p in (2, 4, 7))})
-            expected = float(mpmath.quad(lambda e, w=weight: e**w * row.formula(e, *theta), points))
-        found = found.to_value(u.Unit(model.dnde_unit) * u.TeV ** (1 + weight))
-        assert found == pytest.approx(expected, rel=2e-9)
+    found = getattr(model, name)(1 * u.TeV, 12 * u.TeV).to_value(u.Unit(model.dnde_unit) * u.TeV ** (1 + weight))
+    with mpmath.workdps(25):
+        theta = [mpmath.mpf(t) for t in row.theta]
+        cuts = row.cuts(mpmath.mpf(1), mpmath.mpf(12), theta)
+        points = sorted({*cuts, *(mpmath.mpf(p) for p in (2, 4, 7))})
+        expected = float(integral(lambda e: e**weight * row.formula(e, *theta), points))
+    assert found == pytest.approx(expected, rel=2e-9)
 
 
 @rows
@@ -264,7 +264,7 @@ def test_error_band_is_the_exact_propagation(row):
     rng = np.random.default_rng(3)
     root = np.zeros((len(theta),) * 2)
     root[np.ix_(free, free)] = np.tril(rng.normal(size=(len(free),) * 2)) + 2 * np.eye(len(free))
-    root *= (1e-4 * np.where(theta == 0, 1.0, theta))[:, None]
+    root *= (1e-6 * np.where(theta == 0, 1.0, theta))[:, None]
     model.covariance = root @ root.T
     energy = np.array([0.7, 1.0, 5.0]) * u.TeV
     value, error = model.evaluate_error(energy)
