@@ -17,6 +17,7 @@ from gammajax.models import SPECTRAL_MODELS, bin_rule, flux_per_bin
 from gammajax.models.functions import power_law_integral
 from tests.models.table import TABLE, integral
 
+bins = jax.jit(flux_per_bin, static_argnums=0)
 rows = pytest.mark.parametrize("row", TABLE.values(), ids=TABLE.keys())
 with_gammapy = pytest.mark.parametrize(
     "row", [r for r in TABLE.values() if r.gammapy], ids=[k for k, r in TABLE.items() if r.gammapy]
@@ -62,7 +63,7 @@ def check_bins(row, per_decade, step):
     edges = np.geomspace(0.1, 30, int(2.477 * per_decade) + 1)
     with jax.enable_x64(True):
         form = row.make().form
-        found = np.asarray(flux_per_bin(form, bin_rule(edges, form), tuple(row.theta)))
+        found = np.asarray(bins(form, bin_rule(edges, form), tuple(row.theta)))
     # some of the bins, and those with a break
     theta = row.theta
     kinks = [*row.breaks, *(theta[k] for k in row.moving)][:6]
@@ -74,7 +75,7 @@ def check_bins(row, per_decade, step):
 
 
 @rows
-@pytest.mark.parametrize("per_decade", [5, 24, 100])
+@pytest.mark.parametrize("per_decade", [5, 100])
 def test_bin_integrals_are_exact(row, per_decade):
     check_bins(row, per_decade, step=max(1, int(2.477 * per_decade) // 3))
 
@@ -113,10 +114,12 @@ def check_derivatives(row, mixed):
             return flux_per_bin(form, rule, tuple(theta + shift * unit))
 
         zero = np.zeros(n)
-        whole = np.abs(np.asarray(integrals(zero)))
+        whole = np.abs(np.asarray(bins(form, rule, tuple(theta))))
         if n == 0:
             return
-        gradient, hessian = (np.asarray(jax.jit(f(integrals))(zero)) for f in (jax.jacfwd, jax.hessian))
+        slopes = jax.jacfwd(integrals)
+        gradient, hessian = jax.jit(lambda z: (slopes(z), jax.jacfwd(slopes)(z)))(zero)
+        gradient, hessian = np.asarray(gradient), np.asarray(hessian)
     assert np.all(np.isfinite(gradient))
     assert np.all(np.isfinite(hessian))
     np.testing.assert_allclose(hessian, hessian.transpose(0, 2, 1), atol=1e-12 * np.abs(hessian).max())
@@ -214,7 +217,7 @@ def test_gammapy_compatible_bins(row):
     edges = np.geomspace(0.1, 30, 49)
     model = row.make()
     with jax.enable_x64(True):
-        found = np.asarray(flux_per_bin(model.form, bin_rule(edges, model.form, "gammapy"), tuple(row.theta)))
+        found = np.asarray(bins(model.form, bin_rule(edges, model.form, "gammapy"), tuple(row.theta)))
     expected = theirs.integral(edges[:-1] * u.TeV, edges[1:] * u.TeV)
     expected = expected.to_value(u.Unit(model.dnde_unit) * u.TeV)
     # gammapy's own power law cancels beside index 1, and its Gaussian in the tails
@@ -270,7 +273,7 @@ def test_error_band_is_the_exact_propagation(row):
     value, error = model.evaluate_error(energy)
     samples = theta + rng.normal(size=(20000, len(theta))) @ root.T
     with jax.enable_x64(True):
-        drawn = np.asarray(jax.vmap(lambda t: model.form.evaluate(energy.value, *t))(samples))
+        drawn = np.asarray(jax.jit(jax.vmap(lambda t: model.form.evaluate(energy.value, *t)))(samples))
     np.testing.assert_allclose(value.value, model(energy).value, rtol=1e-14)
     # the standard deviation of 20000 samples is known to 0.5 %
     np.testing.assert_allclose(error.to_value(model.dnde_unit), drawn.std(axis=0), rtol=0.02)

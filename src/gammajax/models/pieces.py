@@ -92,8 +92,7 @@ def between_breaks(form: SpectralForm, edges: Any, count: int, parameters: Seque
     if form.power_between:
         parts = _power_law_between(a, b, density(a), density(b))
     else:
-        x, w = np.polynomial.legendre.leggauss(count)
-        x, w = x.reshape(-1, 1, 1, 1), w.reshape(-1, 1, 1, 1)
+        x, w = (v.reshape(-1, 1, 1, 1) for v in np.polynomial.legendre.leggauss(count))
         middle, half = 0.5 * (jnp.log(a) + jnp.log(b)), 0.5 * (jnp.log(b) - jnp.log(a))
         parts = half * summed(density(exp(middle + half * x)) * w)
     return strength * summed(parts.reshape(-1, parts.shape[-1]))
