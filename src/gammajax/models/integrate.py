@@ -103,11 +103,12 @@ def _trapz_loglog(y: jax.Array, x: jax.Array) -> jax.Array:
     y1, y2, x1, x2 = y[:-1], y[1:], x[:-1], x[1:]
     h = jnp.log(x2 / x1)
     tiny = jnp.finfo(y.dtype).tiny
-    positive = (y1 > tiny) & (y2 > tiny)
-    ratio = jnp.where(positive, y2, 1.0) / jnp.where(positive, y1, 1.0)
+    # where a difference of models changes its sign gammapy gives any number, and this nothing
+    same = ((y1 > tiny) & (y2 > tiny)) | ((y1 < -tiny) & (y2 < -tiny))
+    ratio = jnp.where(same, y2, 1.0) / jnp.where(same, y1, 1.0)
     b = -jnp.log(ratio) / h
     # gammapy switches to the logarithm within 1e-10 of slope 1
     pole = jnp.abs(b - 1) <= 1e-10
     safe = jnp.where(pole, 0.0, b)
     power = y1 * x1 * jnp.expm1((1 - safe) * h) / (1 - safe)
-    return jnp.where(positive, jnp.where(pole, x1 * y1 * h, power), 0.0)
+    return jnp.where(same, jnp.where(pole, x1 * y1 * h, power), 0.0)

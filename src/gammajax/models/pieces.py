@@ -1,13 +1,13 @@
 """Integrals of a model over bins that are cut where it has breaks."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gammajax.elementary import exp
 from gammajax.models.form import SpectralForm
 from gammajax.models.functions.special import clip, exprel
 
@@ -36,8 +36,7 @@ def power_law_pieces(form: SpectralForm, edges: Any, parameters: Sequence[jax.Ar
     """
     strength, shape = _split(form, parameters)
     values = edges * form.evaluate(edges, *shape)
-    parts = [_power_law_between(edges[k], edges[k + 1], values[k], values[k + 1]) for k in range(edges.shape[0] - 1)]
-    return strength * summed(parts)
+    return strength * summed(_power_law_between(edges[:-1], edges[1:], values[:-1], values[1:]))
 
 
 def _split(form: SpectralForm, parameters: Sequence[jax.Array]) -> tuple[Any, list]:
@@ -76,29 +75,24 @@ def between_breaks(form: SpectralForm, edges: Any, count: int, parameters: Seque
         Internal units.
     """
     assert form.breaks is not None
-    cuts = jnp.sort(jnp.stack([jnp.asarray(b) for b in form.breaks(*parameters)]))
-    low = [jnp.zeros_like(cuts[0]), *(c * (1 + GUARD) for c in cuts)]
-    high = [*(c * (1 - GUARD) for c in cuts), jnp.full_like(cuts[0], jnp.inf)]
+    cuts = jnp.sort(jnp.stack([jnp.asarray(b) for b in form.breaks(*parameters)]))[:, None, None]
     strength, shape = _split(form, parameters)
-    parts = []
-    for a, b in pairwise(edges):
-        points = [a, *(clip(c, a, b) for c in cuts), b]
-        for k in range(len(points) - 1):
-            parts.append(_piece(form, points[k], points[k + 1], low[k], high[k], count, shape))
-    return strength * summed(parts)
-
-
-def _piece(form: SpectralForm, a: Any, b: Any, low: Any, high: Any, count: int, shape: list) -> jax.Array:
-    """Integral from `a` to `b`, the model on its branch between the breaks `low` and `high`."""
+    # one array over all pieces, shape (n_breaks + 1, n_pieces, n_bins): the program is as small as that of one piece
+    lo, hi = edges[None, :-1], edges[None, 1:]
+    points = jnp.concatenate([lo, clip(cuts, lo, hi), hi])
+    low = jnp.concatenate([jnp.full_like(cuts[:1], -jnp.inf), cuts * (1 + GUARD)])
+    high = jnp.concatenate([cuts * (1 - GUARD), jnp.full_like(cuts[:1], jnp.inf)])
 
     def density(energy: jax.Array) -> jax.Array:
         # an empty piece beside a break still has slopes: its nodes must not fall on the other side by rounding
         inside = jnp.minimum(jnp.maximum(energy, low), high)
         return energy * form.evaluate(energy + jax.lax.stop_gradient(inside - energy), *shape)
 
+    a, b = points[:-1], points[1:]
     if form.power_between:
-        return _power_law_between(a, b, density(a), density(b))
-    x, w = np.polynomial.legendre.leggauss(count)
-    middle, half = 0.5 * (jnp.log(a) + jnp.log(b)), 0.5 * (jnp.log(b) - jnp.log(a))
-    nodes = jnp.exp(middle + half * x[:, None])
-    return half * summed(density(nodes) * w[:, None])
+        parts = _power_law_between(a, b, density(a), density(b))
+    else:
+        x, w = (v.reshape(-1, 1, 1, 1) for v in np.polynomial.legendre.leggauss(count))
+        middle, half = 0.5 * (jnp.log(a) + jnp.log(b)), 0.5 * (jnp.log(b) - jnp.log(a))
+        parts = half * summed(density(exp(middle + half * x)) * w)
+    return strength * summed(parts.reshape(-1, parts.shape[-1]))

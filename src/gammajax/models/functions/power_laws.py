@@ -99,14 +99,14 @@ def power_law_2(
     array
         dnde, cm-2 s-1 TeV-1, shape of `energy`.
     """
-    return power_law(energy, index, amplitude, emin) / power_law_integral(emin, emax, index, 1.0, emin)
+    return power_law(energy, index, amplitude, emin) / power_law_integral(emin, emax, index, jnp.ones_like(index), emin)
 
 
 def power_law_2_integral(
     lo: jax.Array, hi: jax.Array, amplitude: jax.Array, index: jax.Array, emin: jax.Array, emax: jax.Array
 ) -> jax.Array:
     """Integral of `power_law_2` over bins from `lo` to `hi` (TeV); cm-2 s-1."""
-    whole = power_law_integral(emin, emax, index, 1.0, emin)
+    whole = power_law_integral(emin, emax, index, jnp.ones_like(index), emin)
     return power_law_integral(lo, hi, index, amplitude, emin) / whole
 
 

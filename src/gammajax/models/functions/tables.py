@@ -6,13 +6,14 @@ Between the nodes of a table in logarithms a model is a power law, so that its i
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from gammajax.elementary import exp
 
 __all__ = ["absorption", "interpolated", "piecewise_norm", "template"]
 
 
-def interpolated(x: jax.Array, nodes: jax.Array, values: jax.Array, extrapolate: bool) -> jax.Array:
+def interpolated(x: jax.Array, nodes: ArrayLike, values: ArrayLike, extrapolate: bool) -> jax.Array:
     """Linear interpolation, beyond the outer nodes continued or flat.
 
     Parameters
@@ -24,7 +25,7 @@ def interpolated(x: jax.Array, nodes: jax.Array, values: jax.Array, extrapolate:
     extrapolate : bool
         Whether the outer lines go on beyond the table.
     """
-    nodes = jnp.asarray(nodes)
+    nodes, values = jnp.asarray(nodes), jnp.asarray(values)
     at = jnp.clip(jnp.searchsorted(nodes, x, side="right") - 1, 0, len(nodes) - 2)
     left = nodes[at]
     weight = (x - left) / (nodes[at + 1] - left)
@@ -52,7 +53,7 @@ def template(energy: jax.Array, nodes: np.ndarray, values: np.ndarray, log: bool
     if len(nodes) == 1:
         line = values[0] * jnp.ones_like(energy)
     else:
-        line = interpolated(jnp.log(energy), nodes, jnp.asarray(values), extrapolate)
+        line = interpolated(jnp.log(energy), nodes, values, extrapolate)
     return exp(line) if log else jnp.maximum(line, 0.0)
 
 
