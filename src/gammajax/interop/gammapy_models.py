@@ -1,0 +1,146 @@
+"""gammapy's spectral models as ours: same classes, values, limits, links and priors."""
+
+from typing import Any
+
+import numpy as np
+
+from gammajax.errors import InputError, ModelError
+from gammajax.models import (
+    CompoundSpectralModel,
+    EBLAbsorptionNormSpectralModel,
+    FoVBackgroundModel,
+    Models,
+    PiecewiseNormSpectralModel,
+    SkyModel,
+    SpectralModel,
+    TemplateSpectralModel,
+    spectral_model_class,
+)
+from gammajax.parameters import PRIORS, GaussianPriorPenalty, Parameter
+
+__all__ = ["Converted", "convert_models"]
+
+
+# how gammapy interpolates the values of a template
+SCALES = {"LogScale": "log", "LinearScale": "lin"}
+
+
+class Converted:
+    """Our models, and which of gammapy's parameters each of our parameters came from."""
+
+    def __init__(self) -> None:
+        # by the identity of gammapy's object: a parameter that two models share is shared here as well
+        self._made: dict[int, Parameter] = {}
+        self.pairs: list[tuple[Any, Parameter]] = []
+        self.models = Models()
+
+    def parameter(self, theirs: Any) -> Parameter:
+        """Our parameter for one of gammapy's; the same for the same."""
+        if id(theirs) not in self._made:
+            ours = Parameter(
+                theirs.name, float(theirs.value), theirs.unit, min=theirs.min, max=theirs.max, frozen=bool(theirs.frozen),
+                error=float(theirs.error), scan_min=theirs._scan_min, scan_max=theirs._scan_max,
+                scan_n_values=theirs.scan_n_values, scan_n_sigma=theirs.scan_n_sigma, interp=theirs.interp,
+                prior=None if theirs.prior is None else _prior(theirs),
+            )  # fmt: skip
+            if theirs._scan_values is not None:
+                ours.scan_values = theirs._scan_values
+            self._made[id(theirs)] = ours
+            self.pairs.append((theirs, ours))
+        return self._made[id(theirs)]
+
+    def refresh(self) -> None:
+        """Take over the present values, limits, errors and frozen flags of gammapy's parameters."""
+        for theirs, ours in self.pairs:
+            ours.value, ours.error = float(theirs.value), float(theirs.error)
+            ours.min, ours.max, ours.frozen = theirs.min, theirs.max, bool(theirs.frozen)
+
+    def write_back(self) -> None:
+        """Write values and errors on gammapy's parameters."""
+        for theirs, ours in self.pairs:
+            theirs.value, theirs.error = ours.value, ours.error
+
+
+def _prior(parameter: Any) -> Any:
+    name = type(parameter.prior).__name__
+    if name not in PRIORS:
+        raise ModelError(
+            f"gammapy's prior {name} of parameter {parameter.name!r} is not known here; known are: {', '.join(PRIORS)}."
+        )
+    prior = parameter.prior
+    values: dict[str, Any] = {p.name: float(p.value) for p in prior.parameters}
+    return PRIORS[name](weight=float(prior.weight), **values)
+
+
+def spectral(theirs: Any, converted: Converted) -> SpectralModel:
+    """Our spectral model for one of gammapy's.
+
+    Raises
+    ------
+    ModelError
+        For a model that is not known here, naming it.
+    """
+    name = type(theirs).__name__
+    pars = [converted.parameter(p) for p in theirs.parameters]
+    if name == "CompoundSpectralModel":
+        return CompoundSpectralModel(
+            spectral(theirs.model1, converted), spectral(theirs.model2, converted), theirs.operator.__name__
+        )
+    if name == "EBLAbsorptionNormSpectralModel":
+        return EBLAbsorptionNormSpectralModel(
+            theirs.energy, theirs.param, theirs.data, redshift=pars[0], alpha_norm=pars[1]
+        )
+    if name == "PiecewiseNormSpectralModel":
+        return PiecewiseNormSpectralModel(theirs.energy, norms=pars, interp=getattr(theirs, "_interp", "log"))
+    if name == "TemplateSpectralModel":
+        scale = type(theirs._evaluate.scale).__name__
+        if scale not in SCALES:
+            raise ModelError(f"gammapy's template interpolates values in {scale}; known are: {', '.join(SCALES)}.")
+        return TemplateSpectralModel(theirs.energy, theirs.values, interp_kwargs={"values_scale": SCALES[scale]})
+    try:
+        cls = spectral_model_class(name)
+    except InputError as error:
+        raise ModelError(
+            f"gammapy's spectral model {name} is not known here: {error} Define it with gammajax.define_spectral_model."
+        ) from None
+    return cls(**{p.name: ours for p, ours in zip(theirs.parameters, pars, strict=True)})
+
+
+def convert_models(theirs: Any) -> Converted:
+    """Our models for gammapy's, as they are in memory.
+
+    Parameters
+    ----------
+    theirs : `gammapy.modeling.models.Models`
+        Sky models with a spectral model, and background models.
+
+    Raises
+    ------
+    ModelError
+        For a temporal model, or a model that is not known here.
+    """
+    out, members = Converted(), []
+    for m in theirs:
+        kind = type(m).__name__
+        if kind == "SkyModel":
+            if m.temporal_model is not None:
+                raise ModelError(f"{m.name!r} has a temporal model; fits of spectra take a constant source here.")
+            model: Any = SkyModel(spectral(m.spectral_model, out), m.name, m.datasets_names)
+        elif kind == "FoVBackgroundModel" and m.spatial_model is None:
+            model = FoVBackgroundModel(m.datasets_names[0], spectral(m.spectral_model, out), name=m.name)
+        else:
+            raise ModelError(
+                f"gammapy's {kind} {m.name!r} is not for spectra; known are SkyModel and FoVBackgroundModel."
+            )
+        members.append(model)
+    penalties = [
+        GaussianPriorPenalty.from_precision(
+            [out.parameter(p) for p in q.parameters],
+            np.asarray(q._inverse_covariance),
+            np.asarray(q.mean, float),
+            q.lambda_,
+        )
+        for q in (getattr(theirs, "penalties", None) or [])
+    ]
+    out.models = Models(members, penalties)
+    return out

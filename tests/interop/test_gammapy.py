@@ -1,0 +1,144 @@
+"""gammapy's objects in memory: fitted here, results on gammapy's models; and our backend in gammapy's own Fit."""
+
+import numpy as np
+import pytest
+from astropy import units as u
+
+from gammajax import Fit
+from gammajax.data import embedded_ogip_files
+from gammajax.errors import DataError, InputError, ModelError
+from gammajax.interop import gammapy as bridge
+from tests.problems import REFERENCE
+
+datasets_of = pytest.importorskip("gammapy.datasets")
+modeling = pytest.importorskip("gammapy.modeling")
+models_of = pytest.importorskip("gammapy.modeling.models")
+
+
+def log_parabola():
+    spectrum = models_of.LogParabolaSpectralModel(
+        amplitude=1e-11 / u.cm**2 / u.s / u.TeV, reference=1 * u.TeV, alpha=2.3, beta=0.2
+    )
+    spectrum.alpha.min, spectrum.alpha.max = 1, 3
+    return models_of.SkyModel(spectrum, name="crab")
+
+
+def load(paths, joint=False):
+    out = datasets_of.Datasets([datasets_of.SpectrumDatasetOnOff.read(p) for p in paths])
+    if not joint:
+        out = datasets_of.Datasets([out.stack_reduce(name="HESS")])
+    for d in out:
+        d.mask_fit = d.counts.geom.energy_mask(0.66 * u.TeV, 30 * u.TeV)
+    out.models = [log_parabola()]
+    return out
+
+
+@pytest.fixture
+def backend():
+    bridge.register()
+    yield "gammajax"
+    for task in modeling.fit.registry.register.values():
+        task.pop("gammajax", None)
+
+
+def values(models):
+    return {p.name: (p.value, p.error) for p in models.parameters}
+
+
+def test_the_tutorial_reaches_the_reference(hess_files):
+    theirs = load(hess_files)
+    result = bridge.fit(theirs)
+    assert result.success
+    # gammapy's stacked arrays are float32
+    assert result.total_stat == pytest.approx(REFERENCE["stat"], abs=1e-5)
+    found = values(theirs.models)
+    for name in ("amplitude", "alpha", "beta"):
+        assert found[name][0] == pytest.approx(REFERENCE[name][0], rel=1e-5)
+        assert found[name][1] == pytest.approx(REFERENCE[name][1], rel=1e-5)
+    np.testing.assert_allclose(
+        theirs.models.covariance.data.diagonal() ** 0.5, [p.error for p in theirs.parameters], rtol=1e-10
+    )
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_the_backend_in_gammapys_fit(hess_files, backend, joint):
+    ours, theirs = load(hess_files, joint), load(hess_files, joint)
+    found, expected = modeling.Fit(backend=backend).run(ours), modeling.Fit().run(theirs)
+    assert found.success
+    assert found.covariance_result.success
+    # our minimum, by gammapy's own statistic, is at least as deep as MIGRAD's
+    assert found.total_stat <= expected.total_stat + 1e-6
+    assert found.total_stat == pytest.approx(expected.total_stat, abs=1e-4)
+    for name, (value, error) in values(theirs.models).items():
+        assert values(ours.models)[name][0] == pytest.approx(value, abs=5e-3 * error + 1e-300)
+        assert values(ours.models)[name][1] == pytest.approx(error, rel=1e-2)
+    beta = ours.models[0].spectral_model.beta
+    interval = modeling.Fit(backend=backend).confidence(ours, beta)
+    other = modeling.Fit().confidence(theirs, theirs.models[0].spectral_model.beta)
+    assert interval["success"]
+    for key in ("errp", "errn"):
+        assert interval[key] == pytest.approx(other[key], rel=5e-3)
+    # nothing is left changed
+    assert ours.models[0].spectral_model.alpha.min == 1
+
+
+def test_links_limits_priors_and_backgrounds_come_over(hess_files):
+    first, second = load(hess_files, joint=True)
+    a = log_parabola()
+    b = models_of.SkyModel(models_of.LogParabolaSpectralModel(), name="other", datasets_names=[second.name])
+    b.spectral_model.alpha = a.spectral_model.alpha
+    a.spectral_model.beta.prior = models_of.GaussianPrior(mu=0.2, sigma=0.1)
+    first.models, second.models = None, None
+    theirs = datasets_of.Datasets([first, second])
+    theirs.models = [a, b]
+    ours = bridge.from_gammapy(theirs, compatibility="gammapy")
+    assert ours.models.parameters_unique_names == theirs.models.parameters_unique_names
+    assert ours.models["other"].spectral_model.alpha is ours.models["crab"].spectral_model.alpha
+    assert ours.models["crab"].spectral_model.alpha.bounds == (1, 3)
+    assert ours.models["crab"].spectral_model.reference.frozen
+    assert ours.stat_sum() == pytest.approx(theirs.stat_sum(), rel=1e-6)
+
+
+SPECTRA = {
+    "compound": lambda: models_of.PowerLawSpectralModel() + models_of.LogParabolaSpectralModel(),
+    "piecewise": lambda: (
+        models_of.PowerLawSpectralModel()
+        * models_of.PiecewiseNormSpectralModel(energy=[0.5, 2, 10] * u.TeV, norms=np.array([1.0, 2.0, 1.5]))
+    ),
+    "template": lambda: models_of.TemplateSpectralModel(
+        energy=[0.1, 1, 100] * u.TeV, values=[1e-10, 1e-12, 1e-16] * u.Unit("cm-2 s-1 TeV-1")
+    ),
+    "cut-off": lambda: models_of.ExpCutoffPowerLawSpectralModel(),
+    "broken": lambda: models_of.BrokenPowerLawSpectralModel(index1=1.5, index2=3),
+}
+
+
+@pytest.mark.parametrize("name", SPECTRA)
+def test_spectra_predict_what_gammapy_predicts(name):
+    theirs = datasets_of.Datasets([datasets_of.SpectrumDatasetOnOff.read(embedded_ogip_files()[0], name="a")])
+    theirs.models = [models_of.SkyModel(SPECTRA[name](), name="s")]
+    ours = bridge.from_gammapy(theirs, compatibility="gammapy")
+    np.testing.assert_allclose(
+        ours[0].npred_signal().data, theirs[0].npred_signal().data.ravel(), rtol=1e-5, atol=1e-12
+    )
+
+
+def test_what_is_not_for_spectra_is_refused(hess_files, backend):
+    theirs = load(hess_files)
+    theirs.models[0].temporal_model = models_of.ConstantTemporalModel()
+    with pytest.raises(ModelError, match="'crab' has a temporal model"):
+        bridge.from_gammapy(theirs)
+    with pytest.raises(InputError, match="takes the data sets from gammapy's Fit; it got another statistic"):
+        modeling.fit.registry.get("optimize", backend)(parameters=None, function=lambda: 0.0)
+    points = datasets_of.FluxPointsDataset.__new__(datasets_of.FluxPointsDataset)
+    points._name = "points"
+    with pytest.raises(DataError, match="'points' is a FluxPointsDataset"):
+        bridge._dataset(points, [])
+
+
+def test_scans_of_gammapys_data(hess_files):
+    theirs = load(hess_files)
+    bridge.fit(theirs)
+    ours = bridge.from_gammapy(theirs)
+    scan = Fit(ours).stat_grid({"beta": np.linspace(0, 0.5, 6)}, reoptimize=True)
+    assert np.all(scan.status == 0)
