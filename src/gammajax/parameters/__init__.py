@@ -4,14 +4,35 @@ from gammajax.parameters.collection import Parameters, find_parameter
 from gammajax.parameters.covariance import Covariance, covariance_from_hessian
 from gammajax.parameters.packing import ParameterTable, pack
 from gammajax.parameters.parameter import Parameter, spaced_values
+from gammajax.parameters.penalties import GaussianPenalty, PriorStructure, pack_priors, prior_stat
+from gammajax.parameters.priors import (
+    GaussianPrior,
+    GeneralizedGaussianPrior,
+    LogNormalPrior,
+    LogUniformPrior,
+    Prior,
+    UniformPrior,
+    prior_classes,
+)
 
 __all__ = [
     "Covariance",
+    "GaussianPenalty",
+    "GaussianPrior",
+    "GeneralizedGaussianPrior",
+    "LogNormalPrior",
+    "LogUniformPrior",
     "Parameter",
     "ParameterTable",
     "Parameters",
+    "Prior",
+    "PriorStructure",
+    "UniformPrior",
     "covariance_from_hessian",
     "find_parameter",
     "pack",
+    "pack_priors",
+    "prior_classes",
+    "prior_stat",
     "spaced_values",
 ]

@@ -6,6 +6,7 @@ import numpy as np
 from astropy import units as u
 
 from gammajax.errors import InputError
+from gammajax.parameters.priors import Prior
 from gammajax.units import to_unit
 
 __all__ = ["Parameter"]
@@ -34,6 +35,8 @@ class Parameter:
         Spacing of the default scan values.
     linear : bool
         Whether the predicted counts are proportional to this parameter.
+    prior : `Prior`, optional
+        What is known of the parameter beforehand; -2 ln of its density is added to the statistic.
 
     Examples
     --------
@@ -60,6 +63,7 @@ class Parameter:
         scan_values: Any = None,
         interp: str = "lin",
         linear: bool = False,
+        prior: Prior | None = None,
     ) -> None:
         if isinstance(value, u.Quantity):
             if unit == "":
@@ -82,6 +86,7 @@ class Parameter:
             self.scan_values = scan_values
         self.interp = interp
         self.linear = linear
+        self.prior = prior
         self.unique_name: str | None = None
 
     def __setattr__(self, key: str, value: Any) -> None:
@@ -171,10 +176,30 @@ class Parameter:
         return float(self._unit.to(self.internal_unit))
 
     @property
+    def prior(self) -> Prior | None:
+        """Prior, its numbers in the unit that the parameter had when it was set."""
+        return self._prior
+
+    @prior.setter
+    def prior(self, value: Any) -> None:
+        if value is not None and not isinstance(value, Prior):
+            raise InputError(
+                f"{self.name}.prior: got {value!r}, expected a prior such as GaussianPrior(mu=2.3, sigma=0.1), or None."
+            )
+        self._prior = None if value is None else value.in_unit(self._unit, f"{self.name}.prior")
+
+    def prior_stat_sum(self) -> float:
+        """-2 ln of the prior at the present value; 0 without a prior."""
+        return 0.0 if self._prior is None else float(self._prior.in_unit(self._unit).stat(self._value))
+
+    @property
     def bounds(self) -> tuple[float, float]:
-        """Limits in `unit` with nan replaced by -inf and inf."""
+        """Limits in `unit` with nan replaced by -inf and inf, and not beyond the support of the prior."""
         low = -np.inf if np.isnan(self.min) else self.min
         high = np.inf if np.isnan(self.max) else self.max
+        if self._prior is not None:
+            support = self._prior.in_unit(self._unit).support
+            low, high = max(low, support[0]), min(high, support[1])
         return low, high
 
     @property
