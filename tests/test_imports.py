@@ -20,7 +20,7 @@ SOURCE = ROOT / "src"
 # reverse.
 LAYERS = [
     ["errors"],
-    ["units", "cache", "elementary"],
+    ["units", "cache", "elementary", "hooks", "provenance"],
     ["parameters"],
     ["models", "response", "stats"],
     ["datasets"],
@@ -43,7 +43,7 @@ ONLY_IN = {
     "sherpa": ("gammajax.fit.backends.sherpa_opt",),
 }
 # imported inside functions only: none of them is needed before something is read, fitted or printed
-LAZY = ("astropy.io", "astropy.table", "iminuit", "matplotlib", "optax", "scipy", "sherpa", "tqdm")
+LAZY = ("astropy.io", "astropy.table", "iminuit", "matplotlib", "optax", "scipy", "sherpa", "tqdm", "yaml")
 
 
 class Import(NamedTuple):

@@ -1,11 +1,13 @@
 """An ordered collection of data sets: what a joint fit takes."""
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from gammajax.datasets.spectrum import SpectrumDatasetOnOff
 from gammajax.datasets.stacking import stack
 from gammajax.errors import DataError, InputError
+from gammajax.hooks import hook
 from gammajax.models import Models
 from gammajax.parameters import Parameters
 
@@ -79,6 +81,29 @@ class Datasets:
     def parameters(self) -> Parameters:
         """Parameters of all models."""
         return self.models.parameters
+
+    @classmethod
+    def read(
+        cls,
+        filename: str | Path,
+        filename_models: str | Path | None = None,
+        *,
+        checksum: bool = True,
+        allow_outside: bool = False,
+    ) -> "Datasets":
+        """Read a list of data sets, and their models; see `gammajax.io.read_datasets`."""
+        return hook("read datasets")(filename, filename_models, checksum=checksum, allow_outside=allow_outside)
+
+    def write(
+        self,
+        filename: str | Path,
+        filename_models: str | Path | None = None,
+        overwrite: bool = False,
+        write_covariance: bool = True,
+        checksum: bool = True,
+    ) -> None:
+        """Write all data sets beside a list of them, and their models; see `gammajax.io.write_datasets`."""
+        hook("write datasets")(self, filename, filename_models, overwrite, write_covariance, checksum)
 
     def stat_sum(self) -> float:
         """Statistic summed over all data sets."""

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gammajax.errors import InputError, ModelError
+from gammajax.hooks import hook
 from gammajax.models.spectral import SpectralModel
-from gammajax.parameters import Covariance, Parameter, Parameters
+from gammajax.parameters import Covariance, GaussianPenalty, Parameter, Parameters
 
 __all__ = ["Models", "SkyModel"]
 
@@ -43,6 +45,8 @@ class SkyModel:
         self.spectral_model = spectral_model
         self.name = f"source-{next(_numbers)}" if name is None else str(name)
         self.datasets_names = [datasets_names] if isinstance(datasets_names, str) else datasets_names
+        # parts of a model file that have no counterpart here and are written back as they came
+        self._kept: dict[str, Any] = {}
 
     @property
     def parameters(self) -> Parameters:
@@ -57,7 +61,12 @@ class SkyModel:
 
     def copy(self, name: str | None = None) -> "SkyModel":
         """Return an independent copy with a new name."""
-        return SkyModel(self.spectral_model.copy(), name, self.datasets_names)
+        return self._with(self.spectral_model.copy(), name)
+
+    def _with(self, spectral_model: SpectralModel, name: str | None) -> "SkyModel":
+        new = SkyModel(spectral_model, name, self.datasets_names)
+        new._kept = self._kept
+        return new
 
     def shows_in(self, dataset_name: str) -> bool:
         """Whether the source contributes to the data set of that name."""
@@ -77,9 +86,11 @@ class Models:
     ----------
     models : `SkyModel`, `SpectralModel` or iterable of them
         The sources. A bare spectral model is wrapped in a source of its own.
+    penalties : list of `GaussianPenalty`, optional
+        Penalties on several parameters at once; those of `models` if that is a `Models`.
     """
 
-    def __init__(self, models: Any = ()) -> None:
+    def __init__(self, models: Any = (), penalties: Any = None) -> None:
         if isinstance(models, SkyModel | SpectralModel):
             models = [models]
         if not isinstance(models, Iterable):
@@ -97,6 +108,7 @@ class Models:
                 raise ModelError(f"two different models are named {name!r}; give each model a name of its own.")
         self._models: list[SkyModel] = members
         self._covariance: np.ndarray | None = None
+        self.set_penalties(getattr(models, "penalties", ()) if penalties is None else penalties)
 
     def __len__(self) -> int:
         return len(self._models)
@@ -154,6 +166,50 @@ class Models:
             at += n
         self._covariance = data
 
+    def set_penalties(self, penalties: Any) -> None:
+        """Set the penalties on several parameters: a `GaussianPenalty`, a list of them, or an empty list for none."""
+        members = [penalties] if isinstance(penalties, GaussianPenalty) else list(penalties or [])
+        for p in members:
+            if not isinstance(p, GaussianPenalty):
+                raise ModelError(f"set_penalties: got {p!r}, expected GaussianPenalty.")
+        self.penalties: tuple[GaussianPenalty, ...] = tuple(members)
+
+    # -- files ---------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def read(cls, path: str | Path, checksum: bool = False) -> "Models":
+        """Read a model file of gammapy or of gammajax; see `gammajax.io.read_models`."""
+        return hook("read models")(path, checksum=checksum)
+
+    def write(
+        self,
+        path: str | Path,
+        overwrite: bool = False,
+        full_output: bool = False,
+        write_covariance: bool = True,
+        checksum: bool = False,
+    ) -> None:
+        """Write a model file that gammapy and gammajax read; see `gammajax.io.write_models`."""
+        hook("write models")(self, path, overwrite, full_output, write_covariance, checksum)
+
+    @classmethod
+    def from_yaml(cls, text: str, checksum: bool = False) -> "Models":
+        """Build models from the text of a model file that names no further file."""
+        return hook("models from yaml")(text, checksum=checksum)
+
+    def to_yaml(self, full_output: bool = False) -> str:
+        """Text of a model file, without covariance."""
+        return hook("models to yaml")(self, full_output)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "Models":
+        """Build models from plain values, as `to_dict` makes them."""
+        return hook("models from dict")(data)
+
+    def to_dict(self, full_output: bool = False) -> dict[str, Any]:
+        """Return the models as plain values by gammapy's names, without covariance."""
+        return hook("models to dict")(self, full_output)
+
     def snapshot(self) -> "Models":
         """Return a copy whose parameters are read-only and remember their unique names; links are kept."""
         made: dict[int, Parameter] = {}
@@ -163,8 +219,8 @@ class Models:
             for p, name in zip(pars, pars.unique_names, strict=True):
                 if id(p) not in made:
                     made[id(p)] = p.snapshot(name)
-            members.append(SkyModel(m.spectral_model.copy([made[id(p)] for p in pars]), m.name, m.datasets_names))
-        new = Models(members)
+            members.append(m._with(m.spectral_model.copy([made[id(p)] for p in pars]), m.name))
+        new = Models(members, [penalty.replace_parameters(made) for penalty in self.penalties])
         new._covariance = self._covariance
         return new
 

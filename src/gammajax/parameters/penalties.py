@@ -152,7 +152,8 @@ def pack_priors(
     """
     unique = list(parameters.unique_parameters)
     position = {id(p): i for i, p in enumerate(unique)}
-    priors, arrays = [], []
+    priors: list[tuple[Callable[..., jax.Array], int]] = []
+    arrays: list[tuple[np.ndarray, ...]] = []
     for i, p in enumerate(unique):
         if p.prior is not None:
             prior = p.prior.in_unit(p.unit)

@@ -52,6 +52,7 @@ class Prior:
 
     weight: float
     unit: u.UnitBase | None
+    _numbers: tuple[float, ...]
 
     def __init__(self, *, weight: float = 1.0, **values: Any) -> None:
         known = [d.name for d in self.declared]
@@ -122,7 +123,7 @@ class Prior:
                 f"{what}: the {type(self).__name__} has unit {self.unit.to_string()!r}, expected one convertible to "
                 f"{unit.to_string()!r}."
             )
-        factor = 1.0 if self.unit is None else float(self.unit.to(unit))
+        factor = 1.0 if self.unit is None or self.unit == unit else float(self.unit.to(unit))
         new = object.__new__(type(self))
         numbers = zip(self.declared, self._numbers, strict=True)
         new._set(tuple(v * factor if d.dimensional else v for d, v in numbers), self.weight, u.Unit(unit))
