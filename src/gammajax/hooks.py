@@ -5,11 +5,12 @@ when it is imported, and the methods look them up when they are called.
 """
 
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 from gammajax.errors import InputError
 
-__all__ = ["hook", "register_hook"]
+__all__ = ["StoredResult", "hook", "register_hook"]
 
 _hooks: dict[str, Callable[..., Any]] = {}
 
@@ -30,3 +31,16 @@ def hook(name: str) -> Callable[..., Any]:
     if name not in _hooks:
         raise InputError(f"{name!r} is not there; `import gammajax` first, which registers the file formats.")
     return _hooks[name]
+
+
+class StoredResult:
+    """A result that can be written to a file and read back with the same numbers."""
+
+    def write(self, path: str | Path, overwrite: bool = False) -> None:
+        """Write to a file that ends in .ecsv, .fits or .yaml; see `gammajax.io.write_result`."""
+        hook("write result")(self, path, overwrite)
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read from a file that `write` made, as a read-only value; see `gammajax.io.read_result`."""
+        return hook("read result")(path, cls)

@@ -40,10 +40,10 @@ class Provenance:
 def versions() -> tuple[tuple[str, str], ...]:
     """Versions of gammajax, jax, jaxlib and numpy."""
     import jax
-    import jaxlib
+    from jaxlib.version import __version__ as jaxlib_version
 
     own = getattr(sys.modules.get("gammajax"), "__version__", "unknown")
-    return ("gammajax", own), ("jax", jax.__version__), ("jaxlib", jaxlib.__version__), ("numpy", np.__version__)
+    return ("gammajax", own), ("jax", jax.__version__), ("jaxlib", jaxlib_version), ("numpy", np.__version__)
 
 
 def now() -> str:

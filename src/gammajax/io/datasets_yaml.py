@@ -60,11 +60,13 @@ def write_datasets(
     for d in datasets:
         name = f"pha_obs{d.name}.fits"
         if Path(name).name != name or "\x00" in name:
-            raise InputError(f"write: the name {d.name!r} of a data set makes no name of a file; copy it with another name.")
+            raise InputError(
+                f"write: the name {d.name!r} of a data set makes no name of a file; copy it with another name."
+            )
         spectra[full.parent / name] = d
         entries.append({"name": d.name, "type": type(d).tag, "filename": name} | _fit_settings(d))
     text = dump({"datasets": entries, "metadata": metadata()})
-    lists = {}
+    lists: dict[Path, bytes] = {}
     if filename_models is not None:
         lists |= model_files(datasets.models, filename_models, False, write_covariance, checksum)
     lists[full] = (with_checksum(text) if checksum else text).encode()

@@ -30,9 +30,7 @@ def refuse_existing(paths: list[Path], overwrite: bool) -> None:
     """
     there = [p.name for p in paths if p.exists()]
     if there and not overwrite:
-        raise InputError(
-            f"write: {', '.join(there)} exists already; choose another name or write with overwrite=True."
-        )
+        raise InputError(f"write: {', '.join(there)} exists already; choose another name or write with overwrite=True.")
 
 
 def write_bytes(files: dict[Path, bytes]) -> None:

@@ -174,7 +174,9 @@ def _read_covariance(path: Path, name: str, models: Models) -> np.ndarray:
     wanted, where, _ = _places(models)
     n = len(wanted)
     if matrix.shape != (n, n):
-        raise FileFormatError(f"{file.name}: shape {matrix.shape}, expected ({n}, {n}) for the parameters of {path.name}.")
+        raise FileFormatError(
+            f"{file.name}: shape {matrix.shape}, expected ({n}, {n}) for the parameters of {path.name}."
+        )
     if sorted(names) != sorted(wanted) and len(set(names)) == n:
         missing = [w for w in wanted if w not in names]
         raise FileFormatError(f"{file.name}: {missing[0]} has no row; the rows are: {', '.join(names)}.")

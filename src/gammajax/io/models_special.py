@@ -17,7 +17,9 @@ __all__ = ["SPECIAL"]
 
 def read_compound(node: Node, links: Links) -> SpectralModel:
     """Read ``{type: CompoundSpectralModel, model1, model2, operator: add | mul | sub}``; refused for now."""
-    raise FileFormatError(f"{node.where}: CompoundSpectralModel cannot be read yet; give each part a source of its own.")
+    raise FileFormatError(
+        f"{node.where}: CompoundSpectralModel cannot be read yet; give each part a source of its own."
+    )
 
 
 def write_compound(model: SpectralModel, links: Links, full: bool) -> dict[str, Any]:

@@ -148,7 +148,9 @@ def _read_component(node: Node, links: Links) -> SkyModel:
         raise FileFormatError(
             f"{node.where}.temporal: gammajax has no temporal models; remove the part if the source is steady."
         )
-    if "apply_irf" in node and not all(v is True for v in node["apply_irf"].mapping(("exposure", "psf", "edisp")).value.values()):
+    if "apply_irf" in node and not all(
+        v is True for v in node["apply_irf"].mapping(("exposure", "psf", "edisp")).value.values()
+    ):
         raise FileFormatError(f"{node.where}.apply_irf: only true for exposure, psf and edisp can be read.")
     names = [n.text() for n in node["datasets_names"].elements()] if "datasets_names" in node else None
     model = SkyModel(read_spectral(node["spectral"], links), node["name"].text(), names)

@@ -71,7 +71,7 @@ def parameter_to_dict(p: Parameter, d: Declared, links: Links, full: bool) -> di
 
 
 def _scan_settings(p: Parameter) -> dict[str, Any]:
-    data = {k: float(v) for k in ("scan_min", "scan_max") if (v := getattr(p, k)) is not None}
+    data: dict[str, Any] = {k: float(v) for k in ("scan_min", "scan_max") if (v := getattr(p, k)) is not None}
     if p.scan_n_values != 11:
         data["scan_n_values"] = int(p.scan_n_values)
     if p.scan_n_sigma != 2:
@@ -109,7 +109,9 @@ def read_parameters(node: Node, declared: tuple[Declared, ...], links: Links) ->
         if d.name in given:
             found[d.name] = _read_parameter(given[d.name].mapping([*KEYS, "is_norm"]), d, links)
         else:
-            warnings.warn(f"{node.where}: {d.name} is missing, its default {d.value:g} {d.unit} is taken.", stacklevel=2)
+            warnings.warn(
+                f"{node.where}: {d.name} is missing, its default {d.value:g} {d.unit} is taken.", stacklevel=2
+            )
             p = found[d.name] = Parameter(d.name, d.value, d.unit, frozen=d.frozen, interp=d.interp, linear=d.linear)
             p.internal_unit = u.Unit(d.unit)
     return found

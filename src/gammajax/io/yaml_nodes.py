@@ -58,7 +58,9 @@ class Node:
         if not isinstance(self.value, dict):
             raise self._refuse("a mapping of keys to values")
         if key not in self.value:
-            raise FileFormatError(f"{self.where}: key {key!r} is missing; the keys are: {', '.join(self.value) or 'none'}.")
+            raise FileFormatError(
+                f"{self.where}: key {key!r} is missing; the keys are: {', '.join(self.value) or 'none'}."
+            )
         return Node(self.value[key], self._at(key))
 
     def elements(self) -> list["Node"]:

@@ -56,7 +56,7 @@ def load(text: str, where: str, checksum: bool = False) -> dict[str, Any]:
     FileFormatError
         For text that is no YAML, tags of Python objects, duplicate keys, and documents that blow up.
     """
-    import yaml
+    import yaml  # type: ignore[import-untyped]
 
     if len(text) > MAX_BYTES:
         raise FileFormatError(f"{where}: has {len(text)} characters, expected at most {MAX_BYTES}.")
@@ -132,7 +132,9 @@ def _loader() -> Any:
                         None, None, f"key {str(key)[:40]!r} is no text", key_node.start_mark
                     )
                 if key in seen:
-                    raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is there twice", key_node.start_mark)
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"key {key!r} is there twice", key_node.start_mark
+                    )
                 seen.add(key)
             return super().construct_mapping(node, deep)
 
