@@ -77,8 +77,10 @@ def model_files(
 
 def _warn_of_links(models: Models) -> None:
     names: dict[int, set[str]] = {}
-    for p, unique in zip(models.parameters, models.parameters_unique_names, strict=True):
-        names.setdefault(id(p), set()).add(unique.rsplit(".", 1)[-1])
+    for m in models:
+        # the name of the place, which may be another than that of the shared parameter
+        for p, d in zip(m.spectral_model.parameters, type(m.spectral_model).declared, strict=False):
+            names.setdefault(id(p), set()).add(d.name)
     for shared in names.values():
         if len(shared) > 1:
             warnings.warn(
@@ -111,10 +113,12 @@ def _covariance_text(models: Models) -> str:
     from astropy.table import Table
 
     own = models.covariance.data.copy()
-    for i, p in enumerate(models.parameters):
+    parameters = list(models.parameters)
+    for i, p in enumerate(parameters):
         # an error set by hand counts, as in gammapy, which takes the errors from the diagonal
         if np.sqrt(own[i, i]) != p.error:
-            own[i, i] = p.error**2
+            same = [j for j, other in enumerate(parameters) if other is p]
+            own[np.ix_(same, same)] = p.error**2
     names, where, errors = _places(models)
     full = np.diag(np.array(errors) ** 2)
     rows = np.flatnonzero(np.array(where) >= 0)

@@ -129,7 +129,8 @@ def _read_parameter(node: Node, d: Declared, links: Links) -> Parameter:
         return node[key].number() if key in node else default
 
     p = Parameter(
-        d.name, node["value"].number(finite=True), _read_unit(node, d), min=number("min", np.nan),
+        # a shared parameter keeps its own name, which stands in the label
+        d.name if label is None else label.split("@")[0], node["value"].number(finite=True), _read_unit(node, d), min=number("min", np.nan),
         max=number("max", np.nan), frozen=node["frozen"].flag() if "frozen" in node else d.frozen,
         error=number("error", 0.0), interp=interp, linear=d.linear, scan_min=number("scan_min", None),
         scan_max=number("scan_max", None), scan_n_sigma=number("scan_n_sigma", 2),
