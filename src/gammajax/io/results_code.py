@@ -84,7 +84,7 @@ def encode(value: Any, where: str, columns: dict[str, np.ndarray] | None = None,
         own = {"is": "models", "covariance": part(value.covariance.data, "covariance")}
         return own | {"models": models_to_dict(value, full_output=True)}
     if isinstance(value, Table):
-        return {"is": "table", "columns": {n: part(np.asarray(value[n]), n) for n in value.colnames}}
+        return {"is": "table", "columns": part({n: np.asarray(value[n]) for n in value.colnames}, "columns")}
     name = type(value).__name__
     if dataclasses.is_dataclass(value) and not isinstance(value, type) and CLASSES.get(name) is type(value):
         skip = NOT_STORED.get(name, ())
@@ -128,7 +128,7 @@ def decode(value: Any, file: str, table: Any = None) -> Any:
         if kind == "tuple":
             return tuple(decode(v, file, table) for v in value["values"])
         if kind == "table":
-            return _read_table({n: decode(v, file, table) for n, v in value["columns"].items()})
+            return _read_table(decode(value["columns"], file, table))
         if kind == "models":
             return _read_models(value["models"], decode(value["covariance"], file, table), file)
         if kind not in CLASSES:
