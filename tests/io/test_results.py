@@ -1,8 +1,10 @@
 """Results in files: the same to the last bit, with provenance; what is refused."""
 
+import copy
 import dataclasses
 import json
 import os
+import pickle
 
 import numpy as np
 import pytest
@@ -169,6 +171,14 @@ def test_the_optimiser_is_not_there_and_says_so(tmp_path, results):
         _ = back.minuit.valid
     assert not back.raw
     assert "not stored in r.yaml" in repr(back.raw)
+
+
+def test_copies_and_pickles_of_what_was_read(tmp_path, results):
+    results["fit"].write(tmp_path / "r.yaml")
+    back = FitResult.read(tmp_path / "r.yaml")
+    for other in (pickle.loads(pickle.dumps(back)), copy.deepcopy(back)):
+        same(back, other)
+        assert "not stored" in repr(other.raw)
 
 
 # -- tables for any program --------------------------------------------------------------------------------------------

@@ -119,10 +119,11 @@ def test_a_model_of_ones_own_joins_by_its_tag():
     assert isinstance(Models.from_dict(models.to_dict())[0].spectral_model, Flat)
 
     class Nameless(PowerLawSpectralModel):
-        tag = ()
+        pass
 
     with pytest.raises(ModelError, match="Nameless cannot be written: it has no tag of its own"):
         Models([SkyModel(Nameless(), "x")]).to_dict()
+    assert spectral_classes()["pl"] is PowerLawSpectralModel
 
 
 def test_penalties_are_kept():
@@ -265,6 +266,17 @@ def test_we_read_what_gammapy_writes(tmp_path, gammapy, full):
     back = Models.read(tmp_path / "theirs.yaml", checksum=True)
     compare(back.parameters, theirs.parameters)
     np.testing.assert_allclose(back.covariance.data, theirs.covariance.data, rtol=1e-14)
+
+
+def test_the_models_beside_a_fit_result_of_gammapy(tmp_path, gammapy):
+    modeling, datasets = pytest.importorskip("gammapy.modeling"), pytest.importorskip("gammapy.datasets")
+    small().write(tmp_path / "pha.fits")
+    theirs = datasets.SpectrumDatasetOnOff.read(tmp_path / "pha.fits")
+    theirs.models = gammapy.SkyModel(gammapy.PowerLawSpectralModel(), name="crab")
+    result = modeling.Fit().run([theirs])
+    result.write(tmp_path / "r.yaml")
+    # its metadata is in the file twice
+    compare(Models.read(tmp_path / "r.yaml").parameters, result.parameters)
 
 
 def test_covariance_both_ways(tmp_path, gammapy, fitted):

@@ -69,7 +69,8 @@ class Datasets:
         if sets and all(m is sets[0] for m in sets):
             return sets[0]
         seen: dict[int, Any] = {id(model): model for models in sets for model in models}
-        return Models(seen.values())
+        penalties = {id(p): p for models in sets for p in models.penalties}
+        return Models(seen.values(), penalties.values())
 
     @models.setter
     def models(self, models: Any) -> None:

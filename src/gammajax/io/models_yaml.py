@@ -30,7 +30,8 @@ def spectral_classes() -> dict[str, type[SpectralModel]]:
     waiting: list[type[SpectralModel]] = [SpectralModel]
     while waiting:
         for cls in waiting.pop().__subclasses__():
-            found |= {tag: cls for tag in cls.tag}
+            # an inherited tag is that of the parent
+            found |= {tag: cls for tag in cls.__dict__.get("tag", ())}
             waiting.append(cls)
     return found
 
@@ -47,6 +48,13 @@ def models_to_dict(models: Models, full_output: bool = False) -> dict[str, Any]:
         The models.
     full_output : bool
         Every setting of every parameter, instead of those that are not the default.
+
+    Examples
+    --------
+    >>> from gammajax import Models, PowerLawSpectralModel, SkyModel
+    >>> models = Models([SkyModel(PowerLawSpectralModel(), name="crab")])
+    >>> models_to_dict(models)["components"][0]["spectral"]["parameters"][0]
+    {'name': 'index', 'value': 2.0, 'unit': '', 'frozen': False}
     """
     links = Links(models.parameters)
     data: dict[str, Any] = {"components": [_component(m, links, full_output) for m in models]}
@@ -108,6 +116,13 @@ def models_from_yaml(text: str, where: str = "YAML text", checksum: bool = False
     ------
     FileFormatError, UnitError, ModelError
         Naming the place in the document.
+
+    Examples
+    --------
+    >>> from gammajax import Models, PowerLawSpectralModel, SkyModel
+    >>> text = Models([SkyModel(PowerLawSpectralModel(index=2.5), name="crab")]).to_yaml()
+    >>> models_from_yaml(text).parameters["index"].value
+    2.5
     """
     return models_from_dict(load(text, where, checksum), where)
 

@@ -45,6 +45,17 @@ def write_result(result: Any, path: str | Path, overwrite: bool = False) -> None
     ------
     InputError
         For another suffix, a file that is there, or more numbers than YAML is good for.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from gammajax import UpperLimit
+    >>> limit = UpperLimit("crab.spectral.beta", 0.95, 0.1 + 0.2, "", 2.7055, 0.1, True, "crossed")
+    >>> with TemporaryDirectory() as folder:
+    ...     limit.write(Path(folder) / "limit.ecsv")
+    ...     UpperLimit.read(Path(folder) / "limit.ecsv") == limit
+    True
     """
     full = target(path, SUFFIXES, "write")
     refuse_existing([full], overwrite)

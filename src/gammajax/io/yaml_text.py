@@ -54,7 +54,7 @@ def load(text: str, where: str, checksum: bool = False) -> dict[str, Any]:
     Raises
     ------
     FileFormatError
-        For text that is no YAML, tags of Python objects, duplicate keys, and documents that blow up.
+        For text that is no YAML, tags of Python objects, keys that are there twice, and documents that blow up.
     """
     import yaml  # type: ignore[import-untyped]
 
@@ -75,10 +75,10 @@ def load(text: str, where: str, checksum: bool = False) -> dict[str, Any]:
         raise FileFormatError(f"{where}: more than {MAX_VALUES} values once its aliases are written out.")
     stated = data.pop("checksum", None)
     if checksum and stated != _md5(yaml.safe_dump(data, **STYLE)):
-        warnings.warn(
-            f"{where}: the checksum {'does not fit' if stated else 'is missing'}; the file was changed after it was written.",
-            stacklevel=3,
+        words = (
+            "does not fit; the file was changed after it was written" if stated else "is missing; nothing was verified"
         )
+        warnings.warn(f"{where}: the checksum {words}.", stacklevel=3)
     return data
 
 
@@ -131,7 +131,8 @@ def _loader() -> Any:
                     raise yaml.constructor.ConstructorError(
                         None, None, f"key {str(key)[:40]!r} is no text", key_node.start_mark
                     )
-                if key in seen:
+                # gammapy writes its metadata twice beside a fit result; nothing is read from it
+                if key in seen and key != "metadata":
                     raise yaml.constructor.ConstructorError(
                         None, None, f"key {key!r} is there twice", key_node.start_mark
                     )
