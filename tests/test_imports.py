@@ -20,7 +20,7 @@ SOURCE = ROOT / "src"
 # reverse.
 LAYERS = [
     ["errors"],
-    ["units", "cache", "elementary"],
+    ["units", "cache", "elementary", "hooks", "provenance"],
     ["parameters"],
     ["models", "response", "stats"],
     ["datasets"],
@@ -37,13 +37,13 @@ FREE = {"", "tutorial"}
 
 # what an installation may lack, or what makes a cold start slow: module -> where it may be imported
 ONLY_IN = {
-    "gammapy": (),
+    "gammapy": ("gammajax.interop",),
     "xarray": ("gammajax.scan.result",),
     "matplotlib": ("gammajax.plotting", "gammajax.tutorial"),
     "sherpa": ("gammajax.fit.backends.sherpa_opt",),
 }
 # imported inside functions only: none of them is needed before something is read, fitted or printed
-LAZY = ("astropy.io", "astropy.table", "iminuit", "matplotlib", "optax", "scipy", "sherpa", "tqdm")
+LAZY = ("astropy.io", "astropy.table", "iminuit", "matplotlib", "optax", "scipy", "sherpa", "tqdm", "yaml")
 
 
 class Import(NamedTuple):

@@ -50,8 +50,8 @@ from gammajax.models import (
 )
 from gammajax.parameters import (
     Covariance,
+    GaussianPenalty,
     GaussianPrior,
-    GaussianPriorPenalty,
     GeneralizedGaussianPrior,
     LogNormalPrior,
     LogUniformPrior,
@@ -84,8 +84,8 @@ __all__ = [
     "FitResult",
     "FoVBackgroundModel",
     "FunctionModel",
+    "GaussianPenalty",
     "GaussianPrior",
-    "GaussianPriorPenalty",
     "GaussianSpectralModel",
     "GeneralizedGaussianPrior",
     "Likelihood",

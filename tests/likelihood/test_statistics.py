@@ -12,8 +12,8 @@ from gammajax import (
     Fit,
     FoVBackgroundModel,
     FunctionModel,
+    GaussianPenalty,
     GaussianPrior,
-    GaussianPriorPenalty,
     Likelihood,
     Models,
     PowerLawSpectralModel,
@@ -74,7 +74,7 @@ def with_penalty():
     d = embedded()
     model = crab_model()
     pars = model.spectral_model
-    penalty = GaussianPriorPenalty([pars.alpha, pars.beta], [2.3, 0.2], [[0.04, -0.01], [-0.01, 0.02]])
+    penalty = GaussianPenalty([pars.alpha, pars.beta], [2.3, 0.2], [[0.04, -0.01], [-0.01, 0.02]])
     d.models = Models(model, [penalty])
     return Datasets(d)
 

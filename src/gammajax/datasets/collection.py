@@ -1,6 +1,7 @@
 """An ordered collection of data sets: what a joint fit takes."""
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from gammajax.datasets.base import Dataset
@@ -8,6 +9,7 @@ from gammajax.datasets.batch import SpectrumBatch
 from gammajax.datasets.spectrum import SpectrumDatasetOnOff
 from gammajax.datasets.stacking import stack
 from gammajax.errors import DataError, InputError
+from gammajax.hooks import hook
 from gammajax.models import Models
 from gammajax.parameters import Parameters
 
@@ -112,8 +114,8 @@ class Datasets:
         if sets and all(m is sets[0] for m in sets):
             return sets[0]
         seen: dict[int, Any] = {id(model): model for models in sets for model in models}
-        penalties: dict[int, Any] = {id(p): p for models in sets for p in models.penalties}
-        return Models(seen.values(), list(penalties.values()))
+        penalties = {id(p): p for models in sets for p in models.penalties}
+        return Models(seen.values(), penalties.values())
 
     @models.setter
     def models(self, models: Any) -> None:
@@ -126,10 +128,33 @@ class Datasets:
         """Parameters of all models."""
         return self.models.parameters
 
+    @classmethod
+    def read(
+        cls,
+        filename: str | Path,
+        filename_models: str | Path | None = None,
+        *,
+        checksum: bool = True,
+        allow_outside: bool = False,
+    ) -> "Datasets":
+        """Read a list of data sets, and their models; see `gammajax.io.read_datasets`."""
+        return hook("read datasets")(filename, filename_models, checksum=checksum, allow_outside=allow_outside)
+
+    def write(
+        self,
+        filename: str | Path,
+        filename_models: str | Path | None = None,
+        overwrite: bool = False,
+        write_covariance: bool = True,
+        checksum: bool = True,
+    ) -> None:
+        """Write all data sets beside a list of them, and their models; see `gammajax.io.write_datasets`."""
+        hook("write datasets")(self, filename, filename_models, overwrite, write_covariance, checksum)
+
     def stat_sum(self) -> float:
         """Statistic summed over all data sets, priors and penalties added: what a fit minimises."""
         models = self.models
-        added = models.parameters.prior_stat_sum() + sum(p.stat_sum() for p in models.penalties)
+        added = models.parameters.prior_stat_sum() + sum(p.stat() for p in models.penalties)
         return self.stat_sum_likelihood() + added
 
     def stat_sum_likelihood(self) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gammajax.errors import FitError, InputError
+from gammajax.hooks import StoredResult
 from gammajax.scan.crossing import Crossings, Rays, find_crossings
 from gammajax.scan.refit import Refit
 
@@ -25,7 +26,7 @@ def check_sigma(sigma: Any, what: str) -> list[float]:
 
 
 @dataclass(frozen=True, repr=False)
-class ConfidenceResult(Mapping):
+class ConfidenceResult(Mapping, StoredResult):
     """Distances from the best fit to the crossings of TS = sigma^2.
 
     Readable like gammapy's dictionary: keys ``errn``, ``errp``, ``success``, ``message``, ``nfev``.
@@ -83,7 +84,7 @@ class ConfidenceResult(Mapping):
 
 
 @dataclass(frozen=True, repr=False)
-class ConfidenceTable(Mapping):
+class ConfidenceTable(Mapping, StoredResult):
     """Intervals of several parameters at several levels: ``table["alpha"][0]``, ``table["alpha", 2]`` for 2 sigma.
 
     Attributes
@@ -139,7 +140,7 @@ class ConfidenceTable(Mapping):
 
 
 @dataclass(frozen=True, repr=False)
-class UpperLimit:
+class UpperLimit(StoredResult):
     """One-sided upper limit of a parameter.
 
     Attributes

@@ -8,6 +8,8 @@ import numpy as np
 
 from gammajax.errors import FitError, InputError
 from gammajax.fit.confidence import check_best, free_covariance, intervals
+from gammajax.hooks import StoredResult
+from gammajax.provenance import Provenance
 from gammajax.scan import Refit, level_lines, profile_grid
 from gammajax.scan.crossing import Crossings, Rays, find_crossings, ts_along, whitened
 from gammajax.solve import fitted
@@ -34,7 +36,7 @@ def joint_probability(sigma: float) -> float:
 
 
 @dataclass(frozen=True, repr=False)
-class ContourResult(Mapping):
+class ContourResult(Mapping, StoredResult):
     """Points on which the re-optimised TS of two parameters is sigma^2.
 
     Readable like gammapy's dictionary: by parameter name or unique name, and ``success``.
@@ -57,6 +59,8 @@ class ContourResult(Mapping):
         How it was traced.
     pieces : list of array, shape (n, 2)
         All lines at the level where it was traced from a surface, closed ones end where they begin; empty otherwise.
+    provenance : `gammajax.provenance.Provenance` or None
+        Versions, a hash of the data, and the time.
     """
 
     names: tuple[str, str]
@@ -69,6 +73,7 @@ class ContourResult(Mapping):
     message: str
     method: str = "rays"
     pieces: list[np.ndarray] = field(default_factory=list)
+    provenance: Provenance | None = None
 
     @property
     def joint_probability(self) -> float:

@@ -18,6 +18,7 @@ from gammajax.fit.scan_calls import ScanCalls
 from gammajax.fit.trace import trace_table
 from gammajax.likelihood import Likelihood
 from gammajax.parameters import Covariance
+from gammajax.provenance import provenance
 
 __all__ = ["Fit"]
 
@@ -140,6 +141,7 @@ class Fit(IntervalCalls, ScanCalls):
             trace=trace_table(objective, problem, likelihood) if self.store_trace else None,
             raw=out.raw,
             options=dict(out.options),
+            provenance=provenance(likelihood.data),
         )
 
     optimize = run

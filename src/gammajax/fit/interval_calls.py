@@ -1,5 +1,6 @@
 """The calls of `Fit` that ask for intervals, limits and contours."""
 
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -13,6 +14,7 @@ from gammajax.fit.minos import minos, minos_contour
 from gammajax.fit.problem import Problem, derivatives
 from gammajax.fit.resolve import as_likelihood, check_choice, check_free, parameter_index
 from gammajax.likelihood import Likelihood
+from gammajax.provenance import provenance
 from gammajax.scan import Refit
 from gammajax.solve import resolve_device
 
@@ -151,9 +153,10 @@ class IntervalCalls(Settings):
                 raise InputError("stat_contour: backend='minuit' runs where it is; leave device out.")
             likelihood = as_likelihood(datasets)
             pair = self._pair(likelihood, x, y)
-            return minos_contour(
+            contour = minos_contour(
                 Problem(likelihood), list(pair), check_numpoints(numpoints), sigma, self.confidence_opts
             )
+            return replace(contour, provenance=provenance(likelihood.data, **self.confidence_opts))
         return self.stat_contours([(x, y)], numpoints, [sigma], backend=backend, device=device, datasets=datasets)[0]
 
     minos_contour = stat_contour
@@ -200,7 +203,8 @@ class IntervalCalls(Settings):
             pairs = list(combinations(names, 2))
         found = [self._pair(likelihood, x, y) for x, y in pairs]
         refit, stat = self._refit(likelihood, resolve_device(device))
-        return contours(refit, stat, found, levels, numpoints)
+        source = provenance(likelihood.data)
+        return [replace(c, provenance=source) for c in contours(refit, stat, found, levels, numpoints)]
 
     def _contour_level(self, sigma: float | None, cl: float | None) -> float:
         if sigma is not None and cl is not None:

@@ -6,14 +6,16 @@ from typing import Any
 import numpy as np
 
 from gammajax.fit.flags import FitFlags
+from gammajax.hooks import StoredResult
 from gammajax.models import Models
 from gammajax.parameters import Parameters
+from gammajax.provenance import Provenance
 
 __all__ = ["FitResult"]
 
 
 @dataclass(frozen=True, repr=False)
-class FitResult:
+class FitResult(StoredResult):
     """What a fit found, and how it ended. Nothing in it changes later.
 
     Attributes
@@ -39,9 +41,11 @@ class FitResult:
     trace : `~astropy.table.Table` or None
         One row per evaluation: statistic and each free parameter; with ``store_trace=True``.
     raw : object
-        What the optimiser returned (``Minuit``, ``OptimizeResult`` ...).
+        What the optimiser returned (``Minuit``, ``OptimizeResult`` ...); not there in a result that was read from a file.
     options : dict
         Options of the optimiser that were used.
+    provenance : `gammajax.provenance.Provenance` or None
+        Versions, a hash of the data, and the time.
     """
 
     backend: str
@@ -60,6 +64,7 @@ class FitResult:
     trace: Any = None
     raw: Any = None
     options: dict = field(default_factory=dict)
+    provenance: Provenance | None = None
 
     @property
     def parameters(self) -> Parameters:

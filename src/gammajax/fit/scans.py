@@ -12,6 +12,7 @@ from gammajax.fit.problem import Problem, derivatives
 from gammajax.fit.resolve import as_likelihood, parameter_index
 from gammajax.likelihood import Likelihood
 from gammajax.parameters import Parameter
+from gammajax.provenance import provenance
 from gammajax.scan import (
     GridScan,
     Refit,
@@ -140,6 +141,7 @@ def _result(
         optimizer=optimizer,
         options=dict(options),
         starts=starts,
+        provenance=provenance(likelihood.data),
     )
 
 

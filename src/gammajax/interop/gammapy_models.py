@@ -16,7 +16,7 @@ from gammajax.models import (
     TemplateSpectralModel,
     spectral_model_class,
 )
-from gammajax.parameters import PRIORS, GaussianPriorPenalty, Parameter
+from gammajax.parameters import GaussianPenalty, Parameter, prior_classes
 
 __all__ = ["Converted", "convert_models"]
 
@@ -63,13 +63,14 @@ class Converted:
 
 def _prior(parameter: Any) -> Any:
     name = type(parameter.prior).__name__
-    if name not in PRIORS:
+    known = prior_classes()
+    if name not in known:
         raise ModelError(
-            f"gammapy's prior {name} of parameter {parameter.name!r} is not known here; known are: {', '.join(PRIORS)}."
+            f"gammapy's prior {name} of parameter {parameter.name!r} is not known here; known are: {', '.join(known)}."
         )
     prior = parameter.prior
     values: dict[str, Any] = {p.name: float(p.value) for p in prior.parameters}
-    return PRIORS[name](weight=float(prior.weight), **values)
+    return known[name](weight=float(prior.weight), **values)
 
 
 def spectral(theirs: Any, converted: Converted) -> SpectralModel:
@@ -134,11 +135,8 @@ def convert_models(theirs: Any) -> Converted:
             )
         members.append(model)
     penalties = [
-        GaussianPriorPenalty.from_precision(
-            [out.parameter(p) for p in q.parameters],
-            np.asarray(q._inverse_covariance),
-            np.asarray(q.mean, float),
-            q.lambda_,
+        GaussianPenalty.from_precision(
+            [out.parameter(p) for p in q.parameters], np.asarray(q._inverse_covariance), q.mean, float(q.lambda_)
         )
         for q in (getattr(theirs, "penalties", None) or [])
     ]

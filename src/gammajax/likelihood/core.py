@@ -66,7 +66,7 @@ class Likelihood(Bound):
                 "widen mask_fit, for instance with dataset.counts.geom.energy_mask(energy_min, energy_max)."
             )
         self._bind(parameters, datasets.models, tuple(datasets.names))
-        penalties, numbers = penalties_of(parameters, datasets.models, position)
+        penalties, numbers = penalties_of(parameters, datasets.models)
         self.structure = Structure(tuple(s for *_, s in built), penalties)
         self.data: Any = tuple(d for d, *_ in built)
         self.numbers = numbers

@@ -31,8 +31,7 @@ class FunctionLikelihood(Bound):
         named = dict(zip(names, made, strict=True))
         models = Models([FunctionModel(lambda x, *p: x, named, name="")])
         self._bind(models.parameters, models, ("function",))
-        position = {id(p): i for i, p in enumerate(models.parameters.unique_parameters)}
-        penalties, numbers = penalties_of(models.parameters, models, position)
+        penalties, numbers = penalties_of(models.parameters, models)
         # two functions are two structures; the function is called in the units that the person gave
         self.structure = Structure((function, data is not None), penalties)  # type: ignore[arg-type]
         factor = np.array([_factor(p) for p in made])

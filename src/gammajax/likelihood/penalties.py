@@ -2,11 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from gammajax.parameters import pack_priors
+from gammajax.parameters.prior_functions import gaussian_penalty
 
 __all__ = ["Penalty", "penalties_of", "penalty_derivatives", "penalty_stat"]
 
@@ -77,9 +81,7 @@ def penalty_derivatives(
     return value, gradient, hessian
 
 
-def penalties_of(
-    parameters: Any, models: Any, position: dict[int, int]
-) -> tuple[tuple[Penalty, ...], tuple[tuple, ...]]:
+def penalties_of(parameters: Any, models: Any) -> tuple[tuple[Penalty, ...], tuple[tuple, ...]]:
     """Priors of the parameters and penalties of the models: what is static about them, and their numbers.
 
     Parameters
@@ -88,19 +90,26 @@ def penalties_of(
         All parameters.
     models : `Models`
         May carry penalties.
-    position : dict
-        From the identity of a parameter to its place in theta.
     """
-    unique = list(parameters.unique_parameters)
-    found: list[tuple[Penalty, tuple]] = []
-    for p in unique:
-        # a prior on a frozen parameter is a constant, but freeing it must compile nothing
-        if p.prior is not None:
-            numbers = p.prior.numbers(p.unit, p.name)
-            found.append(
-                (Penalty(p.prior.program, (position[id(p)],)), (np.array([p.factor]), *map(np.asarray, numbers)))
-            )
-    for q in getattr(models, "penalties", ()):
-        factor = np.array([p.factor for p in q.parameters])
-        found.append((Penalty(q.program, tuple(position[id(p)] for p in q.parameters)), (factor, *q.numbers())))
-    return tuple(p for p, _ in found), tuple(n for _, n in found)
+    structure, arrays = pack_priors(parameters, getattr(models, "penalties", ()))
+    penalties, numbers = [], []
+    for (function, i), (values, weight, factor) in zip(structure.priors, arrays, strict=False):
+        penalties.append(Penalty(_of_one(function), (i,)))
+        numbers.append((np.atleast_1d(factor), *values, weight))
+    for index, (mean, precision, weight, factors) in zip(
+        structure.penalties, arrays[len(structure.priors) :], strict=True
+    ):
+        penalties.append(Penalty(gaussian_penalty, index))
+        numbers.append((factors, mean, weight * precision))
+    return tuple(penalties), tuple(numbers)
+
+
+@lru_cache(maxsize=64)
+def _of_one(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    """A prior's function of x with shape (1,), its numbers and its weight: one object per kind, so one program."""
+
+    def stat(x: jax.Array, *numbers: jax.Array) -> jax.Array:
+        *own, weight = numbers
+        return weight * function(x[0], *own, constants=True)
+
+    return stat

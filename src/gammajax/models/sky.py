@@ -1,16 +1,18 @@
 """A source as the fit sees it (`SkyModel`), a background, and an ordered collection of all (`Models`)."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy import units as u
 
 from gammajax.errors import InputError, ModelError, UnitError
+from gammajax.hooks import hook
 from gammajax.models.integrate import SpectralForm
 from gammajax.models.source import Source
 from gammajax.models.spectral import SpectralModel
-from gammajax.parameters import Covariance, GaussianPriorPenalty, Parameter, Parameters
+from gammajax.parameters import Covariance, GaussianPenalty, Parameter, Parameters
 
 __all__ = ["FoVBackgroundModel", "Models", "SkyModel"]
 
@@ -80,7 +82,12 @@ class SkyModel(_WithSpectrum):
 
     def copy(self, name: str | None = None) -> "SkyModel":
         """Return an independent copy with a new name."""
-        return SkyModel(self.spectral_model.copy(), name, self.datasets_names)
+        return self._with(self.spectral_model.copy(), name)
+
+    def _with(self, spectral_model: SpectralModel, name: str | None) -> "SkyModel":
+        new = SkyModel(spectral_model, name, self.datasets_names)
+        new._kept = self._kept
+        return new
 
     def __repr__(self) -> str:
         return f"SkyModel({self.spectral_model!r}, name={self.name!r})"
@@ -133,11 +140,11 @@ class Models:
     ----------
     models : `SkyModel`, `FoVBackgroundModel`, `SpectralModel` or iterable of them
         The sources. A bare spectral model is wrapped in a source of its own.
-    penalties : sequence of `GaussianPriorPenalty`, optional
-        Penalties on several parameters, added to the statistic of a fit.
+    penalties : list of `GaussianPenalty`, optional
+        Penalties on several parameters at once; those of `models` if that is a `Models`.
     """
 
-    def __init__(self, models: Any = (), penalties: Sequence[GaussianPriorPenalty] = ()) -> None:
+    def __init__(self, models: Any = (), penalties: Any = None) -> None:
         if isinstance(models, Source | SpectralModel):
             models = [models]
         if not isinstance(models, Iterable):
@@ -155,20 +162,7 @@ class Models:
                 raise ModelError(f"two different models are named {name!r}; give each model a name of its own.")
         self._models: list[Source] = members
         self._covariance: np.ndarray | None = None
-        self.set_penalties(penalties)
-
-    def set_penalties(self, penalties: Sequence[GaussianPriorPenalty]) -> None:
-        """Replace the penalties on several parameters; each must be of parameters of these models."""
-        known = {id(p) for p in self.parameters}
-        for penalty in penalties:
-            if not isinstance(penalty, GaussianPriorPenalty):
-                raise ModelError(f"Models: got the penalty {penalty!r}, expected a GaussianPriorPenalty.")
-            for p in penalty.parameters:
-                if id(p) not in known:
-                    raise ModelError(
-                        f"Models: the penalty holds a parameter {p.name!r} that belongs to none of the models."
-                    )
-        self.penalties = tuple(penalties)
+        self.set_penalties(getattr(models, "penalties", ()) if penalties is None else penalties)
 
     def __len__(self) -> int:
         return len(self._models)
@@ -226,6 +220,50 @@ class Models:
             at += n
         self._covariance = data
 
+    def set_penalties(self, penalties: Any) -> None:
+        """Set the penalties on several parameters: a `GaussianPenalty`, a list of them, or an empty list for none."""
+        members = [penalties] if isinstance(penalties, GaussianPenalty) else list(penalties or [])
+        for p in members:
+            if not isinstance(p, GaussianPenalty):
+                raise ModelError(f"set_penalties: got {p!r}, expected GaussianPenalty.")
+        self.penalties: tuple[GaussianPenalty, ...] = tuple(members)
+
+    # -- files ---------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def read(cls, path: str | Path, checksum: bool = False) -> "Models":
+        """Read a model file of gammapy or of gammajax; see `gammajax.io.read_models`."""
+        return hook("read models")(path, checksum=checksum)
+
+    def write(
+        self,
+        path: str | Path,
+        overwrite: bool = False,
+        full_output: bool = False,
+        write_covariance: bool = True,
+        checksum: bool = False,
+    ) -> None:
+        """Write a model file that gammapy and gammajax read; see `gammajax.io.write_models`."""
+        hook("write models")(self, path, overwrite, full_output, write_covariance, checksum)
+
+    @classmethod
+    def from_yaml(cls, text: str, checksum: bool = False) -> "Models":
+        """Build models from the text of a model file that names no further file."""
+        return hook("models from yaml")(text, checksum=checksum)
+
+    def to_yaml(self, full_output: bool = False) -> str:
+        """Text of a model file, without covariance."""
+        return hook("models to yaml")(self, full_output)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "Models":
+        """Build models from plain values, as `to_dict` makes them."""
+        return hook("models from dict")(data)
+
+    def to_dict(self, full_output: bool = False) -> dict[str, Any]:
+        """Return the models as plain values by gammapy's names, without covariance."""
+        return hook("models to dict")(self, full_output)
+
     def snapshot(self) -> "Models":
         """Return a copy whose parameters are read-only and remember their unique names; links are kept."""
         made: dict[int, Parameter] = {}
@@ -236,11 +274,7 @@ class Models:
                 if id(p) not in made:
                     made[id(p)] = p.snapshot(name)
             members.append(m.with_parameters([made[id(p)] for p in pars]))
-        penalties = [
-            GaussianPriorPenalty.from_precision([made[id(p)] for p in q.parameters], q.precision, q.mean, q.lambda_)
-            for q in self.penalties
-        ]
-        new = Models(members, penalties)
+        new = Models(members, [penalty.replace_parameters(made) for penalty in self.penalties])
         new._covariance = self._covariance
         return new
 

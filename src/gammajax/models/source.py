@@ -31,6 +31,8 @@ class Source:
     role = "signal"
 
     def __init__(self, name: str | None = None, datasets_names: Any = None) -> None:
+        # parts of a model file that have no counterpart here and are written back as they came
+        self._kept: dict[str, Any] = {}
         self.name = f"source-{next(_numbers)}" if name is None else str(name)
         self.datasets_names = [datasets_names] if isinstance(datasets_names, str) else datasets_names
 

@@ -4,22 +4,21 @@ from gammajax.parameters.collection import Parameters, find_parameter
 from gammajax.parameters.covariance import Covariance, covariance_from_hessian
 from gammajax.parameters.packing import ParameterTable, pack
 from gammajax.parameters.parameter import Parameter, spaced_values
+from gammajax.parameters.penalties import GaussianPenalty, PriorStructure, pack_priors, prior_stat
 from gammajax.parameters.priors import (
-    PRIORS,
     GaussianPrior,
-    GaussianPriorPenalty,
     GeneralizedGaussianPrior,
     LogNormalPrior,
     LogUniformPrior,
     Prior,
     UniformPrior,
+    prior_classes,
 )
 
 __all__ = [
-    "PRIORS",
     "Covariance",
+    "GaussianPenalty",
     "GaussianPrior",
-    "GaussianPriorPenalty",
     "GeneralizedGaussianPrior",
     "LogNormalPrior",
     "LogUniformPrior",
@@ -27,9 +26,13 @@ __all__ = [
     "ParameterTable",
     "Parameters",
     "Prior",
+    "PriorStructure",
     "UniformPrior",
     "covariance_from_hessian",
     "find_parameter",
     "pack",
+    "pack_priors",
+    "prior_classes",
+    "prior_stat",
     "spaced_values",
 ]

@@ -102,6 +102,10 @@ class Parameters:
         """Those that a fit varies."""
         return self.unique_parameters.free_parameters
 
+    def prior_stat_sum(self) -> float:
+        """-2 ln of all priors at the present values, each parameter once."""
+        return sum(p.prior_stat_sum() for p in self.unique_parameters)
+
     def freeze_all(self) -> None:
         """Freeze every parameter."""
         for p in self:
@@ -112,10 +116,6 @@ class Parameters:
         for p in self:
             p.frozen = False
 
-    def prior_stat_sum(self) -> float:
-        """Sum of -2 ln of the priors of all parameters, linked ones once."""
-        return sum(p.prior_stat_sum() for p in self.unique_parameters)
-
     def to_table(self) -> Any:
         """Return an astropy Table with one row per parameter."""
         from astropy.table import Table
@@ -125,19 +125,7 @@ class Parameters:
         for p, unique in zip(self, self._unique_names, strict=True):
             link = first.setdefault(id(p), unique)
             link = "" if link == unique else link
-            rows.append(
-                (
-                    p.name,
-                    p.value,
-                    p.unit.to_string("fits"),
-                    p.error,
-                    p.min,
-                    p.max,
-                    p.frozen,
-                    link,
-                    p.prior.tag if p.prior else "",
-                )
-            )
+            rows.append((p.name, p.value, p.unit.to_string("fits"), p.error, p.min, p.max, p.frozen, link, _kind(p)))
         columns: list[Any] = list(zip(*rows, strict=True)) if rows else [[] for _ in COLUMNS]
         types = (str, float, str, float, float, float, bool, str, str)
         table = Table([np.array(c, dtype=t) for c, t in zip(columns, types, strict=True)], names=COLUMNS)
@@ -155,6 +143,11 @@ class Parameters:
 
     def _repr_html_(self) -> str:
         return self.to_table()._repr_html_()
+
+
+def _kind(parameter: Parameter) -> str:
+    """Name of the class of the prior, as gammapy shows it; empty without a prior."""
+    return "" if parameter.prior is None else type(parameter.prior).__name__
 
 
 def find_parameter(key: Any, parameters: list[Parameter], unique_names: list[str]) -> int:

@@ -36,7 +36,7 @@ class Parameter:
     linear : bool
         Whether the predicted counts are proportional to this parameter.
     prior : `Prior`, optional
-        Added to the statistic of a fit, its numbers in `unit`.
+        What is known of the parameter beforehand; -2 ln of its density is added to the statistic.
 
     Examples
     --------
@@ -171,42 +171,36 @@ class Parameter:
         self._error = self._number(value, "error")
 
     @property
+    def factor(self) -> float:
+        """What a value in `unit` is multiplied with to be in the internal unit."""
+        return float(self._unit.to(self.internal_unit))
+
+    @property
     def prior(self) -> Prior | None:
-        """Prior, its numbers in `unit`; None for no prior."""
+        """Prior, its numbers in the unit that the parameter had when it was set."""
         return self._prior
 
     @prior.setter
     def prior(self, value: Any) -> None:
         if value is not None and not isinstance(value, Prior):
             raise InputError(
-                f"{self.name}.prior: got {value!r}, expected a prior such as GaussianPrior(mu=2.5, sigma=0.2)."
+                f"{self.name}.prior: got {value!r}, expected a prior such as GaussianPrior(mu=2.3, sigma=0.1), or None."
             )
-        self._prior = value
+        self._prior = None if value is None else value.in_unit(self._unit, f"{self.name}.prior")
 
     def prior_stat_sum(self) -> float:
         """-2 ln of the prior at the present value; 0 without a prior."""
-        if self._prior is None:
-            return 0.0
-        return type(self._prior)(
-            weight=self._prior.weight,
-            constants=self._prior.constants,
-            **dict(zip(self._prior.values, self._prior.numbers(self._unit, self.name), strict=False)),
-        ).stat(self.value)
-
-    @property
-    def factor(self) -> float:
-        """What a value in `unit` is multiplied with to be in the internal unit."""
-        return float(self._unit.to(self.internal_unit))
+        return 0.0 if self._prior is None else float(self._prior.in_unit(self._unit).stat(self._value))
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Limits in `unit` with nan replaced by -inf and inf, inside the range of the prior."""
+        """Limits in `unit` with nan replaced by -inf and inf, and not beyond the support of the prior."""
         low = -np.inf if np.isnan(self.min) else self.min
         high = np.inf if np.isnan(self.max) else self.max
-        if self._prior is None:
-            return low, high
-        least, most = self._prior.limits
-        return max(low, least), min(high, most)
+        if self._prior is not None:
+            support = self._prior.in_unit(self._unit).support
+            low, high = max(low, support[0]), min(high, support[1])
+        return low, high
 
     @property
     def scan_values(self) -> np.ndarray:

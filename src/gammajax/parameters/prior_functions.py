@@ -1,8 +1,11 @@
-r"""Priors as pure functions: -2 ln p(x), a scalar, with first and second derivatives safe everywhere.
+r"""Priors as pure functions: -2 ln of a probability density, one value per x.
 
-Each takes x and its numbers, and whether to keep the constants that make p a normalised density. Without them a prior is 0 at its
-maximum, and the statistic with it can be compared with one without. Outside of its range a prior is +inf, its slopes are 0.
+Each takes x first, then the values in the order in which its class declares them, and `constants`: without them everything
+that does not depend on x is left out, so that the Gaussian is :math:`((x-\mu)/\sigma)^2`. Outside the support the value is
++inf and the derivatives are 0.
 """
+
+import math
 
 import jax
 import jax.numpy as jnp
@@ -10,57 +13,85 @@ from jax.scipy.special import gammaln
 
 __all__ = ["gaussian", "gaussian_penalty", "generalized_gaussian", "log_normal", "log_uniform", "uniform"]
 
-LN_2PI = 1.8378770664093453
+LN_2PI = math.log(2 * math.pi)
 
 
-def gaussian(x: jax.Array, mu: jax.Array, sigma: jax.Array, *, constants: bool = True) -> jax.Array:
-    r"""Gaussian, :math:`((x - \mu)/\sigma)^2 + 2 \ln \sigma + \ln 2\pi`."""
-    pull = (x - mu) / sigma
-    return pull * pull + (2 * jnp.log(sigma) + LN_2PI if constants else 0.0)
+def gaussian(x: jax.Array, mu: jax.Array, sigma: jax.Array, constants: bool = True) -> jax.Array:
+    r"""Normal distribution, :math:`((x-\mu)/\sigma)^2 + 2\ln\sigma + \ln 2\pi`."""
+    value = ((x - mu) / sigma) ** 2
+    return value + 2 * jnp.log(sigma) + LN_2PI if constants else value
 
 
-def uniform(x: jax.Array, low: jax.Array, high: jax.Array, *, constants: bool = True) -> jax.Array:
-    r"""Uniform, :math:`2 \ln(b - a)` inside [a, b]."""
+def uniform(x: jax.Array, low: jax.Array, high: jax.Array, constants: bool = True) -> jax.Array:
+    r"""Uniform distribution, :math:`2\ln(b-a)` in [a, b] and +inf outside."""
     inside = (x >= low) & (x <= high)
     return jnp.where(inside, 2 * jnp.log(high - low) if constants else 0.0, jnp.inf)
 
 
-def log_uniform(x: jax.Array, low: jax.Array, high: jax.Array, *, constants: bool = True) -> jax.Array:
-    r"""Uniform in the logarithm, :math:`2 \ln x + 2 \ln \ln(b/a)` inside [a, b]; without constants 0 at a."""
+def log_uniform(x: jax.Array, low: jax.Array, high: jax.Array, constants: bool = True) -> jax.Array:
+    r"""Uniform in ln x, :math:`2\ln x + 2\ln\ln(b/a)` in [a, b] and +inf outside."""
     inside = (x >= low) & (x <= high)
-    safe = jnp.where(inside, x, low)
-    constant = 2 * jnp.log(jnp.log(high / low)) if constants else -2 * jnp.log(low)
-    return jnp.where(inside, 2 * jnp.log(safe) + constant, jnp.inf)
+    # the argument is guarded as well as the result: ln of a negative x would poison the gradient
+    value = 2 * jnp.log(jnp.where(inside, x, low))
+    return jnp.where(inside, value + 2 * jnp.log(jnp.log(high / low)) if constants else value, jnp.inf)
+
+
+def log_normal(x: jax.Array, mu: jax.Array, sigma: jax.Array, constants: bool = True) -> jax.Array:
+    r"""Normal in ln x around :math:`\ln\mu`, :math:`(\ln(x/\mu)/\sigma)^2 + 2\ln x + 2\ln\sigma + \ln 2\pi`; +inf for x <= 0."""
+    inside = x > 0
+    log_x = jnp.log(jnp.where(inside, x, mu))
+    value = ((log_x - jnp.log(mu)) / sigma) ** 2 + 2 * log_x
+    return jnp.where(inside, value + 2 * jnp.log(sigma) + LN_2PI if constants else value, jnp.inf)
 
 
 def generalized_gaussian(
-    x: jax.Array, mu: jax.Array, sigma: jax.Array, eta: jax.Array, *, constants: bool = True
+    x: jax.Array, mu: jax.Array, sigma: jax.Array, eta: jax.Array, constants: bool = True
 ) -> jax.Array:
-    r"""Generalised Gaussian, :math:`2 |z|^\beta - 2 \ln(\beta / (2 s \Gamma(1/\beta)))`, z = (x - mu)/s.
+    r"""Generalised normal distribution, :math:`2|z|^{1/\eta} + 2\ln(2\sqrt2\,\sigma\,\eta\,\Gamma(\eta))`.
 
-    :math:`\beta = 1/\eta` and :math:`s = \sqrt 2 \sigma`: a Gaussian for eta = 0.5. For eta > 0.5 there is a kink at mu, where the
-    derivatives are taken as 0.
+    With :math:`z = (x-\mu)/(\sqrt2\sigma)`; a Gaussian for :math:`\eta = 1/2`, a Laplace distribution for 1. At z = 0 the first
+    derivative is 0; the second is the true one, infinite for :math:`1/2 < \eta < 1`, and 0 on the kink at :math:`\eta = 1`.
     """
-    beta, scale = 1 / eta, sigma * 2**0.5
-    z = (x - mu) / scale
-    zero = z == 0
-    power = jnp.where(zero, 0.0, jnp.exp(beta * jnp.log(jnp.where(zero, 1.0, jnp.abs(z)))))
-    # the curvature at mu itself would be lost in the guard
-    value = 2 * jnp.where(beta == 2, z * z, power)
-    return value - (2 * (jnp.log(beta / (2 * scale)) - gammaln(1 / beta)) if constants else 0.0)
-
-
-def log_normal(x: jax.Array, mu: jax.Array, sigma: jax.Array, *, constants: bool = True) -> jax.Array:
-    r"""Log-normal, :math:`(\ln(x/\mu)/\sigma)^2 + 2 \ln(x \sigma \sqrt{2\pi})`, x > 0; without constants 0 at its maximum."""
-    positive = x > 0
-    safe = jnp.where(positive, x, mu)
-    pull = jnp.log(safe / mu) / sigma
-    # the mode is at mu exp(-sigma^2), where the rest is 2 ln mu - sigma^2
-    constant = 2 * jnp.log(sigma) + LN_2PI if constants else -2 * jnp.log(mu) + sigma * sigma
-    return jnp.where(positive, pull * pull + 2 * jnp.log(safe) + constant, jnp.inf)
+    value = 2 * _power((x - mu) / (math.sqrt(2) * sigma), 1 / eta)
+    scale = 2 * (math.log(2 * math.sqrt(2)) + jnp.log(sigma) + jnp.log(eta) + gammaln(eta))
+    return value + scale if constants else value
 
 
 def gaussian_penalty(x: jax.Array, mean: jax.Array, precision: jax.Array) -> jax.Array:
-    r"""Quadratic form :math:`(x - \mu)^T P (x - \mu)` of several parameters."""
-    d = x - mean
-    return d @ precision @ d
+    r"""Quadratic form :math:`(x-\mu)^T C^{-1} (x-\mu)` of n parameters; precision is the inverse covariance, shape (n, n)."""
+    delta = x - mean
+    return delta @ precision @ delta
+
+
+@jax.custom_jvp
+def _power(z: jax.Array, p: jax.Array) -> jax.Array:
+    """|z|^p, with derivatives of every order that are right at z = 0."""
+    return jnp.abs(z) ** p
+
+
+@_power.defjvp
+def _power_jvp(primals: tuple, tangents: tuple) -> tuple:
+    (z, p), (dz, dp) = primals, tangents
+    value = _power(z, p)
+    return value, p * _signed_power(z, p - 1) * dz + value * _log_size(z) * dp
+
+
+@jax.custom_jvp
+def _signed_power(z: jax.Array, q: jax.Array) -> jax.Array:
+    """sign(z) |z|^q, 0 at z = 0."""
+    return jnp.where(z == 0, 0.0, jnp.sign(z) * jnp.abs(jnp.where(z == 0, 1.0, z)) ** q)
+
+
+@_signed_power.defjvp
+def _signed_power_jvp(primals: tuple, tangents: tuple) -> tuple:
+    (z, q), (dz, dq) = primals, tangents
+    value = _signed_power(z, q)
+    # a kink (q = 0) has no curvature beside it: 0 x inf is nan
+    kink = q == 0
+    slope = jnp.where(kink, 0.0, q * _power(z, jnp.where(kink, 1.0, q - 1)))
+    return value, slope * dz + value * _log_size(z) * dq
+
+
+def _log_size(z: jax.Array) -> jax.Array:
+    """Ln |z|, 0 at z = 0 where it is multiplied with 0."""
+    return jnp.log(jnp.abs(jnp.where(z == 0, 1.0, z)))

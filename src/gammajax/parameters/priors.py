@@ -1,289 +1,277 @@
-"""Priors of parameters and penalties on several: classes that bind numbers to the functions of `prior_functions`."""
+"""Priors of one parameter: what is known of it beforehand, added to the statistic as -2 ln of a density."""
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from astropy import units as u
 
-from gammajax.errors import InputError
+from gammajax.errors import InputError, UnitError
 from gammajax.parameters import prior_functions as functions
 from gammajax.units import double_precision, to_unit
 
 __all__ = [
-    "PRIORS",
     "GaussianPrior",
-    "GaussianPriorPenalty",
     "GeneralizedGaussianPrior",
     "LogNormalPrior",
     "LogUniformPrior",
     "Prior",
+    "PriorValue",
     "UniformPrior",
+    "prior_classes",
 ]
 
 
-@lru_cache(maxsize=64)
-def _bound(function: Callable[..., Any], constants: bool) -> Callable[..., Any]:
-    """One function object per prior, so that programs are compiled once for all of a kind; the last number is the weight."""
+@dataclass(frozen=True)
+class PriorValue:
+    """A number as a prior class declares it: name, default, whether it has the unit of the parameter, whether it is > 0."""
 
-    def stat(x: Any, *numbers: Any) -> Any:
-        *own, weight = numbers
-        return weight * function(x[0], *own, constants=constants)
-
-    return stat
+    name: str
+    default: float
+    dimensional: bool = True
+    positive: bool = False
 
 
 class Prior:
-    """Base of the priors of one parameter.
+    """Base of the priors: a value that never changes; to change a number, set a new prior on the parameter.
+
+    A member declares `declared` (its numbers, in the order of the arguments of its function) and `function`. The numbers are
+    in the unit of the parameter, unless a quantity is given; the unit is settled when the prior is set on a parameter.
 
     Parameters
     ----------
-    **kwargs
-        Its numbers, in the unit of the parameter, or quantities.
+    **values
+        The declared numbers, or quantities of one unit.
     weight : float
-        Multiplies its statistic.
-    constants : bool
-        Whether the normalisation of the density is part of the statistic, as in gammapy. Without it the statistic can be compared
-        with that of a fit without the prior.
+        What -2 ln of the density is multiplied with, 1 by default.
     """
 
-    tag: ClassVar[str] = ""
-    defaults: ClassVar[dict[str, float]] = {}
+    declared: ClassVar[tuple[PriorValue, ...]] = ()
     function: ClassVar[Callable[..., Any]]
-    positive: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, *, weight: float = 1.0, constants: bool = True, **kwargs: Any) -> None:
-        unknown = set(kwargs) - set(self.defaults)
-        if unknown:
-            raise InputError(
-                f"{type(self).__name__}: unknown {sorted(unknown)[0]!r}; it has: {', '.join(self.defaults)}."
+    weight: float
+    unit: u.UnitBase | None
+    _numbers: tuple[float, ...]
+
+    def __init__(self, *, weight: float = 1.0, **values: Any) -> None:
+        known = [d.name for d in self.declared]
+        for name in values:
+            if name not in known:
+                raise InputError(f"{type(self).__name__}: unknown value {name!r}; it has: {', '.join(known)}, weight.")
+        given = {d.name: values.get(d.name, d.default) for d in self.declared}
+        quantities = [given[d.name] for d in self.declared if d.dimensional and isinstance(given[d.name], u.Quantity)]
+        unit = quantities[0].unit if quantities else None
+        numbers = [self._number(d, given[d.name], unit) for d in self.declared]
+        self._set(tuple(numbers), float(weight), unit)
+
+    def _number(self, d: PriorValue, value: Any, unit: u.UnitBase | None) -> float:
+        what = f"{type(self).__name__}.{d.name}"
+        if isinstance(value, u.Quantity):
+            wanted = unit if d.dimensional and unit is not None else u.dimensionless_unscaled
+            value = float(to_unit(value, wanted, what))
+        elif unit is not None and d.dimensional and unit != u.dimensionless_unscaled:
+            raise UnitError(
+                f"{what}: got {value!r} without a unit, but another value has {str(unit)!r}; give all or none."
             )
-        self.weight, self.constants = float(weight), bool(constants)
-        self.values: dict[str, Any] = {n: kwargs.get(n, d) for n, d in self.defaults.items()}
-        for name, value in self.values.items():
-            number = float(value.value if isinstance(value, u.Quantity) else value)
-            if not np.isfinite(number) or (name in self.positive and number <= 0):
-                raise InputError(
-                    f"{type(self).__name__}: {name} is {value}, expected a finite number"
-                    + (" above 0." if name in self.positive else ".")
-                )
-        if not self.weight >= 0:
-            raise InputError(f"{type(self).__name__}: weight is {weight}, expected a number of at least 0.")
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not np.isfinite(value):
+            raise InputError(f"{what}: got {value!r}, expected a finite number.")
+        if d.positive and value <= 0:
+            raise InputError(f"{what}: got {value!r}, expected a number above 0.")
+        return float(value)
 
-    def __getattr__(self, name: str) -> Any:
-        values = self.__dict__.get("values", {})
-        if name in values:
-            return values[name]
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}; its numbers are: {', '.join(values)}.")
+    def _set(self, numbers: tuple[float, ...], weight: float, unit: u.UnitBase | None) -> None:
+        if not (np.isfinite(weight) and weight > 0):
+            raise InputError(
+                f"{type(self).__name__}.weight: got {weight!r}, expected a finite number above 0; leave the prior out instead of 0."
+            )
+        self.__dict__.update(_numbers=numbers, weight=weight, unit=unit)
+        self.__dict__.update(zip([d.name for d in self.declared], numbers, strict=True))
+        self._check()
 
-    def numbers(self, unit: Any = "", name: str = "parameter") -> tuple[float, ...]:
-        """Its numbers in the unit of the parameter, the weight last; dimensionless ones as they are."""
-        own = [
-            float(to_unit(v, unit if k not in ("eta",) and not self._relative(k) else "", f"{name}.prior.{k}"))
-            if isinstance(v, u.Quantity)
-            else float(v)
-            for k, v in self.values.items()
-        ]
-        return (*own, self.weight)
+    def _check(self) -> None:
+        """Refuse numbers that do not go together."""
 
-    def _relative(self, name: str) -> bool:
-        return False
+    def __setattr__(self, key: str, value: Any) -> None:
+        raise InputError(
+            f"{type(self).__name__}.{key}: a prior does not change; set a new one, for instance "
+            f"parameter.prior = {type(self).__name__}({key}={value!r}, ...)."
+        )
+
+    # -- what a likelihood takes -----------------------------------------------------------------------------------
 
     @property
-    def program(self) -> Callable[..., Any]:
-        """``program(x, *numbers)`` with x of shape (1,): -2 ln of the prior; the same object for all of a kind."""
-        return _bound(type(self).function, self.constants)
+    def values(self) -> np.ndarray:
+        """The numbers in declared order, shape (k,), float64; an argument of `function`, never part of a program."""
+        return np.array(self._numbers)
 
     @property
-    def limits(self) -> tuple[float, float]:
-        """Where the prior is not zero."""
+    def support(self) -> tuple[float, float]:
+        """Where the density is not zero, in `unit`."""
         return -np.inf, np.inf
 
-    def stat(self, x: Any) -> float:
-        """-2 ln of the prior at x, a number in the unit of the parameter."""
-        with double_precision():
-            return float(self.program(np.array([float(x)]), *self.numbers()))
+    def in_unit(self, unit: u.UnitBase, what: str = "prior") -> "Prior":
+        """Return the same prior with its numbers in a unit; one without a unit takes it.
 
-    def copy(self) -> "Prior":
-        """Return an independent copy."""
-        return type(self)(weight=self.weight, constants=self.constants, **self.values)
+        Raises
+        ------
+        UnitError
+            If the unit of the prior is of another dimension.
+        """
+        if self.unit is not None and not self.unit.is_equivalent(unit):
+            raise UnitError(
+                f"{what}: the {type(self).__name__} has unit {self.unit.to_string()!r}, expected one convertible to "
+                f"{unit.to_string()!r}."
+            )
+        factor = 1.0 if self.unit is None or self.unit == unit else float(self.unit.to(unit))
+        new = object.__new__(type(self))
+        numbers = zip(self.declared, self._numbers, strict=True)
+        new._set(tuple(v * factor if d.dimensional else v for d, v in numbers), self.weight, u.Unit(unit))
+        return new
+
+    def stat(self, x: Any, constants: bool = True) -> Any:
+        """-2 ln of the density times `weight`, at numbers in `unit` or at a quantity; shape of `x`.
+
+        Parameters
+        ----------
+        x : float, array or `~astropy.units.Quantity`
+            Values of the parameter.
+        constants : bool
+            Keep what does not depend on x, as gammapy does.
+        """
+        if isinstance(x, u.Quantity):
+            x = to_unit(x, self.unit or u.dimensionless_unscaled, type(self).__name__)
+        with double_precision():
+            out = np.asarray(type(self).function(np.asarray(x, dtype=float), *self._numbers, constants=constants))
+        return self.weight * out if out.ndim else float(self.weight * out)
+
+    __call__ = stat
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and vars(other) == vars(self)
+        return type(self) is type(other) and self.__dict__ == other.__dict__
 
     def __hash__(self) -> int:
-        return hash((type(self), self.weight, self.constants, tuple(map(str, self.values.values()))))
+        return hash((type(self), self._numbers, self.weight))
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{n}={v}" for n, v in self.values.items())
-        return f"{type(self).__name__}({shown})"
+        numbers = [f"{d.name}={v:g}" for d, v in zip(self.declared, self._numbers, strict=True)]
+        return f"{type(self).__name__}({', '.join(numbers)}{'' if self.weight == 1 else f', weight={self.weight:g}'})"
 
 
 class GaussianPrior(Prior):
-    r"""Gaussian prior: :math:`((x - \mu)/\sigma)^2 + 2 \ln \sigma + \ln 2\pi`.
+    r"""Normal distribution, :math:`((x-\mu)/\sigma)^2 + 2\ln\sigma + \ln 2\pi`.
+
+    Parameters
+    ----------
+    mu, sigma : float or `~astropy.units.Quantity`
+        Mean and standard deviation, defaults 0 and 1.
+    weight : float
+        Factor, default 1.
 
     Examples
     --------
-    >>> GaussianPrior(mu=2.0, sigma=0.5, constants=False).stat(2.5)
-    1.0
+    >>> GaussianPrior(mu=2.3, sigma=0.1).stat(2.5, constants=False)
+    4.0000...
     """
 
-    tag = "GaussianPrior"
-    defaults: ClassVar[dict[str, float]] = {"mu": 0.0, "sigma": 1.0}
-    positive = ("sigma",)
+    declared = (PriorValue("mu", 0.0), PriorValue("sigma", 1.0, positive=True))
     function = staticmethod(functions.gaussian)
 
 
-class _Range(Prior):
-    defaults: ClassVar[dict[str, float]] = {"min": 0.0, "max": 1.0}
+class UniformPrior(Prior):
+    r"""Uniform distribution, :math:`2\ln(max-min)` inside and +inf outside; its ends are limits of the fit.
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        low, high, _ = self.numbers()
-        if not low < high:
-            raise InputError(f"{type(self).__name__}: min is {low:g} and max {high:g}, expected min < max.")
+    Parameters
+    ----------
+    min, max : float or `~astropy.units.Quantity`
+        Ends, defaults 0 and 1.
+    weight : float
+        Factor, default 1.
 
-    @property
-    def limits(self) -> tuple[float, float]:
-        """Its range."""
-        low, high, _ = self.numbers()
-        return low, high
+    Examples
+    --------
+    >>> UniformPrior(min=0, max=2).stat([1.0, 3.0]).round(6).tolist()
+    [1.386294, inf]
+    """
 
-
-class UniformPrior(_Range):
-    r"""Uniform prior, :math:`2 \ln(max - min)` inside; its range also limits the parameter."""
-
-    tag = "UniformPrior"
+    declared = (PriorValue("min", 0.0), PriorValue("max", 1.0))
     function = staticmethod(functions.uniform)
 
+    def _check(self) -> None:
+        low, high = self._numbers
+        if low >= high:
+            raise InputError(f"{type(self).__name__}: got min={low:g} and max={high:g}, expected min below max.")
 
-class LogUniformPrior(_Range):
-    r"""Prior uniform in the logarithm, :math:`2 \ln x + 2 \ln\ln(max/min)` inside; its range also limits the parameter."""
+    @property
+    def support(self) -> tuple[float, float]:
+        """Both ends, in `unit`."""
+        return self._numbers[0], self._numbers[1]
 
-    tag = "LogUniformPrior"
-    defaults: ClassVar[dict[str, float]] = {"min": 1e-14, "max": 1e-10}
-    positive = ("min", "max")
+
+class LogUniformPrior(UniformPrior):
+    r"""Uniform in ln x, :math:`2\ln x + 2\ln\ln(max/min)` inside and +inf outside; its ends are limits of the fit.
+
+    Parameters
+    ----------
+    min, max : float or `~astropy.units.Quantity`
+        Ends, above 0, defaults 1e-14 and 1e-10.
+    weight : float
+        Factor, default 1.
+    """
+
+    declared = (PriorValue("min", 1e-14, positive=True), PriorValue("max", 1e-10, positive=True))
     function = staticmethod(functions.log_uniform)
 
 
 class GeneralizedGaussianPrior(Prior):
-    r"""Generalised Gaussian prior with exponent :math:`1/\eta`; a Gaussian for eta = 0.5."""
+    r"""Generalised normal distribution of scale :math:`\sqrt2\sigma` and power :math:`1/\eta`.
 
-    tag = "GeneralizedGaussianPrior"
-    defaults: ClassVar[dict[str, float]] = {"mu": 0.0, "sigma": 1.0, "eta": 0.5}
-    positive = ("sigma", "eta")
+    Parameters
+    ----------
+    mu, sigma : float or `~astropy.units.Quantity`
+        Centre and width, defaults 0 and 1.
+    eta : float
+        Shape: 0.5, the default, is a Gaussian, 1 a Laplace distribution.
+    weight : float
+        Factor, default 1.
+    """
+
+    declared = (
+        PriorValue("mu", 0.0),
+        PriorValue("sigma", 1.0, positive=True),
+        PriorValue("eta", 0.5, dimensional=False, positive=True),
+    )
     function = staticmethod(functions.generalized_gaussian)
 
 
 class LogNormalPrior(Prior):
-    r"""Log-normal prior: median mu, standard deviation sigma of the logarithm."""
-
-    tag = "LogNormalPrior"
-    defaults: ClassVar[dict[str, float]] = {"mu": 1.0, "sigma": 1.0}
-    positive = ("mu", "sigma")
-    function = staticmethod(functions.log_normal)
-
-    def _relative(self, name: str) -> bool:
-        return name == "sigma"
-
-
-PRIORS: dict[str, type[Prior]] = {
-    p.tag: p for p in (GaussianPrior, UniformPrior, LogUniformPrior, GeneralizedGaussianPrior, LogNormalPrior)
-}
-
-
-class GaussianPriorPenalty:
-    r"""Penalty on several parameters, :math:`\lambda (x - \mu)^T C^{-1} (x - \mu)`, added to the statistic.
+    r"""Normal distribution of ln x, :math:`(\ln(x/\mu)/\sigma)^2 + 2\ln x + 2\ln\sigma + \ln 2\pi`; +inf for x <= 0.
 
     Parameters
     ----------
-    parameters : sequence of `Parameter`
-        The k parameters.
-    mean : float or array, shape (k,)
-        :math:`\mu`, in their units.
-    covariance : array, shape (k, k)
-        C, in their units; symmetric and positive definite; the unit matrix if not given.
-    lambda_ : float
-        Strength.
-
-    Raises
-    ------
-    InputError
-        For shapes that do not fit, or a covariance that is not symmetric and positive definite.
+    mu : float or `~astropy.units.Quantity`
+        Median, above 0, default 1.
+    sigma : float
+        Standard deviation of ln x, default 1.
+    weight : float
+        Factor, default 1.
     """
 
-    def __init__(
-        self, parameters: Sequence[Any], mean: Any = 0.0, covariance: Any = None, lambda_: float = 1.0
-    ) -> None:
-        n = len(parameters)
-        c = np.eye(n) if covariance is None else np.array(covariance, dtype=float)
-        if c.shape != (n, n) or not np.allclose(c, c.T, rtol=1e-10, atol=0) or np.linalg.eigvalsh(c)[0] <= 0:
-            raise InputError(
-                f"GaussianPriorPenalty: the covariance of shape {c.shape} must be symmetric, positive definite and of shape "
-                f"({n}, {n}), one row for each parameter."
-            )
-        self._set(parameters, mean, np.linalg.inv(c), lambda_)
-
-    def _set(self, parameters: Sequence[Any], mean: Any, precision: np.ndarray, lambda_: float) -> None:
-        self.parameters = list(parameters)
-        n = len(self.parameters)
-        self.mean = np.broadcast_to(np.asarray(mean, dtype=float), (n,)).copy()
-        if precision.shape != (n, n) or not np.all(np.isfinite(precision)):
-            raise InputError(
-                f"GaussianPriorPenalty: the precision has shape {precision.shape}, expected ({n}, {n}), finite."
-            )
-        if np.linalg.eigvalsh(precision)[0] < -1e-10 * np.abs(precision).max():
-            raise InputError(
-                "GaussianPriorPenalty: the precision has a negative eigenvalue, so that the penalty has no minimum."
-            )
-        if not (np.isfinite(lambda_) and lambda_ >= 0):
-            raise InputError(f"GaussianPriorPenalty: lambda_ is {lambda_}, expected a finite number of at least 0.")
-        self.precision, self.lambda_ = precision, float(lambda_)
-
-    @classmethod
-    def from_precision(
-        cls, parameters: Sequence[Any], precision: Any, mean: Any = 0.0, lambda_: float = 1.0
-    ) -> "GaussianPriorPenalty":
-        """From the inverse covariance, shape (k, k), which may be singular."""
-        new = object.__new__(cls)
-        new._set(parameters, mean, np.array(precision, dtype=float), lambda_)
-        return new
-
-    @classmethod
-    def from_diagonal(
-        cls, parameters: Sequence[Any], sigma: Any, mean: Any = 0.0, lambda_: float = 1.0
-    ) -> "GaussianPriorPenalty":
-        """Independent parameters with standard deviations sigma, a number or shape (k,)."""
-        errors = np.broadcast_to(np.asarray(sigma, dtype=float), (len(parameters),))
-        return cls.from_precision(parameters, np.diag(1 / errors**2), mean, lambda_)
-
-    @classmethod
-    def L2_penalty(cls, parameters: Sequence[Any], mean: Any = 0.0, lambda_: float = 1.0) -> "GaussianPriorPenalty":
-        r"""Tikhonov regularisation, :math:`\lambda \sum_i (x_i - \mu_i)^2`."""
-        return cls.from_precision(parameters, np.eye(len(parameters)), mean, lambda_)
-
-    @classmethod
-    def SmoothnessPenalty(
-        cls, parameters: Sequence[Any], mean: Any = 0.0, lambda_: float = 1.0
-    ) -> "GaussianPriorPenalty":
-        """Differences of neighbours: the precision is tridiagonal with 2 and -1."""
-        n = len(parameters)
-        return cls.from_precision(parameters, 2 * np.eye(n) - np.eye(n, k=1) - np.eye(n, k=-1), mean, lambda_)
-
-    def numbers(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean (k,) and lambda times the precision (k, k)."""
-        return self.mean, self.lambda_ * self.precision
+    declared = (PriorValue("mu", 1.0, positive=True), PriorValue("sigma", 1.0, dimensional=False, positive=True))
+    function = staticmethod(functions.log_normal)
 
     @property
-    def program(self) -> Callable[..., Any]:
-        """``program(x, mean, precision)`` with x of shape (k,)."""
-        return functions.gaussian_penalty
+    def support(self) -> tuple[float, float]:
+        """Above 0."""
+        return 0.0, np.inf
 
-    def stat_sum(self) -> float:
-        """The penalty at the present values of the parameters."""
-        d = np.array([p.value for p in self.parameters]) - self.mean
-        return float(self.lambda_ * d @ self.precision @ d)
 
-    def __repr__(self) -> str:
-        return f"GaussianPriorPenalty({[p.name for p in self.parameters]}, lambda_={self.lambda_:g})"
+def prior_classes() -> dict[str, type[Prior]]:
+    """Every prior class by its name, those of other packages included."""
+    found: dict[str, type[Prior]] = {}
+    waiting = [Prior]
+    while waiting:
+        for cls in waiting.pop().__subclasses__():
+            found[cls.__name__] = cls
+            waiting.append(cls)
+    return found

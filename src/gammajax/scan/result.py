@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 
 from gammajax.errors import InputError
+from gammajax.hooks import StoredResult
+from gammajax.provenance import Provenance
 from gammajax.solve import Status
 
 __all__ = ["ScanResult"]
 
 
 @dataclass(frozen=True, repr=False)
-class ScanResult(Mapping):
+class ScanResult(Mapping, StoredResult):
     """Statistic on a profile (one parameter), a surface (two) or a grid of any number of parameters.
 
     It can be read like gammapy's dictionary: ``result["stat_scan"]``, ``result["alpha_scan"]`` and
@@ -47,6 +49,8 @@ class ScanResult(Mapping):
         Its options.
     starts : int
         Starts per node; with 1 every node follows the branch of minima that the best fit is on.
+    provenance : `gammajax.provenance.Provenance` or None
+        Versions, a hash of the data, and the time.
     """
 
     kind: str
@@ -62,6 +66,7 @@ class ScanResult(Mapping):
     optimizer: str | None = None
     options: dict = field(default_factory=dict)
     starts: int = 1
+    provenance: Provenance | None = None
 
     # -- as a dictionary -------------------------------------------------------------------------------------------
 

@@ -1,0 +1,46 @@
+"""What lies above announces itself here, so that imports keep their one direction.
+
+Models, data sets and results are written and read by ``gammajax.io``, which imports all of them. It registers its functions
+when it is imported, and the methods look them up when they are called.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+from gammajax.errors import InputError
+
+__all__ = ["StoredResult", "hook", "register_hook"]
+
+_hooks: dict[str, Callable[..., Any]] = {}
+
+
+def register_hook(name: str, function: Callable[..., Any]) -> None:
+    """Announce a function under a name."""
+    _hooks[name] = function
+
+
+def hook(name: str) -> Callable[..., Any]:
+    """Return the function of that name.
+
+    Raises
+    ------
+    InputError
+        If nothing announced it, which takes an import of a package of gammajax by itself.
+    """
+    if name not in _hooks:
+        raise InputError(f"{name!r} is not there; `import gammajax` first, which registers the file formats.")
+    return _hooks[name]
+
+
+class StoredResult:
+    """A result that can be written to a file and read back with the same numbers."""
+
+    def write(self, path: str | Path, overwrite: bool = False) -> None:
+        """Write to a file that ends in .ecsv, .fits or .yaml; see `gammajax.io.write_result`."""
+        hook("write result")(self, path, overwrite)
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read from a file that `write` made, as a read-only value; see `gammajax.io.read_result`."""
+        return hook("read result")(path, cls)

@@ -1,0 +1,197 @@
+"""Models as plain values and as YAML, in the format of gammapy's model files."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from gammajax.errors import FileFormatError, ModelError
+from gammajax.hooks import register_hook
+from gammajax.io.parameters_yaml import Links
+from gammajax.io.spectral_yaml import read_spectral, spectral_to_dict
+from gammajax.io.yaml_nodes import Node, did_you_mean
+from gammajax.io.yaml_text import dump, load
+from gammajax.models import FoVBackgroundModel, Models, SkyModel
+from gammajax.parameters import GaussianPenalty
+from gammajax.provenance import metadata
+
+__all__ = ["models_from_dict", "models_from_yaml", "models_to_dict", "models_to_yaml", "read_components"]
+
+# the last two are gammapy's, at the head of a model file that a fit result wrote
+TOP = ("components", "covariance", "penalties", "metadata", "checksum", "OptimizeResult", "CovarianceResult")
+COMPONENT = ("name", "type", "apply_irf", "datasets_names", "spectral", "spatial", "temporal")
+# a source that is a point is the same in a 1-D analysis with and without its position
+KEPT_SPATIAL = ("PointSpatialModel", "point")
+
+
+# -- to plain values -----------------------------------------------------------------------------------------------------
+
+
+def models_to_dict(models: Models, full_output: bool = False) -> dict[str, Any]:
+    """Models as plain values: sources, and penalties, which gammapy does not store and does not read.
+
+    Parameters
+    ----------
+    models : `Models`
+        The models.
+    full_output : bool
+        Every setting of every parameter, instead of those that are not the default.
+
+    Examples
+    --------
+    >>> from gammajax import Models, PowerLawSpectralModel, SkyModel
+    >>> models = Models([SkyModel(PowerLawSpectralModel(), name="crab")])
+    >>> models_to_dict(models)["components"][0]["spectral"]["parameters"][0]
+    {'name': 'index', 'value': 2.0, 'unit': '', 'frozen': False}
+    """
+    links = Links(models.parameters)
+    data: dict[str, Any] = {"components": [_component(m, links, full_output) for m in models]}
+    if models.penalties:
+        data["penalties"] = [_penalty(p, models) for p in models.penalties]
+    return data
+
+
+def models_to_yaml(models: Models, full_output: bool = False) -> str:
+    """Text of a model file without covariance."""
+    return dump(models_to_dict(models, full_output) | {"metadata": metadata()})
+
+
+def _component(model: Any, links: Links, full: bool) -> dict[str, Any]:
+    if isinstance(model, FoVBackgroundModel):
+        spectral = spectral_to_dict(model.spectral_model, links, full)
+        names = [str(n) for n in model.datasets_names or ()]
+        return {"type": "FoVBackgroundModel", "name": model.name, "datasets_names": names, "spectral": spectral}
+    if not isinstance(model, SkyModel):
+        raise ModelError(
+            f"{type(model).__name__} {model.name!r} cannot be written: model files hold SkyModel and FoVBackgroundModel."
+        )
+    data: dict[str, Any] = {"name": model.name, "type": "SkyModel"}
+    if model.datasets_names is not None:
+        data["datasets_names"] = [str(n) for n in model.datasets_names]
+    return data | {"spectral": spectral_to_dict(model.spectral_model, links, full)} | model._kept
+
+
+def _penalty(penalty: GaussianPenalty, models: Models) -> dict[str, Any]:
+    parameters = models.parameters
+    return {
+        "type": "GaussianPenalty",
+        "parameters": [parameters.unique_names[parameters.index(p)] for p in penalty.parameters],
+        "mean": penalty.mean.tolist(),
+        "precision": penalty.precision.tolist(),
+        "weight": penalty.weight,
+    }
+
+
+# -- from plain values ---------------------------------------------------------------------------------------------------
+
+
+def models_from_yaml(text: str, where: str = "YAML text", checksum: bool = False) -> Models:
+    """Build models from the text of a model file; the covariance is that of the errors, without correlations.
+
+    Raises
+    ------
+    FileFormatError, UnitError, ModelError
+        Naming the place in the document.
+
+    Examples
+    --------
+    >>> from gammajax import Models, PowerLawSpectralModel, SkyModel
+    >>> text = Models([SkyModel(PowerLawSpectralModel(index=2.5), name="crab")]).to_yaml()
+    >>> models_from_yaml(text).parameters["index"].value
+    2.5
+    """
+    return models_from_dict(load(text, where, checksum), where)
+
+
+def models_from_dict(data: dict[str, Any], where: str = "models") -> Models:
+    """Build models from plain values; see `models_from_yaml`."""
+    models = read_components(data, where)
+    models_covariance_from_errors(models)
+    return models
+
+
+def read_components(data: dict[str, Any], where: str) -> Models:
+    """The sources and penalties of a document, no covariance."""
+    top, links = Node(data, where).mapping(TOP), Links()
+    models = Models([_read_component(c, links) for c in top["components"].elements()])
+    if "penalties" in top:
+        models.set_penalties([_read_penalty(p, models) for p in top["penalties"].elements()])
+    return models
+
+
+def models_covariance_from_errors(models: Models) -> None:
+    """Set the covariance of independent errors; parameters that are one have one error."""
+    parameters = models.parameters
+    same = np.array([[a is b for b in parameters] for a in parameters], dtype=bool).reshape((len(parameters),) * 2)
+    variance = np.array([p.error for p in parameters]) ** 2
+    if np.any(variance != 0):
+        models.set_covariance(np.where(same, variance[:, None], 0.0))
+
+
+def _read_background(node: Node, links: Links) -> FoVBackgroundModel:
+    node.mapping(("name", "type", "datasets_names", "spectral"))
+    names = [n.text() for n in node["datasets_names"].elements()]
+    if len(names) != 1:
+        raise FileFormatError(
+            f"{node.where}.datasets_names: got {len(names)} names, a background belongs to one data set."
+        )
+    name = node["name"].text() if "name" in node else None
+    return FoVBackgroundModel(names[0], read_spectral(node["spectral"], links), name)
+
+
+def _read_component(node: Node, links: Links) -> SkyModel | FoVBackgroundModel:
+    kind = node["type"].text()
+    if kind == "FoVBackgroundModel" and "spatial" not in node:
+        return _read_background(node, links)
+    if kind != "SkyModel":
+        raise FileFormatError(
+            f"{node.where}.type: got {kind!r}, which gammajax cannot read; it knows SkyModel.{did_you_mean(kind, ['SkyModel'])}"
+        )
+    node.mapping(COMPONENT)
+    if "temporal" in node:
+        raise FileFormatError(
+            f"{node.where}.temporal: gammajax has no temporal models; remove the part if the source is steady."
+        )
+    if "apply_irf" in node and not all(
+        v is True for v in node["apply_irf"].mapping(("exposure", "psf", "edisp")).value.values()
+    ):
+        raise FileFormatError(f"{node.where}.apply_irf: only true for exposure, psf and edisp can be read.")
+    names = [n.text() for n in node["datasets_names"].elements()] if "datasets_names" in node else None
+    model = SkyModel(read_spectral(node["spectral"], links), node["name"].text(), names)
+    if "spatial" in node:
+        model._kept = {"spatial": _kept_spatial(node["spatial"], model.name)}
+    return model
+
+
+def _kept_spatial(node: Node, name: str) -> dict[str, Any]:
+    """The position of a point source: it takes no part in the fit of a spectrum, and is written back as it came."""
+    kind = node["type"].text()
+    if kind not in KEPT_SPATIAL:
+        raise FileFormatError(
+            f"{node.where}: gammajax has no spatial models, and {kind!r} changes what a spectrum counts; only PointSpatialModel "
+            "is kept, remove the part if the spectra contain the whole source."
+        )
+    for one in node["parameters"].elements():
+        one["name"].text(), one["value"].number()
+    warnings.warn(
+        f"{node.where}: the position of {name!r} is kept and written back, but takes no part: gammajax fits spectra, which must "
+        "contain the whole source.",
+        stacklevel=2,
+    )
+    return dict(node.value)
+
+
+def _read_penalty(node: Node, models: Models) -> GaussianPenalty:
+    node.mapping(("type", "parameters", "mean", "precision", "weight"))
+    if (kind := node["type"].text()) != "GaussianPenalty":
+        raise FileFormatError(f"{node.where}.type: unknown penalty {kind!r}; known is: GaussianPenalty.")
+    parameters = [models.parameters[n.text()] for n in node["parameters"].elements()]
+    precision = [[v.number(finite=True) for v in row.elements()] for row in node["precision"].elements()]
+    mean = [v.number(finite=True) for v in node["mean"].elements()]
+    return GaussianPenalty.from_precision(parameters, precision, mean, node["weight"].number())
+
+
+register_hook("models to dict", models_to_dict)
+register_hook("models from dict", models_from_dict)
+register_hook("models to yaml", models_to_yaml)
+register_hook("models from yaml", models_from_yaml)

@@ -1,0 +1,46 @@
+"""The table of a result file that any program can read; what gammajax itself reads back stands beside it."""
+
+from typing import Any
+
+import numpy as np
+
+from gammajax.errors import InputError
+from gammajax.fit import ConfidenceResult, ConfidenceTable, ContourResult, FitResult, UpperLimit
+from gammajax.scan import ScanResult
+
+__all__ = ["n_rows", "view"]
+
+
+def n_rows(result: Any) -> int:
+    """Rows that arrays of the result share with the table: nodes of a scan, points of a contour; otherwise 0."""
+    if isinstance(result, ScanResult):
+        return result.stat.size
+    return len(result.x) if isinstance(result, ContourResult) else 0
+
+
+def view(result: Any) -> Any:
+    """Columns that stand for themselves, as an astropy Table with units."""
+    from astropy.table import Column, Table
+
+    if isinstance(result, ScanResult):
+        mesh = np.meshgrid(*result.axes, indexing="ij")
+        named = zip(result.names, result.units, mesh, strict=True)
+        return Table({name: Column(values.ravel(), unit=unit or None) for name, unit, values in named})
+    if isinstance(result, ContourResult):
+        named = zip(result.names, result.units, (result.x, result.y), strict=True)
+        return Table({name: Column(values, unit=unit or None) for name, unit, values in named})
+    if isinstance(result, FitResult):
+        table = result.models.to_parameters_table()
+        for name in table.colnames:
+            # all digits, not those of the screen
+            table[name].info.format = None
+        table.meta.clear()
+        return table
+    if isinstance(result, ConfidenceTable):
+        return result.to_table()
+    if isinstance(result, ConfidenceResult):
+        return ConfidenceTable({result.parameter: [result]}, (result.sigma,)).to_table()
+    if isinstance(result, UpperLimit):
+        names = ("parameter", "cl", "value", "unit", "ts", "best", "success", "message")
+        return Table([[getattr(result, n)] for n in names], names=names)
+    raise InputError(f"write: got {type(result).__name__}, expected a result of a fit or a scan.")
