@@ -52,7 +52,7 @@ def expected_data(model, **changes):
         lambda: USERS(index=2.2, amplitude=3e-12 * DNDE, ebreak=2.5 * TEV),
         lambda: make_bpl(gm),
         lambda: make_pl(gm) * make_ebl(gm),
-        lambda: make_bpl(gm) * make_norm(gm),
+        pytest.param(lambda: make_bpl(gm) * make_norm(gm), marks=pytest.mark.slow),
         lambda: make_lp(gm) + make_pl(gm, 1.2),
     ],
     ids=["user's", "bpl", "pl * ebl", "bpl * ecpl-norm", "lp + pl"],

@@ -16,7 +16,7 @@ from gammajax.models.functions import (
     super_exp_cutoff_4fgl_dr3,
 )
 from gammajax.models.functions.special import exprel, exprel2
-from tests.models.table import TABLE, bell, broken, integral, super_dr3
+from tests.models.table import TABLE, broken, integral, super_dr3
 
 
 def derivatives(f, x):
@@ -30,12 +30,15 @@ def derivatives(f, x):
 @pytest.mark.parametrize("t", [0.0, 1e-9, -1e-6, 1e-5, 0.3, -0.5, 0.5, 0.99, -1.0, 1.01, -30.0, 40.0])
 @pytest.mark.parametrize(("f", "order"), [(exprel, 1), (exprel2, 2)])
 def test_quotients(f, order, t):
-    with mpmath.workdps(40):
+    with mpmath.workdps(80):
 
         def exact(x):
-            return mpmath.nsum(lambda k: x**k / mpmath.factorial(k + order), [0, mpmath.inf])
+            return (mpmath.exp(x) - 1 - x * (order - 1)) / x**order
 
-        expected = [float(mpmath.diff(exact, mpmath.mpf(t), k)) for k in range(3)]
+        # at 0 the terms of the series
+        at_zero = [float(mpmath.factorial(k) / mpmath.factorial(k + order)) for k in range(3)]
+        x, h = mpmath.mpf(t), mpmath.mpf(10) ** -20
+        expected = [float(mpmath.diff(exact, x, k, h=h)) for k in range(3)] if t else at_zero
     # just outside the series the second derivative of the quotient has lost three digits
     np.testing.assert_allclose(derivatives(f, t), expected, rtol=2e-12)
 
@@ -93,13 +96,15 @@ def test_cutoff_at_and_below_lambda_zero(lambda_, alpha):
 def test_gaussian_in_bins_near_and_far(mean, lo, hi):
     """Relative accuracy in the tails, to 26 sigma, where the difference of error functions has none."""
     found = derivatives(lambda m: gaussian_integral(lo, hi, 1.0, m, 1.1), mean)
-    with mpmath.workdps(40):
+    # the difference of error functions, with digits enough
+    with mpmath.workdps(400):
 
         def exact(m):
-            points = [mpmath.mpf(lo) + (mpmath.mpf(hi) - mpmath.mpf(lo)) * k / 8 for k in range(9)]
-            return integral(lambda e: bell(e, mpmath.mpf(1), m, mpmath.mpf(1.1)), points)
+            return mpmath.ncdf((mpmath.mpf(hi) - m) / mpmath.mpf(1.1)) - mpmath.ncdf(
+                (mpmath.mpf(lo) - m) / mpmath.mpf(1.1)
+            )
 
-        expected = [float(mpmath.diff(exact, mpmath.mpf(mean), k, h=mpmath.mpf(10) ** -12)) for k in range(3)]
+        expected = [float(mpmath.diff(exact, mpmath.mpf(mean), k, h=mpmath.mpf(10) ** -20)) for k in range(3)]
     np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-11 * abs(found[0]))
 
 
@@ -117,7 +122,8 @@ def test_break_on_beside_and_off_an_edge(where, partner):
         rule = bin_rule(edges, form)
         f = lambda b: flux_per_bin(form, rule, [*theta[:3], b, *theta[4:]])  # noqa: E731
         x = np.float64(where)
-        found = np.array([np.asarray(jax.jit(g)(x)) for g in (f, jax.jacfwd(f), jax.jacfwd(jax.jacfwd(f)))])
+        slope = jax.jacfwd(f)
+        found = np.array(jax.jit(lambda b: (f(b), slope(b), jax.jacfwd(slope)(b)))(x))
     with mpmath.workdps(70):
         step = mpmath.mpf(10) ** -20
         for k in range(2):
@@ -134,7 +140,7 @@ def test_break_on_beside_and_off_an_edge(where, partner):
             np.testing.assert_allclose(found[:, k], expected, rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.parametrize("row", TABLE.values(), ids=TABLE.keys())
+@pytest.mark.parametrize("row", [r for k, r in TABLE.items() if "," not in k], ids=[k for k in TABLE if "," not in k])
 def test_strength_zero_and_negative(row):
     """A model of no flux is 0 with the right slope in its strength, one of negative flux the negative."""
     form, theta = row.make().form, row.theta
