@@ -51,6 +51,7 @@ def _form(function: _Absorption) -> SpectralForm:
         log_slope=80.0,
         nodes=tuple(np.exp(function.nodes.data).tolist()),
         power_between=True,
+        defaults=(0.1, 1.0),
     )
 
 

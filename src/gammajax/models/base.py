@@ -1,6 +1,6 @@
 """The base of the spectral models: it binds names, units and limits to the functions of `gammajax.models.functions`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -8,6 +8,7 @@ from astropy import units as u
 
 from gammajax.errors import InputError, UnitError
 from gammajax.models.derived import DerivedQuantities
+from gammajax.models.form import SpectralForm
 from gammajax.models.registry import register, spectral_model_class
 from gammajax.parameters import Covariance, Parameter, Parameters
 
@@ -50,6 +51,9 @@ class SpectralModel(DerivedQuantities):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        form = cls.__dict__.get("form")
+        if isinstance(form, SpectralForm):
+            cls.form = replace(form, defaults=tuple(d.value for d in cls.declared), name=form.name or cls.__name__)
         register(cls, cls.__dict__.get("tag", ()))
 
     def __getattr__(self, name: str) -> Any:
@@ -107,7 +111,7 @@ class SpectralModel(DerivedQuantities):
     @property
     def parameter_names(self) -> list[str]:
         """Names that are unique inside the model: ``"model1.index"`` in a compound."""
-        return self.parameters.names
+        return [d.name for d in self.declared]
 
     @property
     def is_norm_spectral_model(self) -> bool:

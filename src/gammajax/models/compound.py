@@ -74,8 +74,9 @@ class CompoundSpectralModel(SpectralModel):
 
     @property
     def parameters(self) -> Parameters:
-        """The parameters of both members."""
-        return Parameters([*self.model1.parameters, *self.model2.parameters])
+        """The parameters of both members, with names such as ``"model1.index"`` to tell them apart."""
+        members = [*self.model1.parameters, *self.model2.parameters]
+        return Parameters(members, [p.unique_name or n for p, n in zip(members, self.parameter_names, strict=True)])
 
     @property
     def parameter_names(self) -> list[str]:

@@ -94,7 +94,6 @@ def define_spectral_model(
         linear=tuple(linear),
         log_slope=log_slope,
         breaks=(lambda *values: tuple(values[k] for k in at)) if at else None,
-        defaults=tuple(float(value) for value, _ in parameters.values()),
         name=name,
     )
     declared = tuple(

@@ -43,8 +43,8 @@ class SpectralForm:
         Of a sum: for each term its factor, its form, and the positions of its parameters. Each is integrated by itself.
     gammapy_closed : bool, optional
         Whether gammapy integrates this model by a closed form; if not given, whether there is one here.
-    defaults : tuple of float, optional
-        Default values of the parameters, where `log_slope` is None.
+    defaults : tuple of float
+        Default values of the parameters, for the check where `log_slope` is None.
     name : str
         Name for messages.
     """
@@ -60,11 +60,11 @@ class SpectralForm:
     power_between: bool = False
     terms: tuple[tuple[float, "SpectralForm", tuple[int, ...]], ...] = ()
     gammapy_closed: bool | None = None
-    defaults: tuple[float, ...] | None = None
+    defaults: tuple[float, ...] = ()
     name: str = ""
 
 
-# one of the two, where something is known of it; a compound with an unknown member is not checked a second time
+# what integrals are made for where nothing is known
 UNKNOWN_SLOPE = 40.0
 
 
@@ -77,14 +77,13 @@ def _joined(first: SpectralForm, second: SpectralForm) -> dict[str, Any]:
     prefixed = [tuple(f"model{k}_{n}" for n in f.names) for k, f in ((1, first), (2, second))]
     constants = [tuple(f"model{k}_{n}" for n in f.constants) for k, f in ((1, first), (2, second))]
     unknown = first.log_slope is None or second.log_slope is None
-    known = [f.defaults for f in (first, second)]
     return {
         "names": prefixed[0] + prefixed[1],
         "constants": constants[0] + constants[1],
         "nodes": tuple(sorted({*first.nodes, *second.nodes})),
         "breaks": _united(first, second) if first.breaks or second.breaks else None,
-        "log_slope": None if unknown and None not in known else _slope(first) + _slope(second),
-        "defaults": (known[0] or ()) + (known[1] or ()) if None not in known else None,
+        "log_slope": None if unknown else _slope(first) + _slope(second),
+        "defaults": first.defaults + second.defaults,
         "gammapy_closed": False,
     }
 
@@ -175,7 +174,7 @@ def scaled_form(form: SpectralForm, theta: tuple[float, ...]) -> SpectralForm:
         power_between=form.power_between,
         terms=tuple((a, scaled_form(f, tuple(theta[i] for i in index)), (0,)) for a, f, index in form.terms),
         gammapy_closed=form.gammapy_closed,
-        defaults=None if form.log_slope is not None else (1.0,),
+        defaults=(1.0,),
         name=form.name,
     )
 

@@ -43,16 +43,19 @@ def bin_rule(edges: np.ndarray, form: SpectralForm, mode: str = "exact") -> BinR
     """
     edges = np.asarray(edges, dtype=float)
     rule = range_rule(edges[:-1], edges[1:], form, mode)
-    if form.log_slope is None and mode == "exact":
-        _warn_where_not_smooth(form, rule)
+    if mode == "exact":
+        parts = zip((f for _, f, _ in form.terms), rule.parts, strict=True) if form.terms else [(form, rule)]
+        for f, r in parts:
+            if f.log_slope is None:
+                _warn_where_not_smooth(f, r)
     return rule
 
 
 def _warn_where_not_smooth(form: SpectralForm, rule: BinRule) -> None:
     """Compare with twice the nodes at the default values, in bins above 1e-12 of the whole."""
     with double_precision():
-        theta = [jnp.asarray(v) for v in form.defaults or ()]
-        found, better = (np.asarray(flux_per_bin(form, r, theta)) for r in (rule, refined(form, rule)))
+        theta = [jnp.asarray(v) for v in form.defaults]
+        found, better = (np.asarray(_compiled(form, r, theta)) for r in (rule, refined(form, rule)))
     error = np.abs(found - better) / np.maximum(np.abs(better), 1e-12 * np.sum(np.abs(better)) + 1e-300)
     worst = int(np.argmax(error))
     if error[worst] > 10 * TOLERANCE:
@@ -112,3 +115,6 @@ def _trapz_loglog(y: jax.Array, x: jax.Array) -> jax.Array:
     safe = jnp.where(pole, 0.0, b)
     power = y1 * x1 * jnp.expm1((1 - safe) * h) / (1 - safe)
     return jnp.where(same, jnp.where(pole, x1 * y1 * h, power), 0.0)
+
+
+_compiled = jax.jit(flux_per_bin, static_argnums=0)

@@ -283,9 +283,9 @@ class Models:
         from astropy.table import Column
 
         table = self.parameters.to_table()
-        names = [n.rsplit(".", 2) for n in self.parameters_unique_names]
-        table.add_column(Column([n[0] for n in names], name="model"), index=0)
-        table.add_column(Column([n[1] for n in names], name="type"), index=1)
+        names = [n.rpartition(".spectral.")[0] for n in self.parameters_unique_names]
+        table.add_column(Column(names, name="model"), index=0)
+        table.add_column(Column(["spectral"] * len(names), name="type"), index=1)
         return table
 
     def __repr__(self) -> str:

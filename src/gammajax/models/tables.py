@@ -62,7 +62,9 @@ def _piecewise_form(energies: tuple[float, ...], interp: str) -> SpectralForm:
     nodes = FrozenArray(np.log(energies) if log else energies)
     names = tuple(f"norm_{k}" for k in range(len(energies)))
     # linear over linear: at most as steep as E itself where the norms are positive
-    return SpectralForm(_Piecewise(nodes, log), names, nodes=energies, power_between=log, log_slope=10.0)
+    return SpectralForm(
+        _Piecewise(nodes, log), names, nodes=energies, power_between=log, log_slope=10.0, defaults=(1.0,) * len(names)
+    )
 
 
 class PiecewiseNormSpectralModel(SpectralModel):
@@ -182,7 +184,7 @@ class TemplateSpectralModel(SpectralModel):
         y, log = v.to_value(self.dnde_unit), options["values_scale"] == "log"
         line = np.log(np.maximum(y, TINY)) if log else np.maximum(y, 0.0)
         function = _Template(FrozenArray(np.log(e)), FrozenArray(line), log, bool(options["extrapolate"]))
-        self._form = SpectralForm(function, (), nodes=tuple(e.tolist()), power_between=log, log_slope=10.0)
+        self._form = SpectralForm(function, (), nodes=tuple(e.tolist()), power_between=log, log_slope=10.0, defaults=())
         super().__init__()
 
     @property

@@ -30,12 +30,13 @@ def _power(sed_type: str, energy_power: float) -> float:
     return energy_power + SED_TYPES[sed_type]
 
 
-def _label(ax: Any, unit: u.UnitBase, power: float) -> None:
+def _label(ax: Any, model: Any, unit: u.UnitBase, power: float) -> None:
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xlabel("Energy [TeV]")
     factor = "" if power == 0 else f"E$^{{{power:g}}}$ "
-    ax.set_ylabel(f"{factor}dN/dE{unit_text(unit)}")
+    what = "Norm" if model.is_norm_spectral_model else "dN/dE"
+    ax.set_ylabel(f"{factor}{what}{unit_text(unit)}")
 
 
 def plot_spectral_model(
@@ -76,7 +77,7 @@ def plot_spectral_model(
     ax = new_axes(ax)
     y = model(energy) * energy**power
     ax.plot(energy.value, y.value, **kwargs)
-    _label(ax, y.unit, power)
+    _label(ax, model, y.unit, power)
     return ax
 
 
@@ -113,5 +114,5 @@ def plot_spectral_error(
     # a band that reaches zero has no lower edge on a logarithmic axis
     low = np.maximum(value - error, 1e-3 * value)
     ax.fill_between(energy.value, low.value, (value + error).value, **kwargs)
-    _label(ax, value.unit, power)
+    _label(ax, model, value.unit, power)
     return ax

@@ -57,7 +57,8 @@ def _odd_power(x: jax.Array, alpha: jax.Array) -> jax.Array:
     """sign(x) |x|^alpha, with the right slope at x = 0 for alpha = 1 and no nan for any alpha > 0."""
     zero = x == 0
     safe = jnp.where(zero, 1.0, jnp.abs(x))
-    power = jnp.sign(x) * exp(alpha * jnp.log(safe))
+    # x in front: for alpha = 1 the second derivative is then exactly 0, not a difference of two numbers of size 1/x
+    power = x * exp((alpha - 1) * jnp.log(safe))
     # at x = 0 only alpha = 1 has a finite slope that is not zero; x itself carries it
     return jnp.where(zero, jnp.where(alpha == 1, x, 0.0 * x), power)
 
