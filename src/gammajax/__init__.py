@@ -11,6 +11,8 @@ from gammajax.fit import (
     Fit,
     FitFlags,
     FitResult,
+    FluxPoints,
+    FluxPointsEstimator,
     NestedTest,
     UpperLimit,
 )
@@ -82,6 +84,8 @@ __all__ = [
     "Fit",
     "FitFlags",
     "FitResult",
+    "FluxPoints",
+    "FluxPointsEstimator",
     "FoVBackgroundModel",
     "FunctionModel",
     "GaussianPenalty",

@@ -5,6 +5,7 @@ from gammajax.fit.contour import ContourResult, joint_probability
 from gammajax.fit.each import EachResult
 from gammajax.fit.fit import Fit
 from gammajax.fit.flags import FitFlags
+from gammajax.fit.flux_points import FluxPoints, FluxPointsEstimator
 from gammajax.fit.nested import NestedTest
 from gammajax.fit.result import FitResult
 
@@ -16,6 +17,8 @@ __all__ = [
     "Fit",
     "FitFlags",
     "FitResult",
+    "FluxPoints",
+    "FluxPointsEstimator",
     "NestedTest",
     "UpperLimit",
     "joint_probability",

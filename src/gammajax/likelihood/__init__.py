@@ -4,9 +4,11 @@ from gammajax.likelihood.bound import Bound
 from gammajax.likelihood.core import Likelihood
 from gammajax.likelihood.each import EachCompact, compact_of, own_numbers
 from gammajax.likelihood.evaluate import register
+from gammajax.likelihood.statistics import STATISTICS
 from gammajax.likelihood.structure import BinData, ResponseData, Structure
 
 __all__ = [
+    "STATISTICS",
     "BinData",
     "Bound",
     "EachCompact",

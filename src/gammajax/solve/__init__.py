@@ -3,6 +3,7 @@
 from gammajax.solve.batch import BatchResult, evaluate_batch, minimize_batch
 from gammajax.solve.devices import resolve_device
 from gammajax.solve.linear import cholesky_solve
+from gammajax.solve.norm import norm_crossings, norm_minimum
 from gammajax.solve.point import derivatives
 from gammajax.solve.status import Status, fitted
 
@@ -14,5 +15,7 @@ __all__ = [
     "evaluate_batch",
     "fitted",
     "minimize_batch",
+    "norm_crossings",
+    "norm_minimum",
     "resolve_device",
 ]
