@@ -88,7 +88,9 @@ def smooth_broken(e, g1, g2, a, b, r, beta):
 
 
 def power_2(e, f, g, lo, hi):
-    whole = mpmath.log(hi / lo) if g == 1 else (hi ** (1 - g) - lo ** (1 - g)) / (1 - g)
+    # beside 1 digits are lost
+    with mpmath.extradps(30):
+        whole = mpmath.log(hi / lo) if g == 1 else (hi ** (1 - g) - lo ** (1 - g)) / (1 - g)
     return f * e ** (-g) / whole
 
 

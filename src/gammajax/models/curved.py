@@ -24,6 +24,10 @@ __all__ = [
 ]
 
 
+# multiples of sigma between which a Gaussian is resolved
+CUTS = (-10.0, -7.5, -5.0, -2.5, 0.0, 2.5, 5.0, 7.5, 10.0)
+
+
 class LogParabolaSpectralModel(SpectralModel):
     r"""Log-parabola :math:`\phi(E) = A (E/E_0)^{-\alpha - \beta \ln(E/E_0)}`.
 
@@ -222,5 +226,6 @@ class GaussianSpectralModel(SpectralModel):
         integral=gaussian_integral,
         linear=("amplitude",),
         log_slope=60.0,
-        breaks=lambda amplitude, mean, sigma: tuple(mean + k * sigma for k in (-7.5, -5.0, -2.5, 0.0, 2.5, 5.0, 7.5)),
+        least_nodes=16,
+        breaks=lambda amplitude, mean, sigma: tuple(mean + k * sigma for k in CUTS),
     )

@@ -32,6 +32,8 @@ class SpectralForm:
     log_slope : float, optional
         The steepest \|d ln dnde / d ln E\| that a bin integral without closed form is made for. None where nothing is known:
         the integrals are then checked once, with `defaults`.
+    least_nodes : int
+        Fewest Gauss-Legendre nodes of a piece, where something narrower than any bin is to be resolved between breaks.
     breaks : callable, optional
         ``breaks(*parameters)``: a tuple of energies (TeV, its length the same always) at which the model has a kink or jumps;
         bins are cut there. ``evaluate`` takes the upper side of a jump at the break itself.
@@ -54,7 +56,8 @@ class SpectralForm:
     integral: Callable[..., jax.Array] | None = None
     linear: tuple[str, ...] = ()
     constants: tuple[str, ...] = ()
-    log_slope: float | None = 40.0
+    log_slope: float | None = None
+    least_nodes: int = 0
     breaks: Callable[..., tuple] | None = None
     nodes: tuple[float, ...] = ()
     power_between: bool = False
@@ -83,6 +86,7 @@ def _joined(first: SpectralForm, second: SpectralForm) -> dict[str, Any]:
         "nodes": tuple(sorted({*first.nodes, *second.nodes})),
         "breaks": _united(first, second) if first.breaks or second.breaks else None,
         "log_slope": None if unknown else _slope(first) + _slope(second),
+        "least_nodes": max(first.least_nodes, second.least_nodes),
         "defaults": first.defaults + second.defaults,
         "gammapy_closed": False,
     }
@@ -169,6 +173,7 @@ def scaled_form(form: SpectralForm, theta: tuple[float, ...]) -> SpectralForm:
         integral=None if form.integral is None else integral,
         linear=("norm",),
         log_slope=form.log_slope,
+        least_nodes=form.least_nodes,
         breaks=_bound(form.breaks, theta),
         nodes=form.nodes,
         power_between=form.power_between,

@@ -127,7 +127,7 @@ def range_rule(lo: np.ndarray, hi: np.ndarray, form: SpectralForm, mode: str = "
     points = _pieces(lo, hi, form.nodes)
     if form.breaks is None and form.power_between:
         return BinRule(lo, hi, points, none, mode="power")
-    count = _count(lo, hi, UNKNOWN_SLOPE if form.log_slope is None else form.log_slope)
+    count = max(form.least_nodes, _count(lo, hi, UNKNOWN_SLOPE if form.log_slope is None else form.log_slope))
     if form.breaks is not None:
         return BinRule(lo, hi, points, none, mode="breaks", count=count)
     return _gauss_legendre(lo, hi, points, count)
