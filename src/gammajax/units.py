@@ -4,6 +4,7 @@ Quantities come in and go out at the boundary; inside are plain floats in TeV, c
 """
 
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,15 @@ from astropy import units as u
 
 from gammajax.errors import PrecisionError, UnitError
 
-__all__ = ["ENERGY", "double_precision", "energy_values", "require_double", "to_unit"]
+__all__ = ["ENERGY", "double_precision", "energy_values", "parsed", "require_double", "to_unit"]
 
 ENERGY = u.TeV
+
+
+@lru_cache(maxsize=256)
+def parsed(unit: Any) -> u.UnitBase:
+    """The unit of a text, read once: reading it takes longer than evaluating a model."""
+    return u.Unit(unit)
 
 
 def to_unit(value: Any, unit: u.UnitBase | str, what: str) -> np.ndarray:
@@ -44,7 +51,7 @@ def to_unit(value: Any, unit: u.UnitBase | str, what: str) -> np.ndarray:
     >>> float(to_unit(3 * u.GeV, "TeV", "energy"))
     0.003
     """
-    unit = u.Unit(unit)
+    unit = parsed(unit)
     if not isinstance(value, u.Quantity):
         if unit.is_equivalent(u.dimensionless_unscaled):
             return np.asarray(value, dtype=float) * float(u.dimensionless_unscaled.to(unit))

@@ -57,7 +57,9 @@ def test_each_point_is_the_minimum_of_its_bins(fitted, points):
             (1, 4, points.norm_ul[k]),
         ):
             root = optimize.brentq(
-                lambda x, n=level, f=stat, low=best.fun: f(x) - low - n, best.x, best.x + sign * (2 if sign > 0 else best.x)
+                lambda x, n=level, f=stat, low=best.fun: f(x) - low - n,
+                best.x,
+                best.x + sign * (2 if sign > 0 else best.x),
             )
             assert value == pytest.approx(root, abs=1e-5)
         np.testing.assert_allclose(points.stat_scan[k], [stat(x) for x in points.norm_scan], rtol=1e-12)

@@ -250,12 +250,14 @@ def test_intervals_and_contours_of_a_function():
 
 def test_new_numbers_of_a_prior_are_seen_and_compile_nothing():
     data = with_prior_on_a_strength()
-    prior = data.models["crab"].spectral_model.alpha.prior
+    before = Likelihood(data).structure
     first = Fit(data, backend="newton").run()
     data.models["crab"].spectral_model.alpha.prior = GaussianPrior(mu=2.9, sigma=0.01)
     second = Fit(data, backend="newton").run()
     assert abs(second.parameters["alpha"].value - 2.9) < 0.02 < abs(first.parameters["alpha"].value - 2.9)
-    assert hash(prior.program) == hash(data.models["crab"].spectral_model.alpha.prior.program)
+    # equal structure is the same program
+    assert Likelihood(data).structure == before
+    assert hash(Likelihood(data).structure) == hash(before)
 
 
 def test_energy_scale_shifts_a_power_law_as_its_amplitude():
@@ -300,6 +302,13 @@ def test_known_background_equals_gammapy():
     for a, b in zip(found.parameters, expected.parameters, strict=True):
         assert a.value == pytest.approx(b.value, abs=5e-3 * b.error + 1e-300)
         assert a.error == pytest.approx(b.error, rel=0.15)
+
+
+def test_table_of_parameters_of_every_kind_of_source():
+    models = Models([*with_systematics(alpha=1.0).models, FunctionModel(decay, {"a": 1.0, "b": 1.0, "c": 0.0})])
+    table = models.to_parameters_table()
+    assert table["type"].tolist() == ["spectral"] * 4 + ["systematics"] * 3 + ["function"] * 3
+    assert table["model"].tolist()[-1] == "model"
 
 
 def test_mistakes_are_refused():

@@ -39,7 +39,9 @@ def test_every_model_is_in_the_table():
 
     for row in TABLE.values():
         add(row.make())
-    ours = {c.__name__ for c in SPECTRAL_MODELS.values() if c.__module__.startswith("gammajax.")}
+    # the examples of the documentation define models of their own
+    named = {c.__name__: c for c in SPECTRAL_MODELS.values() if c.__module__.startswith("gammajax.")}
+    ours = {name for name in named if not name.startswith("Documented")}
     assert ours <= members
 
 

@@ -39,7 +39,7 @@ def cash_sqrt_ts(n_on: float, background: float) -> float:
     Examples
     --------
     >>> round(cash_sqrt_ts(20, 10.0), 6)
-    2.779453
+    2.779548
     """
     if background <= 0:
         return 0.0 if n_on == 0 else np.nan

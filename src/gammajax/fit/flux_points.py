@@ -16,7 +16,7 @@ from gammajax.fit.resolve import as_datasets
 from gammajax.likelihood import STATISTICS
 from gammajax.models import Models, SkyModel
 from gammajax.solve import norm_crossings, norm_minimum
-from gammajax.units import double_precision, energy_values
+from gammajax.units import double_precision, energy_values, parsed
 
 __all__ = ["FluxPoints", "FluxPointsEstimator"]
 
@@ -81,7 +81,7 @@ class FluxPoints:
             raise InputError(
                 f"flux points have no {name!r}; known are {', '.join(UNITS)}, with _err, _errn, _errp or _ul."
             )
-        return u.Quantity(columns[suffix] * self.reference[sed], UNITS[sed])
+        return u.Quantity(columns[suffix] * self.reference[sed], parsed(UNITS[sed]))
 
     def to_table(self, sed_type: str = "dnde") -> Any:
         """Return an astropy QTable with one row per energy bin.
@@ -100,7 +100,7 @@ class FluxPoints:
         table["e_ref"], table["e_min"], table["e_max"] = (u.Quantity(e, "TeV") for e in (np.sqrt(lo * hi), lo, hi))
         if sed_type == "likelihood":
             for name, unit in UNITS.items():
-                table[f"ref_{name}"] = u.Quantity(self.reference[name], unit)
+                table[f"ref_{name}"] = u.Quantity(self.reference[name], parsed(unit))
         for suffix in ("", "_err", "_errn", "_errp", "_ul"):
             if sed_type in ("likelihood", "norm"):
                 table[f"norm{suffix}"] = getattr(self, f"norm{suffix}")
@@ -226,12 +226,14 @@ class FluxPointsEstimator:
             nan = np.full(n, np.nan)
             error = np.where(success, np.sqrt(2 / np.where(curvature > 0, curvature, np.nan)), np.nan)
             errn = errp = limit = nan
-            if "errn-errp" in self.selection:
-                errp = norm_crossings(curve, best, stat, error, self.n_sigma**2, +1) - best
-                errn = best - norm_crossings(curve, best, stat, error, self.n_sigma**2, -1)
-                errp, errn = (np.where(success, e, np.nan) for e in (errp, errn))
-            if "ul" in self.selection:
-                limit = norm_crossings(curve, best, stat, error, self.n_sigma_ul**2, +1)
+            levels = np.array([self.n_sigma**2, self.n_sigma**2, self.n_sigma_ul**2])
+            asked = np.array(["errn-errp" in self.selection] * 2 + ["ul" in self.selection])
+            if asked.any():
+                sides = np.array([1, -1, 1])
+                crossing = np.full((n, 3), np.nan)
+                crossing[:, asked] = norm_crossings(curve, best, stat, error, levels[asked], sides[asked])
+                errp, errn = (np.where(success, np.abs(crossing[:, k] - best), np.nan) for k in (0, 1))
+                limit = crossing[:, 2]
             grid = self.norm_scan if "scan" in self.selection else np.zeros(0)
             scan = curve(np.broadcast_to(grid, (n, len(grid))))[0] if len(grid) else np.zeros((n, 0))
         shown = np.where(success, norm, np.nan)
@@ -274,9 +276,8 @@ class _Part:
 
     def predicted(self, norm: np.ndarray) -> np.ndarray:
         """Counts expected, background included, for strengths (K,); shape (n_reco,)."""
-        *values, source, others, segment = self.arrays
-        mu = np.where(segment >= 0, norm[segment], 0.0) * source + others
-        return np.asarray(STATISTICS[self.kind].predicted(*values, mu))
+        with double_precision():
+            return np.asarray(_predicted(self.kind, self.arrays, norm))
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -295,6 +296,12 @@ def _curve(kinds: tuple[str, ...], n: int, parts: tuple, norm: jax.Array) -> tup
     return jax.vmap(one, in_axes=1, out_axes=1)(norm)
 
 
+@partial(jax.jit, static_argnums=0)
+def _predicted(kind: str, arrays: tuple, norm: jax.Array) -> jax.Array:
+    *values, source, others, segment = arrays
+    return STATISTICS[kind].predicted(*values, jnp.where(segment >= 0, norm[segment], 0.0) * source + others)
+
+
 def _snapped(wanted: np.ndarray, datasets: Datasets) -> np.ndarray:
     first = datasets[0]
     if not hasattr(first, "counts"):
@@ -311,13 +318,13 @@ def _snapped(wanted: np.ndarray, datasets: Datasets) -> np.ndarray:
 def _reference(source: SkyModel, edges: np.ndarray) -> dict[str, np.ndarray]:
     model, lo, hi = source.spectral_model, edges[:-1], edges[1:]
     centre = np.sqrt(lo * hi)
-    dnde = model(u.Quantity(centre, "TeV")).to_value(UNITS["dnde"])
-    pairs = [(u.Quantity(a, "TeV"), u.Quantity(b, "TeV")) for a, b in zip(lo, hi, strict=True)]
+    dnde = model(u.Quantity(centre, u.TeV)).to_value(parsed(UNITS["dnde"]))
+    low, high = u.Quantity(lo, u.TeV), u.Quantity(hi, u.TeV)
     return {
         "dnde": dnde,
         "e2dnde": centre**2 * dnde,
-        "flux": np.array([model.integral(a, b).to_value(UNITS["flux"]) for a, b in pairs]),
-        "eflux": np.array([model.energy_flux(a, b).to_value(UNITS["eflux"]) for a, b in pairs]),
+        "flux": model.integral(low, high).to_value(parsed(UNITS["flux"])),
+        "eflux": model.energy_flux(low, high).to_value(parsed(UNITS["eflux"])),
     }
 
 

@@ -11,6 +11,7 @@ from gammajax.models.derived import DerivedQuantities
 from gammajax.models.form import SpectralForm
 from gammajax.models.registry import register, spectral_model_class
 from gammajax.parameters import Covariance, Parameter, Parameters
+from gammajax.units import parsed
 
 __all__ = ["DNDE", "Declared", "SpectralModel"]
 
@@ -74,7 +75,7 @@ class SpectralModel(DerivedQuantities):
     def _make(self, d: Declared, value: Any) -> Parameter:
         what = f"{type(self).__name__}.{d.name}"
         if not isinstance(value, u.Quantity):
-            if u.Unit(d.unit) != u.dimensionless_unscaled:
+            if parsed(d.unit) != u.dimensionless_unscaled:
                 raise UnitError(
                     f"{what}: got {value!r} without a unit, expected a quantity convertible to {d.unit!r}; "
                     f"write for instance {d.name}={value!r} * u.Unit({d.unit!r})."
@@ -82,11 +83,11 @@ class SpectralModel(DerivedQuantities):
             value = u.Quantity(value)
         par = Parameter(d.name, float(value.value), value.unit, frozen=d.frozen, interp=d.interp, linear=d.linear)
         self._check(d, par)
-        par.internal_unit = u.Unit(d.unit)
+        par.internal_unit = parsed(d.unit)
         return par
 
     def _check(self, d: Declared, par: Parameter) -> None:
-        if not par.unit.is_equivalent(u.Unit(d.unit)):
+        if not par.unit.is_equivalent(parsed(d.unit)):
             raise UnitError(
                 f"{type(self).__name__}.{d.name}: got unit {par.unit.to_string()!r}, expected one convertible to "
                 f"{d.unit!r}; give the value in such a unit."
@@ -116,7 +117,7 @@ class SpectralModel(DerivedQuantities):
     @property
     def is_norm_spectral_model(self) -> bool:
         """Whether the model is a factor without unit, to be multiplied with another model."""
-        return u.Unit(self.dnde_unit) == u.dimensionless_unscaled
+        return parsed(self.dnde_unit) == u.dimensionless_unscaled
 
     @property
     def covariance(self) -> Covariance:
@@ -139,7 +140,7 @@ class SpectralModel(DerivedQuantities):
     @property
     def _dnde_unit(self) -> u.UnitBase:
         """Unit of the values that go out: that of the amplitude where it is a flux per energy."""
-        internal = u.Unit(self.dnde_unit)
+        internal = parsed(self.dnde_unit)
         pairs = zip(self.form.names, self.parameters, strict=True)
         units = [p.unit for name, p in pairs if name in self.form.linear and p.unit.is_equivalent(internal)]
         return units[0] if units and not self.is_norm_spectral_model else internal

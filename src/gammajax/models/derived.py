@@ -8,7 +8,7 @@ from astropy import units as u
 from gammajax.errors import ModelError
 from gammajax.models.quantities import band, index_band, indices, integral_band, integrate_range, values
 from gammajax.models.shape import pivot, roots
-from gammajax.units import energy_values, to_unit
+from gammajax.units import energy_values, parsed, to_unit
 
 __all__ = ["DerivedQuantities"]
 
@@ -29,7 +29,7 @@ class DerivedQuantities:
     def __call__(self, energy: u.Quantity) -> u.Quantity:
         """Differential flux dnde at `energy` (quantity, any shape), in the unit of the amplitude."""
         e = energy_values(energy, "energy")
-        return u.Quantity(values(self.form, e, self._theta()), self.dnde_unit).to(self._dnde_unit)
+        return u.Quantity(values(self.form, e, self._theta()), parsed(self.dnde_unit)).to(self._dnde_unit)
 
     def evaluate_error(self, energy: u.Quantity) -> u.Quantity:
         r"""Differential flux and its error, by exact propagation :math:`\sigma^2 = J C J^T`.
@@ -46,16 +46,16 @@ class DerivedQuantities:
         """
         e = energy_values(energy, "energy")
         out = band(self.form, e, self._theta(), self._covariance_internal())
-        return u.Quantity(np.stack(out), self.dnde_unit).to(self._dnde_unit)
+        return u.Quantity(np.stack(out), parsed(self.dnde_unit)).to(self._dnde_unit)
 
     def _integral(self, energy_min: Any, energy_max: Any, power: int) -> u.Quantity:
         lo, hi = _limits(energy_min, energy_max)
-        unit = u.Unit(self.dnde_unit) * u.TeV ** (power + 1)
+        unit = parsed(self.dnde_unit) * u.TeV ** (power + 1)
         return u.Quantity(integrate_range(self.form, lo, hi, self._theta(), power), unit)
 
     def _integral_error(self, energy_min: Any, energy_max: Any, power: int) -> u.Quantity:
         lo, hi = _limits(energy_min, energy_max)
-        unit = u.Unit(self.dnde_unit) * u.TeV ** (power + 1)
+        unit = parsed(self.dnde_unit) * u.TeV ** (power + 1)
         both = integral_band(self.form, lo, hi, self._theta(), self._covariance_internal(), power)
         return u.Quantity(np.stack(both), unit)
 

@@ -1,6 +1,6 @@
 """Values, integrals, indices and error bands of one spectral model, each one compiled program."""
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -114,10 +114,17 @@ def relative_variance(
 def _range(form: SpectralForm, lo: np.ndarray, hi: np.ndarray, power: int) -> tuple[SpectralForm, BinRule, int]:
     """The form times E^power, a rule for all ranges, and into how many panels it cuts each."""
     form = weighted_form(form) if power else form
-    widest = float(np.max(np.log10(hi / lo)))
+    low, high = np.broadcast_arrays(np.asarray(lo, dtype=float), np.asarray(hi, dtype=float))
+    return form, *_range_rule(form, low.tobytes(), high.tobytes())
+
+
+@lru_cache(maxsize=128)
+def _range_rule(form: SpectralForm, lo: bytes, hi: bytes) -> tuple[BinRule, int]:
+    low, high = np.frombuffer(lo), np.frombuffer(hi)
+    widest = float(np.max(np.log10(high / low)))
     panels = 1 if form.integral is not None else max(8, int(np.ceil(10 * widest)))
-    edges = np.geomspace(lo, hi, panels + 1, axis=-1)
-    return form, range_rule(edges[..., :-1].ravel(), edges[..., 1:].ravel(), form), panels
+    edges = np.geomspace(low, high, panels + 1, axis=-1)
+    return range_rule(edges[..., :-1].ravel(), edges[..., 1:].ravel(), form), panels
 
 
 def integrate_range(form: SpectralForm, lo: np.ndarray, hi: np.ndarray, theta: np.ndarray, power: int) -> np.ndarray:

@@ -283,9 +283,9 @@ class Models:
         from astropy.table import Column
 
         table = self.parameters.to_table()
-        names = [n.rpartition(".spectral.")[0] for n in self.parameters_unique_names]
-        table.add_column(Column(names, name="model"), index=0)
-        table.add_column(Column(["spectral"] * len(names), name="type"), index=1)
+        kinds = [(m.name, "spectral" if isinstance(m, _WithSpectrum) else m.role) for m in self for _ in m.parameters]
+        table.add_column(Column([name for name, _ in kinds], name="model", dtype=str), index=0)
+        table.add_column(Column([kind for _, kind in kinds], name="type", dtype=str), index=1)
         return table
 
     def __repr__(self) -> str:

@@ -54,9 +54,9 @@ def norm_minimum(curve: Curve, start: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def norm_crossings(
-    curve: Curve, best: np.ndarray, stat: np.ndarray, error: np.ndarray, level: float, side: int
+    curve: Curve, best: np.ndarray, stat: np.ndarray, error: np.ndarray, levels: np.ndarray, sides: np.ndarray
 ) -> np.ndarray:
-    """Strengths at which the statistic has risen by a level above its value at `best`, on one side.
+    """Strengths at which the statistic has risen by a level above its value at `best`, all levels and sides at once.
 
     Newton's method inside a bracket: every value comes back either as a crossing to 1e-10 of the level, or as nan.
 
@@ -68,32 +68,38 @@ def norm_crossings(
         Where to begin, and the statistic there.
     error : array, shape (K,)
         Typical size; nan where unknown.
-    level : float
-        Rise of the statistic.
-    side : {+1, -1}
-        Above or below.
+    levels : array, shape (L,)
+        Rises of the statistic.
+    sides : array, shape (L,)
+        +1 above, -1 below.
+
+    Returns
+    -------
+    array, shape (K, L)
+        Strengths.
     """
-    inner, scale = best.copy(), np.where(np.isfinite(error) & (error > 0), error, 1.0)
-    outer = best + side * 1.2 * np.sqrt(level) * scale
+    begin, floor = best[:, None], stat[:, None]
+    scale = np.where(np.isfinite(error) & (error > 0), error, 1.0)[:, None]
+    inner = begin + np.zeros(len(levels))
+    outer = begin + sides * np.sqrt(levels) * scale
     for _ in range(60):
-        value = curve(outer[:, None])[0][:, 0] - stat - level
-        short = value < 0
+        value, slope, _ = curve(outer)
+        short = value - floor - levels < 0
         if not short.any():
             break
         inner = np.where(short, outer, inner)
-        outer = np.where(short, outer + side * 2 * np.abs(outer - best), outer)
+        outer = np.where(short, outer + sides * (0.3 * np.abs(outer - begin) + np.abs(outer - inner)), outer)
     x = outer.copy()
-    rise = np.full(len(x), np.inf)
     for _ in range(ROUNDS):
-        value, slope, _ = (a[:, 0] for a in curve(x[:, None]))
-        rise = value - stat - level
+        rise = value - floor - levels
         finite = np.isfinite(rise)
         inner, outer = np.where(finite & (rise < 0), x, inner), np.where(~finite | (rise >= 0), x, outer)
-        if np.all(np.abs(np.where(finite, rise, np.inf)) <= 1e-10 * level):
+        there = np.abs(np.where(finite, rise, np.inf)) <= 1e-10 * levels
+        if there.all():
             break
         new = x - np.where(finite, rise, 0.0) / np.where(finite & (slope != 0), slope, 1.0)
-        low, high = np.minimum(inner, outer), np.maximum(inner, outer)
-        usable = finite & (slope != 0) & (new > low) & (new < high)
-        new = np.where(usable, new, 0.5 * (inner + outer))
-        x = np.where(np.abs(np.where(finite, rise, np.inf)) <= 1e-10 * level, x, new)
-    return np.where(np.abs(np.where(np.isfinite(rise), rise, np.inf)) <= 1e-6 * level, x, np.nan)
+        usable = finite & (slope != 0) & (new > np.minimum(inner, outer)) & (new < np.maximum(inner, outer))
+        x = np.where(there, x, np.where(usable, new, 0.5 * (inner + outer)))
+        value, slope, _ = curve(x)
+    rise = value - floor - levels
+    return np.where(np.abs(np.where(np.isfinite(rise), rise, np.inf)) <= 1e-6 * levels, x, np.nan)
