@@ -138,7 +138,10 @@ class SpectrumBatch:
             )
         self.arrays["n_on"] = rng.poisson(signal).astype(float) + rng.poisson(background)
         if not known:
-            self.arrays["n_off"] = rng.poisson(background / self.arrays["alpha"]).astype(float)
+            # bins outside of the fit may have no OFF acceptance
+            alpha = self.arrays["alpha"]
+            off = np.where(alpha > 0, background / np.where(alpha > 0, alpha, 1.0), 0.0)
+            self.arrays["n_off"] = rng.poisson(off).astype(float)
 
     def npred_signal(self) -> np.ndarray:
         """Predicted source counts of each spectrum, shape (N, n_reco)."""
