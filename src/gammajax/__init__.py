@@ -2,7 +2,15 @@
 
 from gammajax import errors, io, stats
 from gammajax.cache import enable_compilation_cache
-from gammajax.datasets import Datasets, EnergyAxis, SpectrumBatch, SpectrumDataset, SpectrumDatasetOnOff, XYDataset
+from gammajax.datasets import (
+    Datasets,
+    EnergyAxis,
+    FluxPointsDataset,
+    SpectrumBatch,
+    SpectrumDataset,
+    SpectrumDatasetOnOff,
+    XYDataset,
+)
 from gammajax.fit import (
     ConfidenceResult,
     ConfidenceTable,
@@ -85,6 +93,7 @@ __all__ = [
     "FitFlags",
     "FitResult",
     "FluxPoints",
+    "FluxPointsDataset",
     "FluxPointsEstimator",
     "FoVBackgroundModel",
     "FunctionModel",

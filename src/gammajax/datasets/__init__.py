@@ -4,6 +4,7 @@ from gammajax.datasets.axes import EDispKernel, EnergyAxis, EnergyGeom, EnergyMa
 from gammajax.datasets.base import Dataset
 from gammajax.datasets.batch import SpectrumBatch
 from gammajax.datasets.collection import Datasets
+from gammajax.datasets.flux_points import FluxPointsDataset
 from gammajax.datasets.known import SpectrumDataset
 from gammajax.datasets.spectrum import SpectrumDatasetOnOff
 from gammajax.datasets.xy import XYDataset
@@ -15,6 +16,7 @@ __all__ = [
     "EnergyAxis",
     "EnergyGeom",
     "EnergyMap",
+    "FluxPointsDataset",
     "SpectrumBatch",
     "SpectrumDataset",
     "SpectrumDatasetOnOff",

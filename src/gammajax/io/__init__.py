@@ -1,16 +1,19 @@
 """File formats; importing this package registers them with the data sets, the models and the results."""
 
 from gammajax.io.datasets_yaml import read_datasets, write_datasets
+from gammajax.io.flux_points import read_flux_points, write_flux_points
 from gammajax.io.models_files import read_models, write_models
 from gammajax.io.ogip import read_ogip, write_ogip
 from gammajax.io.results import read_result, write_result
 
 __all__ = [
     "read_datasets",
+    "read_flux_points",
     "read_models",
     "read_ogip",
     "read_result",
     "write_datasets",
+    "write_flux_points",
     "write_models",
     "write_ogip",
     "write_result",
