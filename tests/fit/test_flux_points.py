@@ -182,5 +182,8 @@ def test_plot(points):
     import matplotlib.pyplot as plt
 
     ax = points.plot()
-    assert ax.get_ylabel().startswith("E$^2$ dN/dE")
+    assert ax.get_ylabel() == "E$^2$ dN/dE [TeV s$^{-1}$ cm$^{-2}$]"
+    # the same unit as the curve of a model, so that both can share axes
+    drawn = ax.lines[0].get_ydata()
+    np.testing.assert_allclose(drawn, points.quantity("e2dnde").to_value("TeV cm-2 s-1")[: len(drawn)], rtol=1e-12)
     plt.close("all")

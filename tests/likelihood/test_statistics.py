@@ -150,14 +150,20 @@ def test_derivatives_are_those_of_the_function(make):
     with jax.enable_x64(True):
         f = lambda x: like.stat(x * scale)  # noqa: E731
         x = theta / scale
-        value, gradient, hessian = float(f(x)), np.asarray(jax.grad(f)(x)), np.asarray(jax.hessian(f)(x))
+        everything = jax.jit(lambda x: (f(x), jax.grad(f)(x), jax.hessian(f)(x)))
+        value, gradient, hessian = (np.asarray(a) for a in everything(x))
         compact = like.compact()
         active = tuple(range(n))
-        strengths = [theta[i] for i in compact.linear(active)]
-        ways = [like.scoring(theta), compact.scores(compact.fold(list(theta), active), strengths, active)]
-        assert float(compact.stat(list(theta))) == pytest.approx(value, rel=1e-12)
+
+        def scores(c, t):
+            strengths = [t[i] for i in c.linear(active)]
+            return c.scores(c.fold(list(t), active), strengths, active), c.stat(list(t))
+
+        folded, again = jax.jit(scores)(compact, theta)
+        ways = [jax.jit(lambda c, t: c.scoring(t))(like, theta), folded]
+        assert float(again) == pytest.approx(float(value), rel=1e-12)
     for stat, g, first, second in ways:
-        assert float(stat) == pytest.approx(value, rel=1e-12)
+        assert float(stat) == pytest.approx(float(value), rel=1e-12)
         np.testing.assert_allclose(np.asarray(g) * scale, gradient, rtol=1e-9, atol=1e-9 * np.abs(gradient).max())
         whole = np.asarray(first + second) * np.outer(scale, scale)
         np.testing.assert_allclose(whole, hessian, rtol=1e-8, atol=1e-8 * np.abs(hessian).max())

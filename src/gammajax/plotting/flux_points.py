@@ -10,11 +10,12 @@ __all__ = ["plot_flux_points"]
 
 LABELS = {
     "dnde": "dN/dE [TeV$^{-1}$ s$^{-1}$ cm$^{-2}$]",
-    "e2dnde": "E$^2$ dN/dE [erg s$^{-1}$ cm$^{-2}$]",
+    "e2dnde": "E$^2$ dN/dE [TeV s$^{-1}$ cm$^{-2}$]",
     "flux": "Flux [s$^{-1}$ cm$^{-2}$]",
-    "eflux": "Energy flux [erg s$^{-1}$ cm$^{-2}$]",
+    "eflux": "Energy flux [TeV s$^{-1}$ cm$^{-2}$]",
 }
-UNITS = {"dnde": "TeV-1 s-1 cm-2", "e2dnde": "erg s-1 cm-2", "flux": "s-1 cm-2", "eflux": "erg s-1 cm-2"}
+# those of the plots of models, so that both can share axes
+UNITS = {"dnde": "TeV-1 s-1 cm-2", "e2dnde": "TeV s-1 cm-2", "flux": "s-1 cm-2", "eflux": "TeV s-1 cm-2"}
 
 
 def plot_flux_points(
