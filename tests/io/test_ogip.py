@@ -87,11 +87,11 @@ TABLES = {
     "exposure 0": (PHA, 1, key("EXPOSURE", 0.0), DataError, r"EXPOSURE = 0.0, expected a livetime above 0"),
     "negative exposure": (PHA, 1, key("EXPOSURE", -5.0), DataError, r"EXPOSURE = -5.0"),
     "no background keyword": (PHA, 1, key("BACKFILE", None), FileFormatError, r"keyword BACKFILE is missing; the W statistic needs OFF"),
-    "no ARF keyword": (PHA, 1, key("ANCRFILE", "none"), FileFormatError, r"keyword ANCRFILE is missing; it names the effective area"),
+    "no ARF keyword": (PHA, 1, key("ANCRFILE", "none"), FileFormatError, r"ANCRFILE is none; it names the effective area"),
     "no RMF keyword": (PHA, 1, key("RESPFILE", None), FileFormatError, r"keyword RESPFILE is missing"),
     "outside": (PHA, 1, key("BACKFILE", "../../secret.fits"), InputError, r"points outside the directory of the file"),
     "absolute": (PHA, 1, key("BACKFILE", "/etc/passwd"), InputError, r"points outside the directory of the file"),
-    "grouped": (PHA, 1, lambda h: _add_grouping(h), FileFormatError, r"the channels are grouped"),
+    "grouping": (PHA, 1, lambda h: _add_grouping(h, 7), FileFormatError, r"column GROUPING, row 1: value 7, expected 1 where a group begins"),
     "OFF backscal nan": (BKG, 1, cell("BACKSCAL", 3, np.nan), DataError, r"column BACKSCAL, row 3: value nan"),
     "no EBOUNDS unit": (PHA, "EBOUNDS", unit("E_MIN", ""), UnitError, r"HDU EBOUNDS, column E_MIN: there is no unit"),
     "wrong unit": (ARF, 1, unit("SPECRESP", "s"), UnitError, r"column SPECRESP: unit 's', expected one convertible to 'cm2'"),
@@ -107,16 +107,14 @@ TABLES = {
     "nan in the matrix": (RMF, "MATRIX", lambda h: _first_value(h, np.nan), DataError, r"_rmf.fits, HDU MATRIX, row 20, column MATRIX, channel \d+: value nan"),
     "channel out of range": (RMF, "MATRIX", lambda h: _first_channel(h, 99), DataError, r"row 20: channels 99 to .*F_CHAN, N_CHAN or TLMIN is wrong"),
     "group too long": (RMF, "MATRIX", lambda h: _group_length(h, 36), DataError, r"N_CHAN asks for 36 values, MATRIX holds|channels \d+ to"),
-    "area in the matrix": (RMF, "MATRIX", key("HDUCLAS3", "FULL"), FileFormatError, r"holds the effective area too"),
+    "area in the matrix": (RMF, "MATRIX", key("HDUCLAS3", "FULL"), FileFormatError, r"names an effective area too"),
     "no matrix": (RMF, "MATRIX", lambda h: setattr(h, "name", "OTHER"), FileFormatError, r"no extension MATRIX or SPECRESP MATRIX; the extensions are: OTHER, EBOUNDS"),
 }  # fmt: skip
 
 
-def _add_grouping(hdu):
-    columns = [
-        *hdu.columns,
-        fits.Column(name="GROUPING", format="I", array=np.tile([1, -1], len(hdu.data))[: len(hdu.data)]),
-    ]
+def _add_grouping(hdu, second=-1):
+    flags = np.tile([1, second], len(hdu.data))[: len(hdu.data)]
+    columns = [*hdu.columns, fits.Column(name="GROUPING", format="I", array=flags)]
     new = fits.BinTableHDU.from_columns(columns, header=hdu.header)
     hdu.data, hdu.header = new.data, new.header
 
@@ -310,7 +308,7 @@ def test_writing_refuses_and_leaves_nothing_half(tmp_path):
         d.write(tmp_path / "x.txt")
     with pytest.raises(DataError, match=r"'small' has no livetime"):
         small(livetime=None).write(tmp_path / "y.fits")
-    with pytest.raises(InputError, match="unknown file format 'gadf'; known are: ogip"):
+    with pytest.raises(InputError, match="unknown file format 'gadf'; known are: ogip, ogip-standard"):
         d.write(tmp_path / "y.fits", format="gadf")
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 

@@ -7,8 +7,8 @@ import numpy as np
 from astropy import units as u
 
 from gammajax.datasets.base import Dataset
-from gammajax.datasets.registry import file_format
 from gammajax.errors import DataError
+from gammajax.hooks import hook
 from gammajax.units import energy_values, parsed, to_unit
 
 __all__ = ["FluxPointsDataset"]
@@ -146,12 +146,12 @@ class FluxPointsDataset(Dataset):
     @classmethod
     def read(cls, filename: str | Path, name: str | None = None, models: Any = None) -> "FluxPointsDataset":
         """Read a table of flux points, FITS or ECSV; see `from_table` for its columns."""
-        table = file_format("flux points").read(filename)
+        table = hook("read flux points")(filename)
         return cls.from_table(table, Path(filename).stem if name is None else name, models)
 
     def write(self, filename: str | Path, overwrite: bool = False) -> None:
         """Write the points, FITS or ECSV; reading them again gives the same numbers."""
-        file_format("flux points").write(self, filename, overwrite=overwrite)
+        hook("write flux points")(self, filename, overwrite=overwrite)
 
     @property
     def energy(self) -> u.Quantity:

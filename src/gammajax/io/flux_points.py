@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from gammajax.datasets.registry import register_format
 from gammajax.errors import FileFormatError, InputError, MissingFileError
+from gammajax.hooks import register_hook
 from gammajax.io.files import refuse_existing, target, write_bytes
 from gammajax.io.fits import expand
 
@@ -86,4 +86,5 @@ def write_flux_points(dataset: Any, filename: str | Path, overwrite: bool = Fals
         write_bytes({path: made.read_bytes()})
 
 
-register_format("flux points", read=read_flux_points, write=write_flux_points)
+register_hook("read flux points", read_flux_points)
+register_hook("write flux points", write_flux_points)

@@ -10,10 +10,12 @@ from gammajax.datasets.registry import register_format
 from gammajax.io.ogip_read import read_files
 from gammajax.io.ogip_write import write_files
 
-__all__ = ["read_ogip", "write_ogip"]
+__all__ = ["read_ogip", "write_ogip", "write_standard"]
 
 
-def read_ogip(filename: str | Path, *, name: str | None = None, allow_outside: bool = False) -> SpectrumDatasetOnOff:
+def read_ogip(
+    filename: str | Path, *, name: str | None = None, allow_outside: bool = False, grouping: bool = True
+) -> SpectrumDatasetOnOff:
     """Read a data set from a PHA file and the files that its header names.
 
     Parameters
@@ -24,13 +26,15 @@ def read_ogip(filename: str | Path, *, name: str | None = None, allow_outside: b
         Name of the data set, OBS_ID if not given.
     allow_outside : bool
         Accept partner files outside the directory of the PHA file.
+    grouping : bool
+        Sum the channels as the column GROUPING of the file says, as XSPEC and sherpa do; gammapy ignores it.
 
     Raises
     ------
     FileFormatError, MissingFileError, DataError, UnitError
         Naming file, HDU, column, row and value.
     """
-    s = read_files(filename, name, allow_outside)
+    s = read_files(filename, name, allow_outside, grouping)
     return SpectrumDatasetOnOff.from_arrays(
         s.n_on,
         s.n_off,
@@ -53,4 +57,10 @@ def write_ogip(dataset: Any, filename: str | Path, *, overwrite: bool = False) -
     write_files(dataset, filename, overwrite)
 
 
+def write_standard(dataset: Any, filename: str | Path, *, overwrite: bool = False) -> None:
+    """The same with energies in keV, as XSPEC and sherpa expect them; read again they are those of the data set to rounding."""
+    write_files(dataset, filename, overwrite, unit="keV")
+
+
 register_format("ogip", read=read_ogip, write=write_ogip)
+register_format("ogip-standard", read=read_ogip, write=write_standard)

@@ -9,6 +9,7 @@ import numpy as np
 
 from gammajax.errors import DataError, FileFormatError, InputError
 from gammajax.io.fits import Table, expand, hdu_table, open_fits, require_key
+from gammajax.io.ogip_forms import areascal, exposure_ratio, grouped, is_full_matrix, split_area
 
 __all__ = ["OgipSpectrum", "read_files"]
 
@@ -132,10 +133,6 @@ def _backscal(table: Table, n: int) -> np.ndarray:
 
 
 def _quality(table: Table, n: int) -> np.ndarray:
-    if "GROUPING" in table and np.any(table.raw("GROUPING") < 0):
-        raise FileFormatError(
-            f"{table.where}: the channels are grouped (GROUPING = -1), which is not supported; write the file ungrouped, or with every channel on its own."
-        )
     if "QUALITY" in table:
         return table.raw("QUALITY").astype(int) == 0
     return np.full(n, int(table.header.get("QUALITY", 0)) == 0)
@@ -171,16 +168,15 @@ def _area(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         return area, edges, table.quantity("EXPOSURE", "cm2 s") if "EXPOSURE" in table else None
 
 
-def _matrix(path: Path, n_reco: int) -> tuple[np.ndarray, np.ndarray]:
-    """Dispersion (n_true, n_reco) and true-energy edges (TeV)."""
+def _matrix(path: Path, n_reco: int, has_area_file: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Dispersion (n_true, n_reco), true-energy edges (TeV), and the effective area (cm2) where the matrix holds it too."""
     with open_fits(path, "RMF") as hdus:
         table = hdu_table(hdus, ("MATRIX", "SPECRESP MATRIX"), path, "RMF")
-        if (
-            table.hdu.name.upper() == "SPECRESP MATRIX"
-            or "REDIST" not in str(table.header.get("HDUCLAS3", "REDIST")).upper()
-        ):
+        full = is_full_matrix(table, has_area_file)
+        if full and has_area_file:
             raise FileFormatError(
-                f"{table.where}: the matrix holds the effective area too (HDUCLAS3 is not REDIST), which is not supported; divide it out."
+                f"{table.where}: the matrix holds the effective area (HDUCLAS3 = FULL) and the spectrum names an effective area too "
+                "(ANCRFILE); set ANCRFILE to none, or give a matrix without the area."
             )
         edges = _edges(table.quantity("ENERG_LO", "TeV"), table.quantity("ENERG_HI", "TeV"), table.where)
         rows = len(edges) - 1
@@ -193,13 +189,16 @@ def _matrix(path: Path, n_reco: int) -> tuple[np.ndarray, np.ndarray]:
         for i in range(rows):
             f, c = (np.atleast_1d(x[i])[: groups[i]].astype(int) for x in (first, length))
             _fill(matrix[i], f - origin, c, np.atleast_1d(values[i]).astype(float), f"{table.where}, row {i}")
+        area = None
+        if full:
+            area, matrix = split_area(matrix, table.where)
         sums = matrix.sum(axis=1)
         if np.any(sums > 1.01):
             i = int(np.argmax(sums))
             raise DataError(f"{table.where}, column MATRIX, row {i}: adds up to {sums[i]:.4g}, expected at most 1.")
         if "EBOUNDS" in [h.name.upper() for h in hdus]:
             _check_channels(_ebounds(hdus, path, "RMF"), n_reco, path)
-        return matrix, edges
+        return matrix, edges, area
 
 
 def _check_channels(edges: np.ndarray, n_reco: int, path: Path) -> None:
@@ -237,7 +236,9 @@ def _same_grid(a: np.ndarray, b: np.ndarray, what: str) -> None:
         raise DataError(f"{what}: edge {i} is {a[i]:g} and {b[i]:g} TeV, expected the same true-energy grid.")
 
 
-def read_files(filename: str | Path, name: str | None = None, allow_outside: bool = False) -> OgipSpectrum:
+def read_files(
+    filename: str | Path, name: str | None = None, allow_outside: bool = False, grouping: bool = True
+) -> OgipSpectrum:
     """Read a PHA file and the files that its header names.
 
     Parameters
@@ -248,6 +249,8 @@ def read_files(filename: str | Path, name: str | None = None, allow_outside: boo
         Name instead of OBS_ID.
     allow_outside : bool
         Accept partner files outside the directory of the PHA file.
+    grouping : bool
+        Sum the channels as the column GROUPING says.
 
     Raises
     ------
@@ -260,38 +263,52 @@ def read_files(filename: str | Path, name: str | None = None, allow_outside: boo
         n_on = _counts(table)
         n = len(n_on)
         acceptance, mask_safe, livetime = _backscal(table, n), _quality(table, n), _livetime(table)
-        partners = [
-            _partner(table, key, path.parent, allow_outside, why)
-            for key, why in (
-                ("BACKFILE", "the W statistic needs OFF counts, name the background file"),
-                ("ANCRFILE", "it names the effective area file"),
-                ("RESPFILE", "it names the energy dispersion file"),
-            )
-        ]
+        scale = areascal(table, n)
+        has_area_file = str(table.header.get("ANCRFILE", "none")).strip().upper() not in ("", "NONE")
+        no_area = "keyword ANCRFILE is missing" if "ANCRFILE" not in table.header else "ANCRFILE is none"
+        outside = allow_outside
+        bkg = _partner(
+            table, "BACKFILE", path.parent, outside, "the W statistic needs OFF counts, name the background file"
+        )
+        rmf = _partner(table, "RESPFILE", path.parent, outside, "it names the energy dispersion file")
+        arf = (
+            _partner(table, "ANCRFILE", path.parent, outside, "it names the effective area file")
+            if has_area_file
+            else None
+        )
         own = _ebounds(hdus, path, "PHA") if "EBOUNDS" in [h.name.upper() for h in hdus] else None
         ontime, label = _ontime(hdus, path), table.header.get("OBS_ID")
-    with open_fits(partners[0], "background") as hdus:
-        table = hdu_table(hdus, ("SPECTRUM",), partners[0], "background")
+    with open_fits(bkg, "background") as hdus:
+        table = hdu_table(hdus, ("SPECTRUM",), bkg, "background")
         n_off = _counts(table)
         if len(n_off) != n:
             raise DataError(
                 f"{table.where}: {len(n_off)} channels, the spectrum {path.name} has {n}; expected the same number."
             )
-        acceptance_off = _backscal(table, n)
-    area, true_edges, exact = _area(partners[1])
-    if exact is not None and not np.allclose(exact, area * livetime, rtol=1e-9, atol=0):
+        # alpha is the ratio of BACKSCAL, AREASCAL and EXPOSURE; the ON region keeps its own BACKSCAL
+        off_scale = areascal(table, n)
+        acceptance_off = _backscal(table, n) * exposure_ratio(table, livetime) * (off_scale / scale)
+    edisp, matrix_edges, matrix_area = _matrix(rmf, n, has_area_file)
+    area, true_edges, exact = matrix_area, matrix_edges, None
+    if arf is not None:
+        area, true_edges, exact = _area(arf)
+        _same_grid(true_edges, matrix_edges, f"{arf.name} and {rmf.name}")
+    if area is None:
+        raise FileFormatError(
+            f"{path.name}, HDU SPECTRUM: {no_area}; it names the effective area file, and the matrix of {rmf.name} does not say "
+            "that it holds the area itself (HDUCLAS3 = FULL)."
+        )
+    if arf is not None and exact is not None and not np.allclose(exact, area * livetime, rtol=1e-9, atol=0):
         raise DataError(
-            f"{partners[1].name}, HDU SPECRESP: column EXPOSURE is not SPECRESP times the EXPOSURE of {path.name}; remove the "
+            f"{arf.name}, HDU SPECRESP: column EXPOSURE is not SPECRESP times the EXPOSURE of {path.name}; remove the "
             "column if the effective area was changed."
         )
-    edisp, matrix_edges = _matrix(partners[2], n)
-    _same_grid(true_edges, matrix_edges, f"{partners[1].name} and {partners[2].name}")
     if own is None:
-        with open_fits(partners[2], "RMF") as hdus:
-            own = _ebounds(hdus, partners[2], "RMF")
+        with open_fits(rmf, "RMF") as hdus:
+            own = _ebounds(hdus, rmf, "RMF")
     if len(own) - 1 != n:
         raise DataError(f"{path.name}: EBOUNDS has {len(own) - 1} channels, COUNTS has {n}; expected the same number.")
-    return OgipSpectrum(
+    spectrum = OgipSpectrum(
         name=str(name if name is not None else label if label is not None else path.stem),
         energy_edges=own,
         energy_true_edges=true_edges,
@@ -301,7 +318,10 @@ def read_files(filename: str | Path, name: str | None = None, allow_outside: boo
         acceptance_off=acceptance_off,
         mask_safe=mask_safe,
         exposure=area * livetime if exact is None else exact,
-        edisp=edisp,
+        # what AREASCAL takes from a channel, it takes from what is predicted there
+        edisp=edisp * scale,
         livetime=livetime,
         ontime=ontime,
     )
+    with open_fits(path, "PHA") as hdus:
+        return grouped(spectrum, hdu_table(hdus, ("SPECTRUM",), path, "PHA")) if grouping else spectrum

@@ -28,10 +28,10 @@ def partner_names(path: Path) -> dict[str, Path]:
     return {"pha": path} | {k: path.with_name(f"{stem}_{k}{suffixes}") for k in ("bkg", "arf", "rmf")}
 
 
-def write_files(dataset: Any, filename: str | Path, overwrite: bool = False) -> None:
+def write_files(dataset: Any, filename: str | Path, overwrite: bool = False, unit: str = "TeV") -> None:
     """Write PHA, background, effective area and dispersion.
 
-    Energies are written in TeV and numbers in double precision, and the exposure itself stands beside the effective
+    Energies are written in TeV (or in `unit`) and numbers in double precision, and the exposure itself stands beside the effective
     area, so that reading gives the same numbers to the last bit. `mask_fit` and models are not stored.
 
     Raises
@@ -56,10 +56,10 @@ def write_files(dataset: Any, filename: str | Path, overwrite: bool = False) -> 
             f"write: {', '.join(p.name for p in there)} exists already; choose another name or write with overwrite=True."
         )
     built = {
-        "pha": _pha(dataset, names, livetime),
-        "bkg": _bkg(dataset, livetime),
-        "arf": _arf(dataset, livetime),
-        "rmf": _rmf(dataset),
+        "pha": _pha(dataset, names, livetime, unit),
+        "bkg": _bkg(dataset, livetime, unit),
+        "arf": _arf(dataset, livetime, unit),
+        "rmf": _rmf(dataset, unit),
     }
     _commit({names[k]: hdus for k, hdus in built.items()})
 
@@ -133,15 +133,19 @@ def _spectrum(counts: np.ndarray, quality: np.ndarray, backscal: np.ndarray, hea
     )
 
 
-def _ebounds(dataset: Any) -> Any:
-    edges = dataset.counts.geom.axis.edges_tev
+def _energies(axis: Any, unit: str) -> np.ndarray:
+    return axis.edges_tev if unit == "TeV" else axis.edges.to_value(unit)
+
+
+def _ebounds(dataset: Any, unit: str) -> Any:
+    edges = _energies(dataset.counts.geom.axis, unit)
     n = len(edges) - 1
     return _table(
         "EBOUNDS",
         [
             ("CHANNEL", "I", np.arange(n, dtype=np.int16), ""),
-            ("E_MIN", "D", edges[:-1], "TeV"),
-            ("E_MAX", "D", edges[1:], "TeV"),
+            ("E_MIN", "D", edges[:-1], unit),
+            ("E_MAX", "D", edges[1:], unit),
         ],
         HDUCLASS | {"HDUCLAS1": "RESPONSE", "HDUCLAS2": "EBOUNDS", "CHANTYPE": "PHA", "DETCHANS": n},
     )
@@ -155,35 +159,35 @@ def _gti(dataset: Any) -> list:
     return [_table("GTI", [("START", "D", np.zeros(1), "s"), ("STOP", "D", np.array([ontime]), "s")], header)]
 
 
-def _pha(dataset: Any, names: dict[str, Path], livetime: float) -> Any:
+def _pha(dataset: Any, names: dict[str, Path], livetime: float, unit: str) -> Any:
     header = {"HDUCLAS2": "TOTAL", "EXPOSURE": livetime, "OBS_ID": dataset.name}
     header |= {"BACKFILE": names["bkg"].name, "ANCRFILE": names["arf"].name, "RESPFILE": names["rmf"].name}
     hdu = _spectrum(dataset.counts.data, ~dataset.mask_safe.data, dataset.acceptance.data, header)
-    return _hdulist(hdu, _ebounds(dataset), *_gti(dataset))
+    return _hdulist(hdu, _ebounds(dataset, unit), *_gti(dataset))
 
 
-def _bkg(dataset: Any, livetime: float) -> Any:
+def _bkg(dataset: Any, livetime: float, unit: str) -> Any:
     header = {"HDUCLAS2": "BKG", "EXPOSURE": livetime, "OBS_ID": dataset.name}
     hdu = _spectrum(dataset.counts_off.data, ~dataset.mask_safe.data, dataset.acceptance_off.data, header)
-    return _hdulist(hdu, _ebounds(dataset))
+    return _hdulist(hdu, _ebounds(dataset, unit))
 
 
-def _true_energy(dataset: Any) -> list[tuple]:
-    edges = dataset.exposure.geom.axis.edges_tev
-    return [("ENERG_LO", "D", edges[:-1], "TeV"), ("ENERG_HI", "D", edges[1:], "TeV")]
+def _true_energy(dataset: Any, unit: str) -> list[tuple]:
+    edges = _energies(dataset.exposure.geom.axis, unit)
+    return [("ENERG_LO", "D", edges[:-1], unit), ("ENERG_HI", "D", edges[1:], unit)]
 
 
-def _arf(dataset: Any, livetime: float) -> Any:
+def _arf(dataset: Any, livetime: float, unit: str) -> Any:
     exposure = dataset.exposure.data
     columns = [
-        *_true_energy(dataset),
+        *_true_energy(dataset, unit),
         ("SPECRESP", "D", exposure / livetime, "cm2"),
         ("EXPOSURE", "D", exposure, "cm2 s"),
     ]
     return _hdulist(_table("SPECRESP", columns, HDUCLASS | {"HDUCLAS1": "RESPONSE", "HDUCLAS2": "SPECRESP"}))
 
 
-def _rmf(dataset: Any) -> Any:
+def _rmf(dataset: Any, unit: str) -> Any:
     matrix = dataset.edisp.pdf_matrix
     first, length, groups, values = [], [], [], []
     for row in matrix:
@@ -196,7 +200,7 @@ def _rmf(dataset: Any) -> Any:
         values.append(row[span[0] : span[1]])
     n = matrix.shape[1]
     columns = [
-        *_true_energy(dataset),
+        *_true_energy(dataset, unit),
         ("N_GRP", "I", np.array(groups, dtype=np.int16), ""),
         ("F_CHAN", "PI()", _ragged(first), ""),
         ("N_CHAN", "PI()", _ragged(length), ""),
@@ -209,7 +213,7 @@ def _rmf(dataset: Any) -> Any:
         "CHANTYPE": "PHA",
     }
     header |= {"DETCHANS": n, "TLMIN4": 0, "TLMAX4": n - 1, "NUMGRP": int(np.sum(groups)), "LO_THRES": 0.0}
-    return _hdulist(_table("MATRIX", columns, header | {"NUMELT": int(sum(map(len, values)))}), _ebounds(dataset))
+    return _hdulist(_table("MATRIX", columns, header | {"NUMELT": int(sum(map(len, values)))}), _ebounds(dataset, unit))
 
 
 def _ragged(rows: list[np.ndarray]) -> np.ndarray:
