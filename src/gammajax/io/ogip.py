@@ -7,6 +7,7 @@ from astropy import units as u
 
 from gammajax.datasets import SpectrumDatasetOnOff
 from gammajax.datasets.registry import register_format
+from gammajax.errors import FileFormatError, GammajaxError
 from gammajax.io.ogip_read import read_files
 from gammajax.io.ogip_write import write_files
 
@@ -34,7 +35,15 @@ def read_ogip(
     FileFormatError, MissingFileError, DataError, UnitError
         Naming file, HDU, column, row and value.
     """
-    s = read_files(filename, name, allow_outside, grouping)
+    try:
+        s = read_files(filename, name, allow_outside, grouping)
+    except GammajaxError:
+        raise
+    except Exception as error:
+        # damaged headers make astropy raise whatever it happens to meet first
+        raise FileFormatError(
+            f"{Path(filename).name}, or a file that it names: cannot be read ({type(error).__name__}: {error}); the file is damaged."
+        ) from error
     return SpectrumDatasetOnOff.from_arrays(
         s.n_on,
         s.n_off,
