@@ -22,6 +22,7 @@ from gammajax.fit import (
     FluxPoints,
     FluxPointsEstimator,
     NestedTest,
+    ParameterEstimator,
     UpperLimit,
 )
 from gammajax.likelihood import Likelihood
@@ -111,6 +112,7 @@ __all__ = [
     "Models",
     "NestedTest",
     "Parameter",
+    "ParameterEstimator",
     "Parameters",
     "PiecewiseNormSpectralModel",
     "PowerLaw2SpectralModel",

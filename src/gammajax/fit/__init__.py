@@ -7,6 +7,7 @@ from gammajax.fit.fit import Fit
 from gammajax.fit.flags import FitFlags
 from gammajax.fit.flux_points import FluxPoints, FluxPointsEstimator
 from gammajax.fit.nested import NestedTest
+from gammajax.fit.parameter_estimator import ParameterEstimator
 from gammajax.fit.result import FitResult
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "FluxPoints",
     "FluxPointsEstimator",
     "NestedTest",
+    "ParameterEstimator",
     "UpperLimit",
     "joint_probability",
 ]
