@@ -163,7 +163,7 @@ def test_mistakes_are_refused():
         Fit().run_each(many)
     known = batch(known=True)
     known.models = [model(), FoVBackgroundModel(known.template.name)]
-    with pytest.raises(DataError, match="background models and a factor on alpha are not for batches"):
+    with pytest.raises(DataError, match="background models and a factor on the background are not for batches"):
         Fit().run_each(known)
     assert isinstance(known[0], SpectrumDataset)
     with pytest.raises(IndexError):

@@ -584,7 +584,7 @@ def test_what_has_no_form_in_a_file_is_refused():
     with pytest.raises(ModelError, match="ScaleSpectralModel cannot be written"):
         Models([SkyModel(ScaleSpectralModel(PowerLawSpectralModel()), "x")]).to_dict()
     with pytest.raises(ModelError, match="SystematicsModel 'a-sys' cannot be written"):
-        Models([SkyModel(PowerLawSpectralModel(), "x"), SystematicsModel("a", alpha=1.0)]).to_dict()
+        Models([SkyModel(PowerLawSpectralModel(), "x"), SystematicsModel("a", background=1.0)]).to_dict()
     linear = TemplateSpectralModel(
         [1, 2] * u.TeV, [1, 2] * u.Unit("cm-2 s-1 TeV-1"), interp_kwargs={"values_scale": "lin"}
     )

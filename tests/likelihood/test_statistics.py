@@ -106,7 +106,7 @@ def mixture():
 
 
 def exact_kind():
-    d = with_systematics(alpha=1.0)
+    d = with_systematics(background=1.0)
     return d
 
 
@@ -124,8 +124,8 @@ TABLE = {
     "background model": with_background_model,
     "effective area": lambda: with_systematics(effective_area=1.0),
     "energy scale": lambda: with_systematics(energy_scale=1.0),
-    "all systematics": lambda: with_systematics(energy_scale=1.0, effective_area=1.0, alpha=1.0),
-    "factor on alpha": exact_kind,
+    "all systematics": lambda: with_systematics(energy_scale=1.0, effective_area=1.0, background=1.0),
+    "factor on the background": exact_kind,
     "priors": with_prior_on_a_strength,
     "penalty": with_penalty,
     "xy, chi2": xy,
@@ -311,7 +311,7 @@ def test_known_background_equals_gammapy():
 
 
 def test_table_of_parameters_of_every_kind_of_source():
-    models = Models([*with_systematics(alpha=1.0).models, FunctionModel(decay, {"a": 1.0, "b": 1.0, "c": 0.0})])
+    models = Models([*with_systematics(background=1.0).models, FunctionModel(decay, {"a": 1.0, "b": 1.0, "c": 0.0})])
     table = models.to_parameters_table()
     assert table["type"].tolist() == ["spectral"] * 4 + ["systematics"] * 3 + ["function"] * 3
     assert table["model"].tolist()[-1] == "model"
@@ -336,7 +336,7 @@ def test_mistakes_are_refused():
     with pytest.raises(ModelError, match="has 2 systematics models; give it one at most"):
         Likelihood(_set(embedded(), [crab_model(), *two]))
     with pytest.raises(InputError, match="free the norm of its background with FoVBackgroundModel"):
-        Likelihood(_set(known_background(), [power_law(), SystematicsModel("known", alpha=1.0)]))
+        Likelihood(_set(known_background(), [power_law(), SystematicsModel("known", background=1.0)]))
     with pytest.raises(UnitError, match="scaled with a model without unit"):
         FoVBackgroundModel("a", PowerLawSpectralModel())
     with pytest.raises(ModelError, match="one function of the parameters, without bins"):

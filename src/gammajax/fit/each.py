@@ -152,7 +152,7 @@ def run_each(datasets: Any, tol: float, max_iter: int, device: Any) -> EachResul
         raise FitError("no free parameter: free at least one with parameter.frozen = False.")
     if likelihood._exact or any(t.fold >= 0 for t in likelihood.structure.datasets[0].terms):
         raise DataError(
-            "run_each: background models and a factor on alpha are not for batches; fit such data sets one by one with fit.run."
+            "run_each: background models and a factor on the background are not for batches; fit such data sets one by one with fit.run."
         )
     compact, own = _packed(batch, likelihood, masks)
     n, scale, free = len(batch), likelihood.scale, likelihood.free

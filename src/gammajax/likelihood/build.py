@@ -44,7 +44,7 @@ def parameters_and_sources(datasets: Datasets) -> tuple[Parameters, dict[str, li
         if any(m.role == "background" for m in members) and d.background_array() is None:
             raise ModelError(
                 f"data set {d.name!r} ({type(d).__name__}) has no known background that a background model could scale; "
-                "with an OFF measurement use SystematicsModel(..., alpha=1.0)."
+                "with an OFF measurement use SystematicsModel(..., background=1.0)."
             )
         if not [m for m in members if m.role in ("signal", "function")] and not _background_only(d, members):
             raise ModelError(
@@ -101,11 +101,11 @@ def _systematics(dataset: Dataset, source: Any, position: dict[int, int]) -> tup
     """Factors on the response and their places in theta, and the place of the factor on alpha."""
     if source is None:
         return (), (), None
-    acting = tuple(n for n in source.acting if n != "alpha")
-    alpha = position[id(source.alpha)] if "alpha" in source.acting else None
+    acting = tuple(n for n in source.acting if n != "background")
+    alpha = position[id(source.background)] if "background" in source.acting else None
     if alpha is not None and dataset.stat_type != "wstat":
         raise InputError(
-            f"{source.name}: alpha acts on ON/OFF spectra, but {dataset.name!r} has the statistic {dataset.stat_type}; "
+            f"{source.name}: the factor on the background acts on ON/OFF spectra, but {dataset.name!r} has the statistic {dataset.stat_type}; "
             "free the norm of its background with FoVBackgroundModel."
         )
     return acting, tuple(position[id(getattr(source, n))] for n in acting), alpha

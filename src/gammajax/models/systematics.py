@@ -11,7 +11,7 @@ from gammajax.parameters import Covariance, Parameter, Parameters
 
 __all__ = ["SystematicsModel"]
 
-NAMES = ("effective_area", "energy_scale", "alpha")
+NAMES = ("effective_area", "energy_scale", "background")
 
 
 class SystematicsModel(Source):
@@ -19,7 +19,7 @@ class SystematicsModel(Source):
 
     With an effective area factor a and an energy scale s a spectrum :math:`\phi` is seen as
     :math:`a\,\phi(E/s)/s`: s = 1.1 means that the instrument takes an event of 1 TeV for one of 1.1 TeV. The factor on
-    alpha multiplies the ratio of acceptances, and with it the background expected in the ON region of an ON/OFF spectrum. The
+    the background multiplies alpha, the ratio of acceptances of an ON/OFF spectrum, and with it the background expected in its ON region. The
     norm of a known background is a `FoVBackgroundModel`.
 
     The joint fit of the Crab Nebula by Nigro et al. 2019, A&A 625, A10, sect. 5.2, has one energy scale per instrument; its z is
@@ -29,7 +29,7 @@ class SystematicsModel(Source):
     ----------
     dataset_name : str
         The data set.
-    effective_area, energy_scale, alpha : float or `Parameter`, optional
+    effective_area, energy_scale, background : float or `Parameter`, optional
         A start value frees it; a parameter (its own limits, prior, shared with others) is taken as it is.
     name : str, optional
         ``"<dataset_name>-sys"`` if not given.
@@ -49,11 +49,11 @@ class SystematicsModel(Source):
         *,
         effective_area: Any = None,
         energy_scale: Any = None,
-        alpha: Any = None,
+        background: Any = None,
         name: str | None = None,
     ) -> None:
         super().__init__(f"{dataset_name}-sys" if name is None else name, [str(dataset_name)])
-        for key, value in zip(NAMES, (effective_area, energy_scale, alpha), strict=True):
+        for key, value in zip(NAMES, (effective_area, energy_scale, background), strict=True):
             setattr(self, key, value if isinstance(value, Parameter) else self._make(key, value))
         self._covariance: np.ndarray | None = None
 

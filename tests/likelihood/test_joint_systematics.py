@@ -1,0 +1,57 @@
+"""The joint fit of the Crab Nebula with one energy scale per instrument, as in Nigro et al. 2019, A&A 625, A10."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import optimize
+
+from gammajax import Datasets, Fit, GaussianPrior, Likelihood, Models, SystematicsModel
+from tests.problems import crab_model, joint
+
+# standard deviations of the energy scales that the paper assumes
+SCALES = {"hess": 0.15, "magic": 0.15, "fermi": 0.05}
+
+
+def with_energy_scales(folder):
+    datasets = joint(folder)
+    members = [crab_model()]
+    for name, sigma in SCALES.items():
+        systematics = SystematicsModel(name, energy_scale=1.0)
+        systematics.energy_scale.prior = GaussianPrior(mu=1.0, sigma=sigma)
+        members.append(systematics)
+    datasets.models = Models(members)
+    return datasets
+
+
+@pytest.mark.slow
+def test_energy_scales_of_the_joint_crab(gammapy_data):
+    folder = gammapy_data / "joint-crab" / "spectra"
+    plain = Fit(joint(folder), backend="newton").run()
+    datasets = with_energy_scales(folder)
+    fit = Fit(datasets, backend="newton")
+    result = fit.run()
+    assert result.success
+    like = Likelihood(datasets)
+    free, scale = np.flatnonzero(like.free), like.scale[like.free]
+    assert len(free) == 6
+    with jax.enable_x64(True):
+        f = jax.jit(lambda x: like.stat(jnp.asarray(like.start).at[free].set(x * scale)))
+        g, h = jax.jit(jax.grad(f)), jax.jit(jax.hessian(f))
+        best = optimize.minimize(
+            lambda x: float(f(x)), like.start[free] / scale * 1.02, jac=lambda x: np.asarray(g(x)),
+            hess=lambda x: np.asarray(h(x)), method="trust-exact", options={"gtol": 1e-9},
+        )  # fmt: skip
+    assert result.total_stat == pytest.approx(best.fun, abs=1e-6)
+    # scales that may move can only help, and less than their priors allow
+    constants = sum(2 * np.log(s) + np.log(2 * np.pi) for s in SCALES.values())
+    assert result.total_stat - constants <= plain.total_stat + 1e-6
+    for name, sigma in SCALES.items():
+        p = result.parameters[f"{name}-sys.systematics.energy_scale"]
+        assert abs(p.value - 1) < 3 * sigma
+        assert 0 < p.error <= sigma * 1.01
+    # what is not known of the scales is not known of the amplitude
+    assert result.parameters["amplitude"].error > plain.parameters["amplitude"].error
+    interval = fit.confidence("alpha")
+    assert interval["success"]
+    assert isinstance(datasets, Datasets)
