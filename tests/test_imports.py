@@ -33,7 +33,7 @@ LAYERS = [
 LEVEL = {package: level for level, row in enumerate(LAYERS) for package in row}
 
 # the public names and the program that uses them may import everything
-FREE = {"", "tutorial"}
+FREE = {"", "__main__", "cli", "tutorial"}
 
 # what an installation may lack, or what makes a cold start slow: module -> where it may be imported
 ONLY_IN = {
@@ -41,9 +41,23 @@ ONLY_IN = {
     "xarray": ("gammajax.scan.result",),
     "matplotlib": ("gammajax.plotting", "gammajax.tutorial"),
     "sherpa": ("gammajax.fit.backends.sherpa_opt",),
+    "distributed": ("gammajax.scan.dask",),
+    "pooch": ("gammajax.data.download",),
 }
 # imported inside functions only: none of them is needed before something is read, fitted or printed
-LAZY = ("astropy.io", "astropy.table", "iminuit", "matplotlib", "optax", "scipy", "sherpa", "tqdm", "yaml")
+LAZY = (
+    "distributed",
+    "pooch",
+    "astropy.io",
+    "astropy.table",
+    "iminuit",
+    "matplotlib",
+    "optax",
+    "scipy",
+    "sherpa",
+    "tqdm",
+    "yaml",
+)
 
 
 class Import(NamedTuple):
@@ -223,9 +237,9 @@ def test_slow_packages_are_imported_inside_functions(imports):
     assert wrong == []
 
 
-def test_computed_imports_are_those_of_the_backends(imports):
+def test_computed_imports_are_those_of_backends_and_commands(imports):
     computed = {edge.source for edge in imports if edge.target == "<computed>"}
-    assert computed <= {"gammajax.fit.backends"}
+    assert computed <= {"gammajax.fit.backends", "gammajax.cli"}
 
 
 WRONG = {

@@ -1,0 +1,47 @@
+"""The command `gammajax`: one subcommand per module of this package, imported when it is called."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from gammajax.errors import GammajaxError
+
+__all__ = ["COMMANDS", "main"]
+
+# subcommand -> what it does; its module here has `add_arguments(parser)` and `run(arguments) -> int`
+COMMANDS: dict[str, str] = {
+    "tutorial": "read, fit, scan and draw the fitting tutorial",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; a mistake of the caller is one line on the standard error and exit code 2.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments; those of the process by default.
+
+    Returns
+    -------
+    int
+        Exit code.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(prog="gammajax", description="Maximum-likelihood fits of gamma-ray data.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    # only the module of the command that is called is imported: --help answers at once
+    named = next((a for a in arguments if not a.startswith("-")), None)
+    for name, text in COMMANDS.items():
+        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        if name == named:
+            module = importlib.import_module(f"gammajax.cli.{name}")
+            module.add_arguments(sub)
+            sub.set_defaults(run=module.run)
+    parsed = parser.parse_args(arguments)
+    try:
+        return int(parsed.run(parsed) or 0)
+    except GammajaxError as error:
+        print(f"gammajax {parsed.command}: {error}", file=sys.stderr)
+        return 2
