@@ -20,7 +20,7 @@ SOURCE = ROOT / "src"
 # reverse.
 LAYERS = [
     ["errors"],
-    ["units", "cache", "elementary", "hooks", "provenance"],
+    ["units", "cache", "elementary", "hooks", "provenance", "times"],
     ["parameters"],
     ["models", "response", "stats"],
     ["datasets"],

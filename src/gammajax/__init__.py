@@ -3,6 +3,7 @@
 from gammajax import errors, io, stats
 from gammajax.cache import enable_compilation_cache
 from gammajax.datasets import (
+    GTI,
     Datasets,
     EnergyAxis,
     FluxPointsDataset,
@@ -76,6 +77,7 @@ from gammajax.solve import Status
 __version__ = "0.1.0"
 
 __all__ = [
+    "GTI",
     "BrokenPowerLawSpectralModel",
     "CompoundSpectralModel",
     "ConfidenceResult",

@@ -5,11 +5,13 @@ from gammajax.datasets.base import Dataset
 from gammajax.datasets.batch import SpectrumBatch
 from gammajax.datasets.collection import Datasets
 from gammajax.datasets.flux_points import FluxPointsDataset
+from gammajax.datasets.gti import GTI
 from gammajax.datasets.known import SpectrumDataset
 from gammajax.datasets.spectrum import SpectrumDatasetOnOff
 from gammajax.datasets.xy import XYDataset
 
 __all__ = [
+    "GTI",
     "Dataset",
     "Datasets",
     "EDispKernel",

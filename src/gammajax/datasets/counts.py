@@ -9,12 +9,13 @@ from gammajax.datasets.axes import EDispKernel, EnergyAxis, EnergyGeom, EnergyMa
 from gammajax.datasets.base import Dataset
 from gammajax.datasets.checks import check_array, check_counts
 from gammajax.datasets.describe import info_dict, summary
+from gammajax.datasets.gti import GTI
 from gammajax.datasets.registry import evaluator
 from gammajax.errors import DataError, InputError
 from gammajax.response import check_dispersion, diagonal_dispersion
 from gammajax.units import to_unit
 
-__all__ = ["CountsSpectrum", "check_spectrum"]
+__all__ = ["CountsSpectrum", "check_gti", "check_spectrum"]
 
 # parsed once: reading a unit from text takes longer than evaluating a likelihood
 EXPOSURE_UNIT = u.Unit("cm2 s")
@@ -33,8 +34,12 @@ def check_spectrum(
     livetime: Any,
     ontime: Any,
     meta: Any,
+    gti: Any = None,
 ) -> dict[str, Any]:
     """Axes, counts, response, mask and times, checked; the arguments that the classes have in common."""
+    intervals = check_gti(gti, name)
+    if ontime is None and intervals is not None:
+        ontime = intervals.time_sum
     axis, axis_true = EnergyAxis(energy_edges, "energy"), EnergyAxis(energy_true_edges, "energy_true")
     n = axis.nbin
     on = check_counts(n_on, n, f"{name}: n_on")
@@ -61,7 +66,19 @@ def check_spectrum(
         "ontime": np.nan if ontime is None else float(to_unit(ontime, "s", f"{name}: ontime")),
         "name": name,
         "meta": dict(meta or {}),
+        "gti": intervals,
     }
+
+
+def check_gti(gti: Any, name: str) -> GTI | None:
+    """Good time intervals, or None; refuses anything else, and intervals without any time."""
+    if gti is None:
+        return None
+    if not isinstance(gti, GTI):
+        raise InputError(f"{name}: gti got {gti!r}, expected a GTI; make one with GTI.create(start, stop).")
+    if not gti.time_sum > 0 * u.s:
+        raise DataError(f"{name}: the good time intervals add up to 0 s; a measurement takes time.")
+    return gti
 
 
 class CountsSpectrum(Dataset):
@@ -80,11 +97,13 @@ class CountsSpectrum(Dataset):
         ontime: float,
         name: str,
         meta: dict,
+        gti: GTI | None = None,
     ) -> None:
         self._geom, self._geom_true = EnergyGeom(axis), EnergyGeom(axis_true)
         self._n_on, self._exposure, self._edisp, self._mask_safe = n_on, exposure, edisp, mask_safe
         self._livetime, self._ontime = livetime, ontime
         self.name, self.meta = name, meta
+        self._gti = gti
         self._mask_fit: np.ndarray | None = None
 
     # -- what a likelihood asks for ------------------------------------------------------------------------------
@@ -150,6 +169,15 @@ class CountsSpectrum(Dataset):
     def ontime(self) -> u.Quantity:
         """Ontime; nan when not known."""
         return u.Quantity(self._ontime, "s")
+
+    @property
+    def gti(self) -> GTI | None:
+        """Good time intervals, when it was measured; None when not known. Models that vary in time need them."""
+        return self._gti
+
+    @gti.setter
+    def gti(self, gti: GTI | None) -> None:
+        self._gti = check_gti(gti, self.name)
 
     # -- masks ---------------------------------------------------------------------------------------------------
 

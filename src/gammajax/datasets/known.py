@@ -9,6 +9,7 @@ from astropy import units as u
 from gammajax.datasets.axes import EnergyMap
 from gammajax.datasets.checks import check_array, check_counts
 from gammajax.datasets.counts import CountsSpectrum, check_spectrum
+from gammajax.datasets.gti import GTI
 from gammajax.datasets.registry import evaluator, file_format
 from gammajax.datasets.simulate import random_generator
 from gammajax.errors import DataError, InputError
@@ -44,6 +45,7 @@ class SpectrumDataset(CountsSpectrum):
         mask_safe: Any = None,
         livetime: u.Quantity | None = None,
         ontime: u.Quantity | None = None,
+        gti: GTI | None = None,
         name: str | None = None,
         meta: dict | None = None,
         stat_type: str = "cash",
@@ -65,7 +67,9 @@ class SpectrumDataset(CountsSpectrum):
         mask_safe : array of bool, shape (n_reco,), optional
             Bins that are safe to use; all if not given.
         livetime, ontime : `~astropy.units.Quantity`, optional
-            Times, s.
+            Times, s; the ontime is that of `gti` if not given.
+        gti : `GTI`, optional
+            When it was measured.
         name : str, optional
             Name.
         meta : dict, optional
@@ -96,6 +100,7 @@ class SpectrumDataset(CountsSpectrum):
         common = check_spectrum(
             name, n_on=counts, exposure=exposure, edisp=edisp, energy_edges=energy_edges,
             energy_true_edges=energy_true_edges, mask_safe=mask_safe, livetime=livetime, ontime=ontime, meta=meta,
+            gti=gti,
         )  # fmt: skip
         known = check_array(background, common["axis"].nbin, f"{name}: background")
         if np.any(known < 0):

@@ -9,6 +9,7 @@ from astropy import units as u
 from gammajax.datasets.axes import EnergyMap
 from gammajax.datasets.checks import check_array, check_counts, check_positive
 from gammajax.datasets.counts import CountsSpectrum, check_spectrum
+from gammajax.datasets.gti import GTI
 from gammajax.datasets.registry import file_format
 from gammajax.datasets.simulate import fake
 from gammajax.errors import DataError, InputError
@@ -46,6 +47,7 @@ class SpectrumDatasetOnOff(CountsSpectrum):
         mask_safe: Any = None,
         livetime: u.Quantity | None = None,
         ontime: u.Quantity | None = None,
+        gti: GTI | None = None,
         name: str | None = None,
         meta: dict | None = None,
     ) -> "SpectrumDatasetOnOff":
@@ -68,7 +70,9 @@ class SpectrumDatasetOnOff(CountsSpectrum):
         mask_safe : array of bool, shape (n_reco,), optional
             Bins that are safe to use; all if not given.
         livetime, ontime : `~astropy.units.Quantity`, optional
-            Times, s.
+            Times, s; the ontime is that of `gti` if not given.
+        gti : `GTI`, optional
+            When it was measured.
         name : str, optional
             Name.
         meta : dict, optional
@@ -97,6 +101,7 @@ class SpectrumDatasetOnOff(CountsSpectrum):
         common = check_spectrum(
             name, n_on=n_on, exposure=exposure, edisp=edisp, energy_edges=energy_edges,
             energy_true_edges=energy_true_edges, mask_safe=mask_safe, livetime=livetime, ontime=ontime, meta=meta,
+            gti=gti,
         )  # fmt: skip
         n = common["axis"].nbin
         off = check_counts(n_off, n, f"{name}: n_off")

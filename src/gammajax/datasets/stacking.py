@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
+from gammajax.datasets.gti import GTI
 from gammajax.datasets.spectrum import SpectrumDatasetOnOff
 from gammajax.errors import DataError
 
@@ -24,6 +25,12 @@ def _check_axes(datasets: Sequence[SpectrumDatasetOnOff]) -> None:
                     f"cannot stack {first.name!r} and {d.name!r}: their {which} axes differ ({a!r} against {b!r}); "
                     "fit them jointly instead: Datasets([...])."
                 )
+
+
+def _times(datasets: Sequence[SpectrumDatasetOnOff]) -> GTI | None:
+    """All good times; None where those of one are not known."""
+    known = [d.gti for d in datasets if d.gti is not None]
+    return GTI.from_stack(known).union() if len(known) == len(datasets) else None
 
 
 def _sum(terms: Any) -> np.ndarray:
@@ -86,4 +93,5 @@ def stack(datasets: Sequence[SpectrumDatasetOnOff], name: str | None = None) -> 
         ontime=sum(float(d.ontime.to_value(u.s)) for d in datasets),
         name=name or "stacked",
         meta={"stacked": [d.name for d in datasets]},
+        gti=_times(datasets),
     )

@@ -56,6 +56,7 @@ def read_ogip(
         mask_safe=s.mask_safe,
         livetime=u.Quantity(s.livetime, "s"),
         ontime=u.Quantity(s.ontime, "s"),
+        gti=s.gti,
         name=s.name,
         meta={"filename": str(filename)},
     )

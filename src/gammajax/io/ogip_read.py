@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from gammajax.datasets import GTI
 from gammajax.errors import DataError, FileFormatError, InputError
 from gammajax.io.fits import Table, expand, hdu_table, open_fits, require_key
+from gammajax.io.gti import gti_from_table
 from gammajax.io.ogip_forms import areascal, exposure_ratio, grouped, is_full_matrix, split_area
 
 __all__ = ["OgipSpectrum", "read_files"]
@@ -16,6 +18,8 @@ __all__ = ["OgipSpectrum", "read_files"]
 # energies outside are a wrong unit, not an instrument (TeV)
 ENERGY_RANGE = 1e-12, 1e9
 GRID_TOLERANCE = 1e-5
+# keyword of a GTI extension whose times are not known
+ONLY_SUM = "ONLYSUM"
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class OgipSpectrum:
         EXPOSURE, s.
     ontime : float
         Sum of the good time intervals, s; nan without a GTI extension.
+    gti : `GTI`, optional
+        The good time intervals; None without a GTI extension, or if that holds only their sum.
     """
 
     name: str
@@ -54,6 +60,7 @@ class OgipSpectrum:
     edisp: np.ndarray
     livetime: float
     ontime: float
+    gti: GTI | None = None
 
 
 def _edges(low: np.ndarray, high: np.ndarray, where: str) -> np.ndarray:
@@ -145,11 +152,15 @@ def _livetime(table: Table) -> float:
     return float(value)
 
 
-def _ontime(hdus: Any, path: Path) -> float:
+def _times(hdus: Any, path: Path) -> tuple[float, GTI | None]:
+    """Ontime and good time intervals."""
     if "GTI" not in [h.name.upper() for h in hdus]:
-        return np.nan
+        return np.nan, None
     table = hdu_table(hdus, ("GTI",), path, "PHA")
-    return float(np.sum(table.numbers("STOP") - table.numbers("START")))
+    gti = gti_from_table(table)
+    # written where the times themselves were not known
+    only_sum = bool(table.header.get(ONLY_SUM, False))
+    return float(gti.time_sum.value), None if only_sum or not gti.time_sum.value > 0 else gti
 
 
 def _area(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -277,7 +288,7 @@ def read_files(
             else None
         )
         own = _ebounds(hdus, path, "PHA") if "EBOUNDS" in [h.name.upper() for h in hdus] else None
-        ontime, label = _ontime(hdus, path), table.header.get("OBS_ID")
+        (ontime, gti), label = _times(hdus, path), table.header.get("OBS_ID")
     with open_fits(bkg, "background") as hdus:
         table = hdu_table(hdus, ("SPECTRUM",), bkg, "background")
         n_off = _counts(table)
@@ -322,6 +333,7 @@ def read_files(
         edisp=edisp * scale,
         livetime=livetime,
         ontime=ontime,
+        gti=gti,
     )
     with open_fits(path, "PHA") as hdus:
         return grouped(spectrum, hdu_table(hdus, ("SPECTRUM",), path, "PHA")) if grouping else spectrum

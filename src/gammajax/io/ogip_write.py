@@ -9,6 +9,8 @@ import numpy as np
 
 from gammajax.errors import DataError, InputError
 from gammajax.io.fits import expand
+from gammajax.io.gti import gti_hdu
+from gammajax.io.ogip_read import ONLY_SUM
 
 __all__ = ["partner_names", "write_files"]
 
@@ -152,10 +154,13 @@ def _ebounds(dataset: Any, unit: str) -> Any:
 
 
 def _gti(dataset: Any) -> list:
+    if dataset.gti is not None:
+        return [gti_hdu(dataset.gti)]
     ontime = float(dataset.ontime.value)
     if not np.isfinite(ontime):
         return []
     header = {"MJDREFI": 51544, "MJDREFF": 0.0, "TIMEUNIT": "s", "TIMESYS": "TT", "TIMEREF": "LOCAL"}
+    header[ONLY_SUM] = True
     return [_table("GTI", [("START", "D", np.zeros(1), "s"), ("STOP", "D", np.array([ontime]), "s")], header)]
 
 
