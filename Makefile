@@ -20,13 +20,14 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check
 INSTALLED := $(VENV)/.installed
 INSTALLED_TEST := $(VENV)/.installed-$(subst $(comma),-,$(TEST_EXTRAS))
 INSTALLED_LINT := $(VENV)/.installed-lint
+INSTALLED_DOCS := $(VENV)/.installed-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help tutorial test notebooks slow lint types benchmarks clean interpreter
+.PHONY: help tutorial test notebooks slow lint types docs benchmarks clean interpreter
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '1,/^$$/p;/^  make/p'
-	@echo "  make notebooks | slow | lint | types | benchmarks | clean"
+	@echo "  make notebooks | slow | lint | types | docs | benchmarks | clean"
 
 tutorial: $(INSTALLED)
 	$(BIN)/python -m gammajax.tutorial --output $(OUTPUT)
@@ -52,8 +53,12 @@ lint: $(INSTALLED_LINT)
 types: $(INSTALLED_LINT)
 	$(BIN)/mypy
 
+# pages into docs/_build/html, every warning an error
+docs: $(INSTALLED_DOCS)
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html $(ARGS)
+
 clean:
-	rm -rf $(VENV) $(OUTPUT) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf docs/_build docs/generated $(VENV) $(OUTPUT) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 # The environment is made once; it is installed anew only when pyproject.toml changes (the sources are live).
 # A stamp is written last, so that an install that was interrupted is done again.
@@ -70,6 +75,10 @@ $(INSTALLED_TEST): pyproject.toml | interpreter
 
 $(INSTALLED_LINT): pyproject.toml | interpreter
 	$(PIP) -e ".[lint]"
+	@touch $@ $(INSTALLED)
+
+$(INSTALLED_DOCS): pyproject.toml | interpreter
+	$(PIP) -e ".[docs]"
 	@touch $@ $(INSTALLED)
 
 interpreter:

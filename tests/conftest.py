@@ -30,3 +30,14 @@ def batched_program():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("gammajax.solve.few.POINTS", {"evaluate": 0, "minimize": 0})
         yield
+
+
+@pytest.fixture
+def no_window():
+    """Draw into memory, and leave no figure behind."""
+    plt = pytest.importorskip("matplotlib.pyplot")
+    backend = plt.get_backend()
+    plt.switch_backend("agg")
+    yield
+    plt.close("all")
+    plt.switch_backend(backend)

@@ -9,17 +9,6 @@ README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(), flags=re.DOTALL | re.MULTILINE)
 
 
-@pytest.fixture
-def no_window():
-    """Draw into memory, and leave no figure behind."""
-    plt = pytest.importorskip("matplotlib.pyplot")
-    backend = plt.get_backend()
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
-    plt.switch_backend(backend)
-
-
 @pytest.mark.usefixtures("hess_files", "no_window")
 def test_the_examples_run(capsys, monkeypatch, tmp_path):
     assert BLOCKS, "the README has no Python block"
