@@ -308,8 +308,8 @@ def test_writing_refuses_and_leaves_nothing_half(tmp_path):
         d.write(tmp_path / "x.txt")
     with pytest.raises(DataError, match=r"'small' has no livetime"):
         small(livetime=None).write(tmp_path / "y.fits")
-    with pytest.raises(InputError, match="unknown file format 'gadf'; known are: ogip, ogip-standard"):
-        d.write(tmp_path / "y.fits", format="gadf")
+    with pytest.raises(InputError, match="unknown file format 'hdf'; known are: gadf, ogip, ogip-standard"):
+        d.write(tmp_path / "y.fits", format="hdf")
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 

@@ -330,12 +330,8 @@ def test_we_read_data_sets_of_gammapy(tmp_path, gammapy, fitted, hess_files):
     theirs = datasets.Datasets([datasets.SpectrumDatasetOnOff.read(p) for p in hess_files])
     theirs.models = gammapy.Models([gammapy.SkyModel(gammapy.LogParabolaSpectralModel(alpha=2.2), name="crab")])
     theirs.write(tmp_path / "d.yaml", tmp_path / "m.yaml")
-    with pytest.raises(
-        FileFormatError, match=r"datasets\[0\]\.filename: pha_obs23523.fits holds maps .* format='ogip'"
-    ):
-        Datasets.read(tmp_path / "d.yaml")
-    for d in theirs:
-        d.write(tmp_path / f"pha_obs{d.name}.fits", format="ogip", overwrite=True)
+    # the other format of the two, which the list does not tell apart
+    theirs[0].write(tmp_path / "pha_obs23523.fits", format="ogip", overwrite=True)
     ours = Datasets.read(tmp_path / "d.yaml", tmp_path / "m.yaml")
     assert ours.names == ["23523", "23526"]
     for a, b in zip(ours, theirs, strict=True):

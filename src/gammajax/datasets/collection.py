@@ -147,9 +147,10 @@ class Datasets:
         overwrite: bool = False,
         write_covariance: bool = True,
         checksum: bool = True,
+        format: str = "gadf",
     ) -> None:
         """Write all data sets beside a list of them, and their models; see `gammajax.io.write_datasets`."""
-        hook("write datasets")(self, filename, filename_models, overwrite, write_covariance, checksum)
+        hook("write datasets")(self, filename, filename_models, overwrite, write_covariance, checksum, format)
 
     def stat_sum(self) -> float:
         """Statistic summed over all data sets, priors and penalties added: what a fit minimises."""

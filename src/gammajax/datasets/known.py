@@ -10,7 +10,7 @@ from gammajax.datasets.axes import EnergyMap
 from gammajax.datasets.checks import check_array, check_counts
 from gammajax.datasets.counts import CountsSpectrum, check_spectrum
 from gammajax.datasets.gti import GTI
-from gammajax.datasets.registry import evaluator, file_format
+from gammajax.datasets.registry import evaluator, file_format, read_file
 from gammajax.datasets.simulate import random_generator
 from gammajax.errors import DataError, InputError
 
@@ -22,7 +22,7 @@ STATISTICS = ("cash", "cstat")
 class SpectrumDataset(CountsSpectrum):
     """Counts with a known background and the response; fitted with Cash's statistic.
 
-    Make one with `from_arrays`. The background is taken as it is, or scaled by a `FoVBackgroundModel` among the models.
+    Make one with `from_arrays` or `read`. The background is taken as it is, or scaled by a `FoVBackgroundModel` among the models.
     """
 
     tag = "SpectrumDataset"
@@ -109,13 +109,37 @@ class SpectrumDataset(CountsSpectrum):
         return cls(background=known, stat_type=stat_type, **common)
 
     @classmethod
-    def read(cls, filename: str | Path, format: str = "ogip", **kwargs: Any) -> "SpectrumDataset":
-        """Refuse: no file format of a spectrum with a known background is read yet."""
-        file_format(format)
-        raise InputError(
-            f"SpectrumDataset.read: {filename}: {format} files hold an OFF measurement; read them with "
-            "SpectrumDatasetOnOff.read(...), or build this one with SpectrumDataset.from_arrays(...)."
-        )
+    def read(cls, filename: str | Path, format: str | None = None, **kwargs: Any) -> "SpectrumDataset":
+        """Read a data set from a file of gammapy's own format; environment variables in the path are expanded.
+
+        Parameters
+        ----------
+        filename : str or path
+            The file.
+        format : {"gadf"}, optional
+            File format; found from the extensions of the file if not given.
+        **kwargs
+            See `gammajax.io.gadf.read_gadf`.
+        """
+        return read_file(cls, filename, format, **kwargs)
+
+    def write(self, filename: str | Path, format: str = "gadf", overwrite: bool = False) -> None:
+        """Write the data set; reading it again gives the same numbers to the last bit.
+
+        Parameters
+        ----------
+        filename : str or path
+            The file.
+        format : {"gadf"}
+            gammapy's own format; OGIP has no place for a known background.
+        overwrite : bool
+            Replace a file that is there.
+        """
+        if format != "gadf":
+            raise InputError(
+                f"write: format={format!r} has no place for a known background; {self.name!r} can be written with 'gadf'."
+            )
+        file_format(format).write(self, filename, overwrite=overwrite)
 
     def statistic_arrays(self) -> dict[str, np.ndarray]:
         """Counts and known background, each of shape (n_reco,)."""

@@ -6,11 +6,13 @@ import the data sets. They register what they offer, and the methods of a data s
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from gammajax.errors import InputError
+from gammajax.hooks import hook
 
-__all__ = ["Format", "evaluator", "file_format", "register_evaluator", "register_format"]
+__all__ = ["Format", "evaluator", "file_format", "read_file", "register_evaluator", "register_format"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,22 @@ def file_format(name: str) -> Format:
     if name not in _formats:
         raise InputError(f"unknown file format {name!r}; known are: {', '.join(sorted(_formats))}.")
     return _formats[name]
+
+
+def read_file(cls: type, filename: str | Path, format: str | None, **kwargs: Any) -> Any:
+    """Read a data set of a class; without a format, that of the file is taken.
+
+    Raises
+    ------
+    InputError
+        If the file holds a data set of another class.
+    """
+    name = hook("guess format")(filename) if format is None else format
+    found = file_format(name).read(filename, **kwargs)
+    if not isinstance(found, cls):
+        kind = type(found).__name__
+        raise InputError(f"{cls.__name__}.read: {Path(filename).name} holds a {kind}; read it with {kind}.read(...).")
+    return found
 
 
 def register_evaluator(name: str, function: Callable[..., Any]) -> None:

@@ -10,7 +10,7 @@ from gammajax.datasets.axes import EnergyMap
 from gammajax.datasets.checks import check_array, check_counts, check_positive
 from gammajax.datasets.counts import CountsSpectrum, check_spectrum
 from gammajax.datasets.gti import GTI
-from gammajax.datasets.registry import file_format
+from gammajax.datasets.registry import file_format, read_file
 from gammajax.datasets.simulate import fake
 from gammajax.errors import DataError, InputError
 
@@ -117,24 +117,34 @@ class SpectrumDatasetOnOff(CountsSpectrum):
     # -- files ---------------------------------------------------------------------------------------------------
 
     @classmethod
-    def read(cls, filename: str | Path, format: str = "ogip", **kwargs: Any) -> "SpectrumDatasetOnOff":
+    def read(cls, filename: str | Path, format: str | None = None, **kwargs: Any) -> "SpectrumDatasetOnOff":
         """Read a data set from file; environment variables in the path are expanded.
 
         Parameters
         ----------
         filename : str or path
-            The PHA file; its header names background, effective area and dispersion.
-        format : {"ogip"}
-            File format.
+            A PHA file, whose header names background, effective area and dispersion, or a file of gammapy's own format.
+        format : {"ogip", "gadf"}, optional
+            File format; found from the extensions of the file if not given.
         **kwargs
-            See `gammajax.io.ogip.read_ogip`.
+            See `gammajax.io.ogip.read_ogip` and `gammajax.io.gadf.read_gadf`.
         """
-        return file_format(format).read(filename, **kwargs)
+        return read_file(cls, filename, format, **kwargs)
 
     from_ogip_files = read
 
     def write(self, filename: str | Path, format: str = "ogip", overwrite: bool = False) -> None:
-        """Write the data set; reading it again gives the same numbers to the last bit."""
+        """Write the data set; reading it again gives the same numbers to the last bit.
+
+        Parameters
+        ----------
+        filename : str or path
+            The PHA file with "ogip", the one file with "gadf".
+        format : {"ogip", "ogip-standard", "gadf"}
+            OGIP as gammapy writes it, with energies in keV as XSPEC and sherpa expect them, or gammapy's own format.
+        overwrite : bool
+            Replace files that are there.
+        """
         file_format(format).write(self, filename, overwrite=overwrite)
 
     # -- what a likelihood asks for ------------------------------------------------------------------------------

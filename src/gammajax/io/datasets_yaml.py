@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from gammajax.datasets import Datasets, SpectrumDatasetOnOff
+from gammajax.datasets import Datasets, SpectrumDataset, SpectrumDatasetOnOff
 from gammajax.datasets.registry import file_format
 from gammajax.errors import FileFormatError, InputError
 from gammajax.hooks import register_hook
 from gammajax.io.files import refuse_existing, target, write_bytes
-from gammajax.io.fits import expand, open_fits
+from gammajax.io.fits import expand
+from gammajax.io.gadf import guess_format
 from gammajax.io.models_files import SUFFIXES, model_files, read_models
 from gammajax.io.ogip_write import partner_names
 from gammajax.io.yaml_nodes import Node
@@ -19,6 +20,7 @@ from gammajax.provenance import metadata
 
 __all__ = ["read_datasets", "write_datasets"]
 
+TYPES = (SpectrumDatasetOnOff.tag, SpectrumDataset.tag)
 KEYS = ("name", "type", "filename", "mask_fit", "compatibility")
 
 
@@ -29,16 +31,17 @@ def write_datasets(
     overwrite: bool = False,
     write_covariance: bool = True,
     checksum: bool = True,
+    format: str = "gadf",
 ) -> None:
-    """Write every data set as ``pha_obs<name>.fits`` with its partners, a list of them, and their models.
+    """Write every data set, a list of them, and their models.
 
-    gammapy 2.1 reads all of it, without `mask_fit` and `compatibility`: it has no place for them in these files, and gammajax keeps
-    them in the list.
+    gammapy 2.1 reads all of it. It forgets `mask_fit` of a `SpectrumDatasetOnOff` (its own lists do so too), `compatibility`, for
+    which it has no place, and with "gadf" the livetime.
 
     Parameters
     ----------
     datasets : `Datasets`
-        The data sets.
+        The data sets: `SpectrumDatasetOnOff` and `SpectrumDataset`.
     filename : str or path
         The list, a name that ends in .yaml or .yml; the data sets go into its folder.
     filename_models : str or path, optional
@@ -49,38 +52,66 @@ def write_datasets(
         Whether to write the covariance of the models.
     checksum : bool
         Append gammapy's checksum to the YAML files.
+    format : {"gadf", "ogip", "ogip-standard"}
+        Of ON/OFF spectra: one file ``pha_obs<name>.fits`` each, as gammapy writes them, or that and its three OGIP partners. All
+        other data sets have one file.
 
     Raises
     ------
     InputError
-        If a file is there and `overwrite` is not set, or a name of a data set makes no name of a file.
+        If a file is there and `overwrite` is not set, a name of a data set makes no name of a file, or a data set has no file format.
     """
     full = target(filename, SUFFIXES, "write")
-    entries, spectra = [], {}
+    file_format(format)
+    entries: list[dict[str, Any]] = []
+    places: dict[Path, Any] = {}
     for d in datasets:
-        name = f"pha_obs{d.name}.fits"
-        if Path(name).name != name or "\x00" in name:
+        path = full.parent / _name_of_file(d)
+        if path in places:
             raise InputError(
-                f"write: the name {d.name!r} of a data set makes no name of a file; copy it with another name."
+                f"write: {places[path].name!r} and {d.name!r} would both be {path.name}; rename one of them."
             )
-        spectra[full.parent / name] = d
-        entries.append({"name": d.name, "type": type(d).tag, "filename": name} | _fit_settings(d))
+        places[path] = d
+        entries.append({"name": d.name, "type": type(d).tag, "filename": path.name} | _fit_settings(d, format))
     text = dump({"datasets": entries, "metadata": metadata()})
     lists: dict[Path, bytes] = {}
     if filename_models is not None:
         lists |= model_files(datasets.models, filename_models, False, write_covariance, checksum)
     lists[full] = (with_checksum(text) if checksum else text).encode()
-    partners = [p for path in spectra for p in partner_names(path).values()]
-    refuse_existing([*partners, *lists], overwrite)
-    for path, d in spectra.items():
-        d.write(path, format="ogip", overwrite=overwrite)
+    refuse_existing([*(f for path, d in places.items() for f in _files(path, d, format)), *lists], overwrite)
+    for path, d in places.items():
+        d.write(path, format=_format_of(d, format), overwrite=overwrite)
     # what names the others comes last
     write_bytes(lists)
 
 
-def _fit_settings(dataset: SpectrumDatasetOnOff) -> dict[str, Any]:
+def _format_of(dataset: Any, format: str) -> str:
+    return format if isinstance(dataset, SpectrumDatasetOnOff) else "gadf"
+
+
+def _files(path: Path, dataset: Any, format: str) -> list[Path]:
+    return [path] if _format_of(dataset, format) == "gadf" else list(partner_names(path).values())
+
+
+def _name_of_file(dataset: Any) -> str:
+    """Name that gammapy gives the file of a data set."""
+    if type(dataset).tag not in TYPES:
+        raise InputError(
+            f"write: {dataset.name!r} is a {type(dataset).__name__}, for which a list has no file format; it knows {', '.join(TYPES)}."
+        )
+    onoff = isinstance(dataset, SpectrumDatasetOnOff)
+    name = f"pha_obs{dataset.name}.fits" if onoff else f"{dataset.name.replace(' ', '_')}.fits"
+    if Path(name).name != name or "\x00" in name:
+        raise InputError(
+            f"write: the name {dataset.name!r} of a data set makes no name of a file; copy it with another name."
+        )
+    return name
+
+
+def _fit_settings(dataset: Any, format: str) -> dict[str, Any]:
+    """What the file of the data set does not hold."""
     data: dict[str, Any] = {}
-    if dataset.mask_fit is not None:
+    if dataset.mask_fit is not None and _format_of(dataset, format) != "gadf":
         data["mask_fit"] = "".join("1" if m else "0" for m in dataset.mask_fit.data)
     if dataset.compatibility is not None:
         data["compatibility"] = dataset.compatibility
@@ -123,11 +154,11 @@ def read_datasets(
     return datasets
 
 
-def _read_one(node: Node, path: Path, allow_outside: bool) -> SpectrumDatasetOnOff:
+def _read_one(node: Node, path: Path, allow_outside: bool) -> Any:
     kind = node["type"].text()
-    if kind != SpectrumDatasetOnOff.tag:
+    if kind not in TYPES:
         raise FileFormatError(
-            f"{node.where}.type: got {kind!r}, which gammajax cannot read; it knows {SpectrumDatasetOnOff.tag}."
+            f"{node.where}.type: got {kind!r}, which gammajax cannot read; it knows {', '.join(TYPES)}."
         )
     node.mapping(KEYS)
     name = node["filename"].text()
@@ -140,7 +171,9 @@ def _read_one(node: Node, path: Path, allow_outside: bool) -> SpectrumDatasetOnO
     label = node["name"]
     # an unquoted number is one for YAML
     text = str(label.whole()) if isinstance(label.value, int) else label.text()
-    dataset = file_format(_format_of(file, node)).read(file, name=text, allow_outside=allow_outside)
+    dataset = _read_file(file, text, allow_outside)
+    if type(dataset).tag != kind:
+        raise FileFormatError(f"{node.where}.type: got {kind!r}, but {file.name} holds a {type(dataset).tag}.")
     if "mask_fit" in node:
         dataset.mask_fit = _mask(node["mask_fit"], len(dataset.counts.data))
     if "compatibility" in node:
@@ -148,22 +181,11 @@ def _read_one(node: Node, path: Path, allow_outside: bool) -> SpectrumDatasetOnO
     return dataset
 
 
-def _format_of(file: Path, node: Node) -> str:
-    """Name of the format of a file, from its extensions: OGIP has a spectrum, gammapy's own has maps."""
-    with open_fits(file, "data set") as hdus:
-        names = [h.name.upper() for h in hdus]
-    if "SPECTRUM" in names:
-        return "ogip"
-    if "COUNTS_BANDS" not in names:
-        raise FileFormatError(f"{node.where}.filename: {file.name} has no extension SPECTRUM; it is no OGIP spectrum.")
-    try:
-        file_format("gadf")
-    except InputError:
-        raise FileFormatError(
-            f"{node.where}.filename: {file.name} holds maps (gammapy's format 'gadf'), which cannot be read; in gammapy write each "
-            f"data set with dataset.write({file.name!r}, format='ogip', overwrite=True)."
-        ) from None
-    return "gadf"
+def _read_file(file: Path, name: str, allow_outside: bool) -> Any:
+    kind = guess_format(file)
+    # only OGIP names further files
+    own = {"allow_outside": allow_outside} if kind == "ogip" else {}
+    return file_format(kind).read(file, name=name, **own)
 
 
 def _mask(node: Node, n: int) -> np.ndarray:

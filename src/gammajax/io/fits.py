@@ -111,14 +111,17 @@ def open_fits(path: Path, what: str) -> Iterator[Any]:
     size = path.stat().st_size
     if size == 0:
         raise FileFormatError(f"{what} file {path.name} is empty (0 bytes), expected a FITS file.")
+    stream = path.open("rb")
     try:
         with warnings.catch_warnings():
             # a truncated file is refused below, with its numbers; a checksum is checked below too
             warnings.simplefilter("ignore")
-            hdus = fits.open(path, memmap=False, lazy_load_hdus=False, checksum=False)
+            hdus = fits.open(stream, memmap=False, lazy_load_hdus=False, checksum=False)
     except Exception as error:
+        # astropy leaves a file open that it cannot read
+        stream.close()
         raise FileFormatError(f"{what} file {path.name}: not a FITS file that can be read ({error}).") from error
-    with hdus:
+    with stream, hdus:
         if path.suffix != ".gz":
             _check_complete(hdus[-1], size, f"{what} file {path.name}")
         for hdu in hdus[1:]:

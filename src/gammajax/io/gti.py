@@ -12,7 +12,10 @@ from gammajax.hooks import register_hook
 from gammajax.io.files import target, write_bytes
 from gammajax.io.fits import Table, expand, hdu_table, open_fits, require_key
 
-__all__ = ["gti_from_table", "gti_hdu", "read_gti", "write_gti"]
+__all__ = ["gti_from_table", "gti_hdu", "measured_times", "read_gti", "times_hdus", "write_gti"]
+
+# keyword of a GTI extension whose times are not known
+ONLY_SUM = "ONLYSUM"
 
 
 def read_gti(filename: str | Path, hdu: str = "GTI") -> GTI:
@@ -101,6 +104,33 @@ def gti_hdu(gti: GTI) -> Any:
     hdu.header["MJDREFI"], hdu.header["MJDREFF"] = int(whole), float((day - whole) + rest)
     hdu.header["TIMEUNIT"], hdu.header["TIMESYS"], hdu.header["TIMEREF"] = "s", gti.time_ref.scale.upper(), "LOCAL"
     return hdu
+
+
+def measured_times(hdus: Any, path: Path, what: str) -> tuple[float, GTI | None]:
+    """Ontime (s; nan without an extension GTI) and good time intervals of an open file."""
+    if "GTI" not in [h.name.upper() for h in hdus]:
+        return np.nan, None
+    table = hdu_table(hdus, ("GTI",), path, what)
+    gti = gti_from_table(table)
+    # written where the times themselves were not known
+    only_sum = bool(table.header.get(ONLY_SUM, False))
+    return float(gti.time_sum.value), None if only_sum or not gti.time_sum.value > 0 else gti
+
+
+def times_hdus(dataset: Any) -> list[Any]:
+    """The extension GTI of a data set; none where neither times nor ontime are known."""
+    from astropy.io import fits
+
+    if dataset.gti is not None:
+        return [gti_hdu(dataset.gti)]
+    ontime = float(dataset.ontime.value)
+    if not np.isfinite(ontime):
+        return []
+    columns = [fits.Column(n, "D", unit="s", array=[t]) for n, t in (("START", 0.0), ("STOP", ontime))]
+    hdu = fits.BinTableHDU.from_columns(columns, name="GTI")
+    header = {"MJDREFI": 51544, "MJDREFF": 0.0, "TIMEUNIT": "s", "TIMESYS": "TT", "TIMEREF": "LOCAL"}
+    hdu.header.update(header | {ONLY_SUM: True})
+    return [hdu]
 
 
 def write_gti(gti: GTI, filename: str | Path, overwrite: bool = False) -> None:

@@ -1,6 +1,5 @@
 """Reading OGIP spectra: PHA, background, effective area, dispersion."""
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,17 +8,12 @@ import numpy as np
 
 from gammajax.datasets import GTI
 from gammajax.errors import DataError, FileFormatError, InputError
+from gammajax.io.energies import GRID_TOLERANCE, contiguous_edges
 from gammajax.io.fits import Table, expand, hdu_table, open_fits, require_key
-from gammajax.io.gti import gti_from_table
+from gammajax.io.gti import measured_times
 from gammajax.io.ogip_forms import areascal, exposure_ratio, grouped, is_full_matrix, split_area
 
 __all__ = ["OgipSpectrum", "read_files"]
-
-# energies outside are a wrong unit, not an instrument (TeV)
-ENERGY_RANGE = 1e-12, 1e9
-GRID_TOLERANCE = 1e-5
-# keyword of a GTI extension whose times are not known
-ONLY_SUM = "ONLYSUM"
 
 
 @dataclass(frozen=True)
@@ -63,36 +57,9 @@ class OgipSpectrum:
     gti: GTI | None = None
 
 
-def _edges(low: np.ndarray, high: np.ndarray, where: str) -> np.ndarray:
-    """Contiguous increasing edges from lower and upper ones."""
-    for values, which in ((low, "lower"), (high, "upper")):
-        bad = np.flatnonzero((values <= ENERGY_RANGE[0]) | (values >= ENERGY_RANGE[1]))
-        if len(bad) and not (which == "lower" and bad[0] == 0 and len(bad) == 1 and values[0] == 0):
-            raise DataError(
-                f"{where}, row {bad[0]}: {which} energy {values[bad[0]]:g} TeV, expected {ENERGY_RANGE[0]:g} to "
-                f"{ENERGY_RANGE[1]:g} TeV; check the unit of the column."
-            )
-    if low[0] == 0:
-        low = low.copy()
-        low[0] = 1e-3 * high[0]
-        warnings.warn(f"{where}, row 0: the lower energy is 0; it is replaced by {low[0]:g} TeV.", stacklevel=2)
-    bad = np.flatnonzero(high <= low)
-    if len(bad):
-        raise DataError(
-            f"{where}, row {bad[0]}: energies {low[bad[0]]:g} to {high[bad[0]]:g} TeV, expected increasing bins."
-        )
-    gap = np.flatnonzero(np.abs(high[:-1] / low[1:] - 1) > GRID_TOLERANCE)
-    if len(gap):
-        i = gap[0]
-        raise DataError(
-            f"{where}: row {i} ends at {high[i]:g} TeV and row {i + 1} begins at {low[i + 1]:g} TeV, expected contiguous bins."
-        )
-    return np.append(low, high[-1])
-
-
 def _ebounds(hdus: Any, path: Path, what: str) -> np.ndarray:
     table = hdu_table(hdus, ("EBOUNDS",), path, what)
-    return _edges(table.quantity("E_MIN", "TeV"), table.quantity("E_MAX", "TeV"), table.where)
+    return contiguous_edges(table.quantity("E_MIN", "TeV"), table.quantity("E_MAX", "TeV"), table.where)
 
 
 def _partner(table: Table, key: str, directory: Path, allow_outside: bool, why: str) -> Path:
@@ -152,22 +119,11 @@ def _livetime(table: Table) -> float:
     return float(value)
 
 
-def _times(hdus: Any, path: Path) -> tuple[float, GTI | None]:
-    """Ontime and good time intervals."""
-    if "GTI" not in [h.name.upper() for h in hdus]:
-        return np.nan, None
-    table = hdu_table(hdus, ("GTI",), path, "PHA")
-    gti = gti_from_table(table)
-    # written where the times themselves were not known
-    only_sum = bool(table.header.get(ONLY_SUM, False))
-    return float(gti.time_sum.value), None if only_sum or not gti.time_sum.value > 0 else gti
-
-
 def _area(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Effective area (cm2), true-energy edges (TeV) and, in files of our own, the exact exposure (cm2 s)."""
     with open_fits(path, "ARF") as hdus:
         table = hdu_table(hdus, ("SPECRESP",), path, "ARF")
-        edges = _edges(table.quantity("ENERG_LO", "TeV"), table.quantity("ENERG_HI", "TeV"), table.where)
+        edges = contiguous_edges(table.quantity("ENERG_LO", "TeV"), table.quantity("ENERG_HI", "TeV"), table.where)
         area = table.quantity("SPECRESP", "cm2")
         bad = np.flatnonzero(area < 0)
         if len(bad):
@@ -189,7 +145,7 @@ def _matrix(path: Path, n_reco: int, has_area_file: bool) -> tuple[np.ndarray, n
                 f"{table.where}: the matrix holds the effective area (HDUCLAS3 = FULL) and the spectrum names an effective area too "
                 "(ANCRFILE); set ANCRFILE to none, or give a matrix without the area."
             )
-        edges = _edges(table.quantity("ENERG_LO", "TeV"), table.quantity("ENERG_HI", "TeV"), table.where)
+        edges = contiguous_edges(table.quantity("ENERG_LO", "TeV"), table.quantity("ENERG_HI", "TeV"), table.where)
         rows = len(edges) - 1
         matrix = np.zeros((rows, n_reco))
         groups = table.numbers("N_GRP").astype(int)
@@ -288,7 +244,7 @@ def read_files(
             else None
         )
         own = _ebounds(hdus, path, "PHA") if "EBOUNDS" in [h.name.upper() for h in hdus] else None
-        (ontime, gti), label = _times(hdus, path), table.header.get("OBS_ID")
+        (ontime, gti), label = measured_times(hdus, path, "PHA"), table.header.get("OBS_ID")
     with open_fits(bkg, "background") as hdus:
         table = hdu_table(hdus, ("SPECTRUM",), bkg, "background")
         n_off = _counts(table)

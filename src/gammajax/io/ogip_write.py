@@ -9,8 +9,7 @@ import numpy as np
 
 from gammajax.errors import DataError, InputError
 from gammajax.io.fits import expand
-from gammajax.io.gti import gti_hdu
-from gammajax.io.ogip_read import ONLY_SUM
+from gammajax.io.gti import times_hdus
 
 __all__ = ["partner_names", "write_files"]
 
@@ -153,22 +152,11 @@ def _ebounds(dataset: Any, unit: str) -> Any:
     )
 
 
-def _gti(dataset: Any) -> list:
-    if dataset.gti is not None:
-        return [gti_hdu(dataset.gti)]
-    ontime = float(dataset.ontime.value)
-    if not np.isfinite(ontime):
-        return []
-    header = {"MJDREFI": 51544, "MJDREFF": 0.0, "TIMEUNIT": "s", "TIMESYS": "TT", "TIMEREF": "LOCAL"}
-    header[ONLY_SUM] = True
-    return [_table("GTI", [("START", "D", np.zeros(1), "s"), ("STOP", "D", np.array([ontime]), "s")], header)]
-
-
 def _pha(dataset: Any, names: dict[str, Path], livetime: float, unit: str) -> Any:
     header = {"HDUCLAS2": "TOTAL", "EXPOSURE": livetime, "OBS_ID": dataset.name}
     header |= {"BACKFILE": names["bkg"].name, "ANCRFILE": names["arf"].name, "RESPFILE": names["rmf"].name}
     hdu = _spectrum(dataset.counts.data, ~dataset.mask_safe.data, dataset.acceptance.data, header)
-    return _hdulist(hdu, _ebounds(dataset, unit), *_gti(dataset))
+    return _hdulist(hdu, _ebounds(dataset, unit), *times_hdus(dataset))
 
 
 def _bkg(dataset: Any, livetime: float, unit: str) -> Any:
