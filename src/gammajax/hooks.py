@@ -37,10 +37,24 @@ class StoredResult:
     """A result that can be written to a file and read back with the same numbers."""
 
     def write(self, path: str | Path, overwrite: bool = False) -> None:
-        """Write to a file that ends in .ecsv, .fits or .yaml; see `gammajax.io.write_result`."""
+        """Write to a file that ends in .ecsv, .fits or .yaml; see `gammajax.io.write_result`.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+        overwrite : bool
+            Whether to replace what is there.
+        """
         hook("write result")(self, path, overwrite)
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
-        """Read from a file that `write` made, as a read-only value; see `gammajax.io.read_result`."""
+        """Read from a file that `write` made, as a read-only value; see `gammajax.io.read_result`.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+        """
         return hook("read result")(path, cls)

@@ -49,7 +49,13 @@ class SpectrumBatch:
         cls, n_on: Any, n_off: Any = None, alpha: Any = None, *, background: Any = None, exposure: Any, edisp: Any = None,
         energy_edges: Any, energy_true_edges: Any, mask_safe: Any = None, name: str = "batch",
     ) -> "SpectrumBatch":  # fmt: skip
-        """See `Datasets.from_arrays`."""
+        """See `Datasets.from_arrays`.
+
+        Parameters
+        ----------
+        n_on, n_off, alpha, background, exposure, edisp, energy_edges, energy_true_edges, mask_safe, name
+            As in `Datasets.from_arrays`.
+        """
         on = np.asarray(n_on, dtype=float)
         if on.ndim != 2 or len(on) == 0:
             raise DataError(f"{name}: n_on has shape {on.shape}, expected (N, n_reco), one row for each spectrum.")

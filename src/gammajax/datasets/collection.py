@@ -99,7 +99,13 @@ class Datasets:
         return self._datasets[key]
 
     def append(self, dataset: Dataset) -> None:
-        """Add a data set at the end."""
+        """Add a data set at the end.
+
+        Parameters
+        ----------
+        dataset : data set
+            One with a name that is not there yet.
+        """
         self._datasets = Datasets([*self._datasets, dataset])._datasets
 
     @property
@@ -137,7 +143,20 @@ class Datasets:
         checksum: bool = True,
         allow_outside: bool = False,
     ) -> "Datasets":
-        """Read a list of data sets, and their models; see `gammajax.io.read_datasets`."""
+        """Read a list of data sets, and their models; see `gammajax.io.read_datasets`.
+
+        Parameters
+        ----------
+        filename : str or path
+            The list.
+        filename_models : str or path, optional
+            The file of their models.
+        checksum : bool
+            Whether to compare with the checksums in the files that have one, and warn where one does not
+            fit.
+        allow_outside : bool
+            Whether to accept files outside the folder of the list.
+        """
         return hook("read datasets")(filename, filename_models, checksum=checksum, allow_outside=allow_outside)
 
     def write(
@@ -149,7 +168,23 @@ class Datasets:
         checksum: bool = True,
         format: str = "gadf",
     ) -> None:
-        """Write all data sets beside a list of them, and their models; see `gammajax.io.write_datasets`."""
+        """Write all data sets beside a list of them, and their models; see `gammajax.io.write_datasets`.
+
+        Parameters
+        ----------
+        filename : str or path
+            The list; the data sets are written beside it.
+        filename_models : str or path, optional
+            The file of their models.
+        overwrite : bool
+            Whether to replace what is there.
+        write_covariance : bool
+            Whether to write the covariance of the models beside.
+        checksum : bool
+            Whether to append gammapy's checksum.
+        format : {"gadf", "ogip", "ogip-standard"}
+            Of spectra with an OFF measurement: gammapy's own format, or one of the two forms of OGIP.
+        """
         hook("write datasets")(self, filename, filename_models, overwrite, write_covariance, checksum, format)
 
     def stat_sum(self) -> float:
@@ -163,7 +198,13 @@ class Datasets:
         return sum(d.stat_sum() for d in self)
 
     def stack_reduce(self, name: str | None = None) -> SpectrumDatasetOnOff:
-        """Add the data sets up into one; see `gammajax.datasets.stacking.stack`."""
+        """Add the data sets up into one; see `gammajax.datasets.stacking.stack`.
+
+        Parameters
+        ----------
+        name : str, optional
+            Name of the sum.
+        """
         return stack(list(self), name)
 
     def info_table(self) -> Any:

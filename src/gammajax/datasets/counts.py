@@ -255,7 +255,13 @@ class CountsSpectrum(Dataset):
         return np.sqrt(self._n_on)
 
     def copy(self, name: str | None = None) -> Any:
-        """Return a copy with its own arrays and masks and without models."""
+        """Return a copy with its own arrays and masks and without models.
+
+        Parameters
+        ----------
+        name : str, optional
+            Name of the copy; ``"<name>-copy"`` if not given.
+        """
         new = object.__new__(type(self))
         state = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in self.__dict__.items()}
         new.__dict__.update(state | {"_models": None, "name": name or f"{self.name}-copy", "meta": dict(self.meta)})
@@ -264,23 +270,51 @@ class CountsSpectrum(Dataset):
     # -- reports and plots ---------------------------------------------------------------------------------------
 
     def info_dict(self, in_safe_data_range: bool = True) -> dict[str, Any]:
-        """Summary numbers by gammapy's names; see `gammajax.datasets.describe.info_dict`."""
+        """Summary numbers by gammapy's names; see `gammajax.datasets.describe.info_dict`.
+
+        Parameters
+        ----------
+        in_safe_data_range : bool
+            Whether only bins that are safe to use count.
+        """
         return info_dict(self, in_safe_data_range)
 
     def plot_fit(self, **kwargs: Any) -> Any:
-        """Plot counts, prediction and residuals; see `gammajax.plotting.plot_fit`."""
+        """Plot counts, prediction and residuals; see `gammajax.plotting.plot_fit`.
+
+        Parameters
+        ----------
+        **kwargs
+            To `gammajax.plotting.plot_fit`.
+        """
         from gammajax.plotting import plot_fit
 
         return plot_fit(self, **kwargs)
 
     def plot_residuals(self, ax: Any = None, method: str = "diff", **kwargs: Any) -> Any:
-        """Plot residuals; see `gammajax.plotting.plot_residuals`."""
+        """Plot residuals; see `gammajax.plotting.plot_residuals`.
+
+        Parameters
+        ----------
+        ax : `matplotlib.axes.Axes`, optional
+            Axes; the current ones if not given.
+        method : {"diff", "diff/model", "diff/sqrt(model)"}
+            How they are counted.
+        **kwargs
+            To `gammajax.plotting.plot_residuals`.
+        """
         from gammajax.plotting import plot_residuals
 
         return plot_residuals(self, ax=ax, method=method, **kwargs)
 
     def peek(self, **kwargs: Any) -> Any:
-        """Plot counts, exposure and energy dispersion; see `gammajax.plotting.peek`."""
+        """Plot counts, exposure and energy dispersion; see `gammajax.plotting.peek`.
+
+        Parameters
+        ----------
+        **kwargs
+            To `gammajax.plotting.peek`.
+        """
         from gammajax.plotting import peek
 
         return peek(self, **kwargs)

@@ -145,12 +145,30 @@ class FluxPointsDataset(Dataset):
 
     @classmethod
     def read(cls, filename: str | Path, name: str | None = None, models: Any = None) -> "FluxPointsDataset":
-        """Read a table of flux points, FITS or ECSV; see `from_table` for its columns."""
+        """Read a table of flux points, FITS or ECSV; see `from_table` for its columns.
+
+        Parameters
+        ----------
+        filename : str or path
+            The file; variables of the environment are put in.
+        name : str, optional
+            Its name; a new one if not given.
+        models : `Models` or a member, optional
+            Its models.
+        """
         table = hook("read flux points")(filename)
         return cls.from_table(table, Path(filename).stem if name is None else name, models)
 
     def write(self, filename: str | Path, overwrite: bool = False) -> None:
-        """Write the points, FITS or ECSV; reading them again gives the same numbers."""
+        """Write the points, FITS or ECSV; reading them again gives the same numbers.
+
+        Parameters
+        ----------
+        filename : str or path
+            The file; variables of the environment are put in.
+        overwrite : bool
+            Whether to replace what is there.
+        """
         hook("write flux points")(self, filename, overwrite=overwrite)
 
     @property
@@ -201,7 +219,13 @@ class FluxPointsDataset(Dataset):
         return total
 
     def residuals(self, method: str = "diff") -> np.ndarray:
-        """Residuals: "diff" in cm-2 s-1 TeV-1, "diff/model", or "diff/error"; shape (n,)."""
+        """Residuals: "diff" in cm-2 s-1 TeV-1, "diff/model", or "diff/error"; shape (n,).
+
+        Parameters
+        ----------
+        method : {"diff", "diff/model", "diff/error"}
+            How they are counted.
+        """
         predicted = self.flux_pred().to_value(parsed(DNDE))
         divide = {"diff": 1.0, "diff/model": predicted, "diff/error": self._error}
         if method not in divide:
@@ -209,7 +233,13 @@ class FluxPointsDataset(Dataset):
         return (self._dnde - predicted) / divide[method]
 
     def copy(self, name: str | None = None) -> "FluxPointsDataset":
-        """Return a copy with its own arrays and without models."""
+        """Return a copy with its own arrays and without models.
+
+        Parameters
+        ----------
+        name : str, optional
+            Name of the copy; ``"<name>-copy"`` if not given.
+        """
         new = FluxPointsDataset(
             self.energy, self.dnde, self.dnde_err, is_ul=self.is_ul, name=name or f"{self.name}-copy"
         )

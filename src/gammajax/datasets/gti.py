@@ -75,7 +75,15 @@ class GTI:
 
     @classmethod
     def from_time_intervals(cls, time_intervals: Iterable[Any], reference_time: Any = None) -> "GTI":
-        """From a list of pairs of `~astropy.time.Time`."""
+        """From a list of pairs of `~astropy.time.Time`.
+
+        Parameters
+        ----------
+        time_intervals : list of pairs of `~astropy.time.Time`
+            Start and stop of each.
+        reference_time : `~astropy.time.Time`, optional
+            What times are counted from, as in `create`.
+        """
         from astropy.time import Time
 
         pairs = [(as_times(a, "time_intervals"), as_times(b, "time_intervals")) for a, b in time_intervals]
@@ -85,7 +93,13 @@ class GTI:
 
     @classmethod
     def from_stack(cls, gtis: Iterable["GTI"]) -> "GTI":
-        """All intervals of several, one after another, with the reference time of the first; overlaps stay."""
+        """All intervals of several, one after another, with the reference time of the first; overlaps stay.
+
+        Parameters
+        ----------
+        gtis : list of `GTI`
+            What is joined.
+        """
         members = list(gtis)
         if not members:
             raise DataError("GTI.from_stack: there is nothing to stack; give at least one GTI.")
@@ -172,7 +186,13 @@ class GTI:
         return GTI(start, stop, self._reference)
 
     def delete_interval(self, time_interval: Any) -> "GTI":
-        """What of it lies outside of a time interval."""
+        """What of it lies outside of a time interval.
+
+        Parameters
+        ----------
+        time_interval : pair of `~astropy.time.Time`
+            What is cut out.
+        """
         first, last = _interval(time_interval, self._reference)
         before = np.stack([self._start, np.minimum(self._stop, first)])
         after = np.stack([np.maximum(self._start, last), self._stop])
@@ -218,11 +238,27 @@ class GTI:
 
     @classmethod
     def read(cls, filename: str | Path, hdu: str = "GTI") -> "GTI":
-        """Read the extension of a FITS file; see `gammajax.io.gti.read_gti`."""
+        """Read the extension of a FITS file; see `gammajax.io.gti.read_gti`.
+
+        Parameters
+        ----------
+        filename : str or path
+            The file; variables of the environment are put in.
+        hdu : str
+            Name of the extension.
+        """
         return hook("read gti")(filename, hdu)
 
     def write(self, filename: str | Path, overwrite: bool = False) -> None:
-        """Write a FITS file with one extension GTI; see `gammajax.io.gti.write_gti`."""
+        """Write a FITS file with one extension GTI; see `gammajax.io.gti.write_gti`.
+
+        Parameters
+        ----------
+        filename : str or path
+            The file; variables of the environment are put in.
+        overwrite : bool
+            Whether to replace what is there.
+        """
         hook("write gti")(self, filename, overwrite)
 
     def __eq__(self, other: object) -> bool:

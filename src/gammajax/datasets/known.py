@@ -178,5 +178,11 @@ class SpectrumDataset(CountsSpectrum):
         self._n_on = rng.poisson(npred).astype(float)
 
     def set_counts(self, counts: Any) -> None:
-        """Replace the counts, shape (n_reco,); checked as in `from_arrays`."""
+        """Replace the counts, shape (n_reco,); checked as in `from_arrays`.
+
+        Parameters
+        ----------
+        counts : array, shape (n_reco,)
+            Counts.
+        """
         self._n_on = check_counts(counts, self._geom.axis.nbin, f"{self.name}: counts")

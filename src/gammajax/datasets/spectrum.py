@@ -199,11 +199,27 @@ class SpectrumDatasetOnOff(CountsSpectrum):
         return np.sqrt(self._n_on + self.alpha.data**2 * self._n_off)
 
     def fake(self, random_state: int | np.random.Generator, npred_background: Any = None) -> None:
-        """Replace the counts by a simulation of the present models; see `gammajax.datasets.simulate.fake`."""
+        """Replace the counts by a simulation of the present models; see `gammajax.datasets.simulate.fake`.
+
+        Parameters
+        ----------
+        random_state : int or `numpy.random.Generator`
+            Seed or generator.
+        npred_background : array, shape (n_reco,), optional
+            Background expected in the ON region; that of the present OFF counts if not given.
+        """
         fake(self, random_state, npred_background)
 
     def set_counts(self, n_on: Any, n_off: Any) -> None:
-        """Replace the counts, shape (n_reco,) each; checked as in `from_arrays`."""
+        """Replace the counts, shape (n_reco,) each; checked as in `from_arrays`.
+
+        Parameters
+        ----------
+        n_on : array, shape (n_reco,)
+            Counts in the ON region.
+        n_off : array, shape (n_reco,)
+            Counts in the OFF region.
+        """
         n = self._geom.axis.nbin
         on = check_counts(n_on, n, f"{self.name}: n_on")
         self._n_on, self._n_off = on, check_counts(n_off, n, f"{self.name}: n_off")

@@ -121,7 +121,13 @@ class XYDataset(Dataset):
         return {"n_on": self.y, "background": np.zeros_like(self.y)}
 
     def copy(self, name: str | None = None) -> "XYDataset":
-        """Return a copy with its own arrays and without models."""
+        """Return a copy with its own arrays and without models.
+
+        Parameters
+        ----------
+        name : str, optional
+            Name of the copy; ``"<name>-copy"`` if not given.
+        """
         return XYDataset(
             self.x, self.y, self.error, stat_type=self.stat_type, mask_fit=self._mask, name=name or f"{self.name}-copy"
         )

@@ -148,7 +148,13 @@ class Fit(IntervalCalls, ScanCalls):
 
     @either_form
     def covariance(self, datasets: Any) -> Covariance:
-        """Covariance from the exact Hessian at the present parameter values; written on the models."""
+        """Covariance from the exact Hessian at the present parameter values; written on the models.
+
+        Parameters
+        ----------
+        datasets : `Datasets`, data set or list, optional
+            Data sets, if the fit is not bound to some.
+        """
         likelihood = as_likelihood(datasets)
         problem = Problem(likelihood)
         stat, gradient, hessian = derivatives(likelihood, likelihood.start)
@@ -195,6 +201,8 @@ class Fit(IntervalCalls, ScanCalls):
         ----------
         null : dict
             Parameter (object or name) to its value under the null: ``{"beta": 0}``.
+        datasets : `Datasets`, data set or list, optional
+            Data sets, if the fit is not bound to some.
 
         Returns
         -------

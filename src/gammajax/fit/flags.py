@@ -36,6 +36,11 @@ class FitFlags:
         Parameters without any effect on the statistic.
     away_from_minimum : bool
         The covariance was taken noticeably away from the minimum (EDM above 1e-6).
+    direction : dict of str to float
+        Where the Hessian is not positive definite: parts of each parameter in the direction along which the
+        statistic does not rise.
+    sides : dict of str to str
+        Of the parameters at or near a limit: "lower" or "upper".
     """
 
     converged: bool

@@ -74,7 +74,13 @@ class FluxPoints:
         return np.sign(self.norm) * np.sqrt(np.maximum(self.ts, 0.0))
 
     def quantity(self, name: str) -> u.Quantity:
-        """A column in flux units, such as ``"dnde"``, ``"e2dnde_err"`` or ``"flux_ul"``; shape (K,)."""
+        """A column in flux units, such as ``"dnde"``, ``"e2dnde_err"`` or ``"flux_ul"``; shape (K,).
+
+        Parameters
+        ----------
+        name : str
+            One of dnde, e2dnde, flux and eflux, alone or with _err, _errn, _errp or _ul.
+        """
         sed, _, suffix = name.partition("_")
         columns = {"": self.norm, **{k: getattr(self, f"norm_{k}") for k in ("err", "errn", "errp", "ul")}}
         if sed not in UNITS or suffix not in columns:
@@ -114,7 +120,17 @@ class FluxPoints:
         return table
 
     def plot(self, ax: Any = None, sed_type: str = "e2dnde", **kwargs: Any) -> Any:
-        """Plot the points, limits as arrows below a TS of 4; see `gammajax.plotting.plot_flux_points`."""
+        """Plot the points, limits as arrows below a TS of 4; see `gammajax.plotting.plot_flux_points`.
+
+        Parameters
+        ----------
+        ax : `matplotlib.axes.Axes`, optional
+            Axes; the current ones if not given.
+        sed_type : {"e2dnde", "dnde", "flux", "eflux"}
+            What is drawn.
+        **kwargs
+            To `gammajax.plotting.plot_flux_points`.
+        """
         from gammajax.plotting import plot_flux_points
 
         return plot_flux_points(self, ax, sed_type, **kwargs)

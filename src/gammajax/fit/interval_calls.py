@@ -46,6 +46,8 @@ class IntervalCalls(Settings):
             Ours, all parameters, sides and levels in one batch; or MINOS of iminuit, for one parameter and level.
         device : jax.Device or str, optional
             Where to run: a device, ``"cpu"`` or ``"gpu"``.
+        datasets : `Datasets`, data set or list, optional
+            Data sets, if the fit is not bound to some.
 
         Returns
         -------
@@ -100,6 +102,8 @@ class IntervalCalls(Settings):
             Confidence level, above 0.5.
         device : jax.Device or str, optional
             Where to run.
+        datasets : `Datasets`, data set or list, optional
+            Data sets, if the fit is not bound to some.
 
         Returns
         -------
@@ -140,6 +144,8 @@ class IntervalCalls(Settings):
             Ours, all rays in one batch; or MNCONTOUR of iminuit.
         device : jax.Device or str, optional
             Where to run.
+        datasets : `Datasets`, data set or list, optional
+            Data sets, if the fit is not bound to some.
 
         Returns
         -------
@@ -186,6 +192,8 @@ class IntervalCalls(Settings):
             Ours.
         device : jax.Device or str, optional
             Where to run.
+        datasets : `Datasets`, data set or list, optional
+            Data sets, if the fit is not bound to some.
 
         Returns
         -------

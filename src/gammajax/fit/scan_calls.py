@@ -49,6 +49,8 @@ class ScanCalls(Settings):
             Starts per node: with more than one, also minima on other branches than that of the best fit are found.
         device : jax.Device or str, optional
             Where to run: a device, ``"cpu"`` or ``"gpu"``; by default large batches on an accelerator if there is one.
+        datasets : `Datasets`, data set or list, optional
+            Data sets, if the fit is not bound to some.
         **optimize_opts
             Options of the re-fit.
 
@@ -92,6 +94,8 @@ class ScanCalls(Settings):
             Starts per node: with more than one, also minima on other branches than that of the best fit are found.
         device : jax.Device or str, optional
             Where to run: a device, ``"cpu"`` or ``"gpu"``; by default large batches on an accelerator if there is one.
+        datasets : `Datasets`, data set or list, optional
+            Data sets, if the fit is not bound to some.
         **optimize_opts
             Options of the re-fit.
 
@@ -131,6 +135,8 @@ class ScanCalls(Settings):
             Starts per node: with more than one, also minima on other branches than that of the best fit are found.
         device : jax.Device or str, optional
             Where to run: a device, ``"cpu"`` or ``"gpu"``; by default large batches on an accelerator if there is one.
+        datasets : `Datasets`, data set or list, optional
+            Data sets, if the fit is not bound to some.
         **optimize_opts
             `tol` and `max_iter` of the re-fit.
 
@@ -167,6 +173,8 @@ class ScanCalls(Settings):
             Starts per node: with more than one, also minima on other branches than that of the best fit are found.
         device : jax.Device or str, optional
             Where to run: a device, ``"cpu"`` or ``"gpu"``; by default large batches on an accelerator if there is one.
+        datasets : `Datasets`, data set or list, optional
+            Data sets, if the fit is not bound to some.
         **optimize_opts
             Options of the re-fit.
 

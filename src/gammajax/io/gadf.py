@@ -56,7 +56,17 @@ def read_gadf(filename: str | Path, *, name: str | None = None) -> SpectrumDatas
 
 
 def write_gadf(dataset: Any, filename: str | Path, *, overwrite: bool = False) -> None:
-    """Write a spectrum as one file that gammapy reads; reading it again gives the same numbers to the last bit."""
+    """Write a spectrum as one file that gammapy reads; reading it again gives the same numbers to the last bit.
+
+    Parameters
+    ----------
+    dataset : `SpectrumDataset` or `SpectrumDatasetOnOff`
+        The data set.
+    filename : str or path
+        The file; environment variables are expanded.
+    overwrite : bool
+        Whether to replace what is there.
+    """
     path = target(filename, SUFFIXES, "write")
     if not path.name.endswith((".fits", ".fits.gz")):
         raise InputError(f"write: got the name {path.name!r}, expected one that ends in .fits or .fits.gz.")

@@ -136,6 +136,15 @@ def times_hdus(dataset: Any) -> list[Any]:
 def write_gti(gti: GTI, filename: str | Path, overwrite: bool = False) -> None:
     """Write good time intervals as a FITS file with one extension GTI, which gammapy reads.
 
+    Parameters
+    ----------
+    gti : `GTI`
+        The intervals.
+    filename : str or path
+        The file; variables of the environment are put in.
+    overwrite : bool
+        Whether to replace what is there.
+
     Raises
     ------
     InputError

@@ -63,7 +63,17 @@ def read_ogip(
 
 
 def write_ogip(dataset: Any, filename: str | Path, *, overwrite: bool = False) -> None:
-    """Write a data set as four OGIP files; see `gammajax.io.ogip_write.write_files`."""
+    """Write a data set as four OGIP files; see `gammajax.io.ogip_write.write_files`.
+
+    Parameters
+    ----------
+    dataset : `SpectrumDatasetOnOff`
+        The data set.
+    filename : str or path
+        The PHA file; its partners are written beside it.
+    overwrite : bool
+        Whether to replace what is there.
+    """
     write_files(dataset, filename, overwrite)
 
 

@@ -120,12 +120,24 @@ class Likelihood(Bound):
     # -- pure functions --------------------------------------------------------------------------------------------
 
     def npred_signal(self, theta: Any) -> tuple[jax.Array, ...]:
-        """What the models predict of each data set beside a known or profiled background, arrays of shape (n_reco,)."""
+        """What the models predict of each data set beside a known or profiled background, arrays of shape (n_reco,).
+
+        Parameters
+        ----------
+        theta : array, shape (n,)
+            All unique parameters, internal units.
+        """
         require_double("Likelihood")
         return tuple(signal(s, d.response, theta) for s, d in zip(self.structure.datasets, self.data, strict=True))
 
     def npred(self, theta: Any) -> jax.Array:
-        """What should have been measured, background included, all data sets joined; shape (sum of n_bins,)."""
+        """What should have been measured, background included, all data sets joined; shape (sum of n_bins,).
+
+        Parameters
+        ----------
+        theta : array, shape (n,)
+            All unique parameters, internal units.
+        """
         parts = [
             s.stat.predicted(*_arrays(s, d, theta), mu)
             for s, d, mu in zip(self.structure.datasets, self.data, self.npred_signal(theta), strict=True)
@@ -133,7 +145,13 @@ class Likelihood(Bound):
         return jnp.concatenate(parts)
 
     def stat_array(self, theta: Any) -> jax.Array:
-        """Statistic of each bin, 0 in masked bins, all data sets joined; shape (sum of n_bins,)."""
+        """Statistic of each bin, 0 in masked bins, all data sets joined; shape (sum of n_bins,).
+
+        Parameters
+        ----------
+        theta : array, shape (n,)
+            All unique parameters, internal units.
+        """
         parts = []
         for s, d, mu in zip(self.structure.datasets, self.data, self.npred_signal(theta), strict=True):
             # masked bins get a harmless prediction as well: 0 x nan is nan
@@ -142,7 +160,13 @@ class Likelihood(Bound):
         return jnp.concatenate(parts)
 
     def stat(self, theta: Any) -> jax.Array:
-        """Statistic -2 ln L summed over all bins in the fit, priors and penalties added; a scalar."""
+        """Statistic -2 ln L summed over all bins in the fit, priors and penalties added; a scalar.
+
+        Parameters
+        ----------
+        theta : array, shape (n,)
+            All unique parameters, internal units.
+        """
         return jnp.sum(self.stat_array(theta)) + penalty_stat(self.structure.penalties, self.numbers, theta)
 
     def scoring(self, theta: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
@@ -189,7 +213,13 @@ class Likelihood(Bound):
         return int(sum(np.asarray(d.mask).sum() for d in self.data))
 
     def residuals(self, theta: Any) -> jax.Array:
-        """sign(measured - predicted) sqrt(stat) of each bin, 0 in masked ones: their squares add up to the statistic of the data."""
+        """sign(measured - predicted) sqrt(stat) of each bin, 0 in masked ones: their squares add up to the statistic of the data.
+
+        Parameters
+        ----------
+        theta : array, shape (n,)
+            All unique parameters, internal units.
+        """
         stat, predicted = self.stat_array(theta), self.npred(theta)
         measured = jnp.concatenate(
             [d.values[s.stat.measured] for s, d in zip(self.structure.datasets, self.data, strict=True)]

@@ -75,6 +75,11 @@ class EBLAbsorptionNormSpectralModel(SpectralModel):
         z, default 0.1, frozen.
     alpha_norm : float
         :math:`\alpha`, default 1, frozen.
+
+    References
+    ----------
+    The tables of `read_builtin`: Dominguez et al. 2011, MNRAS 410, 2556; Finke et al. 2010, ApJ 712, 238; Franceschini
+    et al. 2008, A&A 487, 837; Franceschini and Rodighiero 2017, A&A 603, A34; Saldana-Lopez et al. 2021, MNRAS 507, 5144.
     """
 
     tag = ("EBLAbsorptionNormSpectralModel", "ebl-norm")

@@ -129,7 +129,13 @@ class SpectralModel(DerivedQuantities):
         self._covariance = Covariance(self.parameters, np.asarray(data)).data
 
     def copy(self, parameters: Any = None) -> "SpectralModel":
-        """Return an independent copy; `parameters` replaces the parameter objects, in declared order."""
+        """Return an independent copy; `parameters` replaces the parameter objects, in declared order.
+
+        Parameters
+        ----------
+        parameters : list of `Parameter`, optional
+            Parameters of the copy, in declared order; copies of the present ones if not given.
+        """
         new = object.__new__(type(self))
         new.__dict__.update(self.__dict__)
         pars = [p.copy() for p in self.parameters] if parameters is None else list(parameters)

@@ -17,7 +17,7 @@ FORMS: dict[str, Any] = {"add": sum_form, "sub": difference_form, "mul": product
 
 
 class CompoundSpectralModel(SpectralModel):
-    """Sum, difference or product of two models; written ``a + b``, ``a - b``, ``a * b``.
+    r"""Sum, difference or product of two models, :math:`\phi_1 \pm \phi_2` or :math:`\phi_1 \phi_2`; written ``a + b``, ``a - b``, ``a * b``.
 
     Sums are integrated term by term, products between the breaks of both. The parameters are those of both models, and
     stay theirs: `parameters` lists them all, ``model1`` and ``model2`` hold them.
@@ -96,7 +96,13 @@ class CompoundSpectralModel(SpectralModel):
         self._covariance = matrix
 
     def copy(self, parameters: Any = None) -> "CompoundSpectralModel":
-        """Return an independent copy; `parameters` replaces the parameter objects. Links between the members are kept."""
+        """Return an independent copy; `parameters` replaces the parameter objects. Links between the members are kept.
+
+        Parameters
+        ----------
+        parameters : list of `Parameter`, optional
+            Parameters of the copy, those of both members; copies of the present ones if not given.
+        """
         made: dict[int, Any] = {}
         if parameters is None:
             parameters = [made.setdefault(id(p), p.copy()) for p in self.parameters]
@@ -115,14 +121,14 @@ class CompoundSpectralModel(SpectralModel):
 
 
 class ScaleSpectralModel(SpectralModel):
-    """A model times a norm; the norm is the only parameter, the model stays as it is.
+    r"""A model times a norm, :math:`N \phi(E)`; the norm is the only parameter, the model stays as it is.
 
     Parameters
     ----------
     model : `SpectralModel`
         The model; the values that its parameters have when this one is used are part of the compiled program.
     norm : float
-        Factor, default 1.
+        N, default 1.
 
     Examples
     --------
@@ -156,7 +162,13 @@ class ScaleSpectralModel(SpectralModel):
         return self.model._dnde_unit
 
     def copy(self, parameters: Any = None) -> "ScaleSpectralModel":
-        """Return an independent copy, the inner model included."""
+        """Return an independent copy, the inner model included.
+
+        Parameters
+        ----------
+        parameters : list of `Parameter`, optional
+            The norm of the copy; a copy of the present one if not given.
+        """
         new = super().copy(parameters)
         assert isinstance(new, ScaleSpectralModel)
         new.model = self.model.copy()

@@ -17,12 +17,18 @@ REFERENCES = ("meyer", "hegra", "hess_pl", "hess_ecpl", "magic_lp", "magic_ecpl"
 
 
 class MeyerCrabSpectralModel(SpectralModel):
-    """Crab nebula of Meyer, Horns and Zechlin (2010), A&A 523, A2, appendix D: a polynomial in log-log.
+    r"""Crab nebula as a polynomial, :math:`\log_{10}(E^2 \phi(E)) = \log_{10} N + \sum_{k=0}^5 c_k (\log_{10} E)^k`.
+
+    With E in TeV and :math:`E^2 \phi` in erg cm-2 s-1; the coefficients of the paper, -10.2708 for k = 0.
 
     Parameters
     ----------
     norm : float
-        Factor, default 1, frozen.
+        N, default 1, frozen.
+
+    References
+    ----------
+    Meyer, Horns and Zechlin 2010, A&A 523, A2, appendix D.
     """
 
     tag = ("MeyerCrabSpectralModel",)

@@ -40,6 +40,10 @@ class LogParabolaSpectralModel(SpectralModel):
     alpha, beta : float
         Index and curvature, defaults 2 and 1.
 
+    References
+    ----------
+    Massaro et al. 2004, A&A 413, 489.
+
     Examples
     --------
     >>> from astropy import units as u
@@ -68,7 +72,15 @@ class LogParabolaSpectralModel(SpectralModel):
 
     @classmethod
     def from_log10(cls, *, beta: float, **kwargs: Any) -> "LogParabolaSpectralModel":
-        """Make the model with a curvature `beta` that goes with the decimal logarithm; other parameters as usual."""
+        """Make the model with a curvature `beta` that goes with the decimal logarithm; other parameters as usual.
+
+        Parameters
+        ----------
+        beta : float
+            Curvature that goes with the decimal logarithm.
+        **kwargs
+            The other parameters.
+        """
         return cls(beta=beta / np.log(10), **kwargs)
 
     @property
@@ -92,6 +104,10 @@ class LogParabola2SpectralModel(SpectralModel):
         Defaults 2 and 1.
     escale : `~astropy.units.Quantity`
         :math:`E_s`, default 1 TeV, frozen.
+
+    References
+    ----------
+    Massaro et al. 2004, A&A 413, 489.
     """
 
     tag = ("LogParabola2SpectralModel", "lp2")
@@ -112,7 +128,15 @@ class LogParabola2SpectralModel(SpectralModel):
 
     @classmethod
     def from_log10(cls, *, beta: float, **kwargs: Any) -> "LogParabola2SpectralModel":
-        """Make the model with a curvature `beta` that goes with the decimal logarithm; other parameters as usual."""
+        """Make the model with a curvature `beta` that goes with the decimal logarithm; other parameters as usual.
+
+        Parameters
+        ----------
+        beta : float
+            Curvature that goes with the decimal logarithm.
+        **kwargs
+            The other parameters.
+        """
         return cls(beta=beta / np.log(10), **kwargs)
 
     @property
@@ -158,7 +182,15 @@ class LogParabolaNormSpectralModel(SpectralModel):
 
     @classmethod
     def from_log10(cls, *, beta: float, **kwargs: Any) -> "LogParabolaNormSpectralModel":
-        """Make the model with a curvature `beta` that goes with the decimal logarithm; other parameters as usual."""
+        """Make the model with a curvature `beta` that goes with the decimal logarithm; other parameters as usual.
+
+        Parameters
+        ----------
+        beta : float
+            Curvature that goes with the decimal logarithm.
+        **kwargs
+            The other parameters.
+        """
         return cls(beta=beta / np.log(10), **kwargs)
 
 
@@ -182,6 +214,10 @@ class SmoothBrokenPowerLawSpectralModel(SpectralModel):
         :math:`\beta > 0`, smoothness, default 1, frozen. The bin integrals are exact to 1e-9 while
         :math:`\beta/|\Gamma_2-\Gamma_1|` is above a quarter of the width of a bin in ln E; for a sharper break take
         `BrokenPowerLawSpectralModel`.
+
+    References
+    ----------
+    Ackermann et al. 2013, Science 339, 807.
     """
 
     tag = ("SmoothBrokenPowerLawSpectralModel", "sbpl")

@@ -119,6 +119,10 @@ class ExpCutoffPowerLaw3FGLSpectralModel(SpectralModel):
         :math:`E_0`, default 1 TeV, frozen.
     ecut : `~astropy.units.Quantity`
         :math:`E_c`, default 10 TeV.
+
+    References
+    ----------
+    Acero et al. 2015, ApJS 218, 23 (3FGL).
     """
 
     tag = ("ExpCutoffPowerLaw3FGLSpectralModel", "ecpl-3fgl")
@@ -150,6 +154,10 @@ class SuperExpCutoffPowerLaw3FGLSpectralModel(SpectralModel):
         :math:`E_c`, default 10 TeV, above 0.
     index_1, index_2 : float
         :math:`\Gamma_1, \Gamma_2`, defaults 1.5 and 2.
+
+    References
+    ----------
+    Acero et al. 2015, ApJS 218, 23 (3FGL).
     """
 
     tag = ("SuperExpCutoffPowerLaw3FGLSpectralModel", "secpl-3fgl")
@@ -182,6 +190,10 @@ class SuperExpCutoffPowerLaw4FGLSpectralModel(SpectralModel):
         a, default 1e-14, in MeV to the power :math:`-\Gamma_2`.
     index_1, index_2 : float
         :math:`\Gamma_1, \Gamma_2`, defaults 1.5 and 2.
+
+    References
+    ----------
+    Abdollahi et al. 2020, ApJS 247, 33 (4FGL).
     """
 
     tag = ("SuperExpCutoffPowerLaw4FGLSpectralModel", "secpl-4fgl")
@@ -215,6 +227,10 @@ class SuperExpCutoffPowerLaw4FGLDR3SpectralModel(SpectralModel):
     index_1, index_2 : float
         :math:`\Gamma_1, \Gamma_2`, defaults 1.5 and 2.
         The function is smooth through :math:`\Gamma_2 = 0`.
+
+    References
+    ----------
+    Abdollahi et al. 2022, ApJS 260, 53 (4FGL-DR3).
     """
 
     tag = ("SuperExpCutoffPowerLaw4FGLDR3SpectralModel", "secpl-4fgl-dr3")

@@ -60,27 +60,71 @@ class DerivedQuantities:
         return u.Quantity(np.stack(both), unit)
 
     def integral(self, energy_min: u.Quantity, energy_max: u.Quantity) -> u.Quantity:
-        r"""Integral flux :math:`\int dnde\, dE` between energies (any shape), relative error below 1e-9; cm-2 s-1."""
+        r"""Integral flux :math:`\int dnde\, dE` between energies (any shape), relative error below 1e-9; cm-2 s-1.
+
+        Parameters
+        ----------
+        energy_min : `~astropy.units.Quantity`
+            Lower ends, any shape.
+        energy_max : `~astropy.units.Quantity`
+            Upper ends, of the same shape.
+        """
         return self._integral(energy_min, energy_max, 0)
 
     def energy_flux(self, energy_min: u.Quantity, energy_max: u.Quantity) -> u.Quantity:
-        r"""Energy flux :math:`\int E\, dnde\, dE` between energies, relative error below 1e-9; TeV cm-2 s-1."""
+        r"""Energy flux :math:`\int E\, dnde\, dE` between energies, relative error below 1e-9; TeV cm-2 s-1.
+
+        Parameters
+        ----------
+        energy_min : `~astropy.units.Quantity`
+            Lower ends, any shape.
+        energy_max : `~astropy.units.Quantity`
+            Upper ends, of the same shape.
+        """
         return self._integral(energy_min, energy_max, 1)
 
     def integral_error(self, energy_min: u.Quantity, energy_max: u.Quantity) -> u.Quantity:
-        """Integral flux and its error by exact propagation, shape (2,) or (2, n); cm-2 s-1."""
+        """Integral flux and its error by exact propagation, shape (2,) or (2, n); cm-2 s-1.
+
+        Parameters
+        ----------
+        energy_min : `~astropy.units.Quantity`
+            Lower ends, any shape.
+        energy_max : `~astropy.units.Quantity`
+            Upper ends, of the same shape.
+        """
         return self._integral_error(energy_min, energy_max, 0)
 
     def energy_flux_error(self, energy_min: u.Quantity, energy_max: u.Quantity) -> u.Quantity:
-        """Energy flux and its error by exact propagation, shape (2,) or (2, n); TeV cm-2 s-1."""
+        """Energy flux and its error by exact propagation, shape (2,) or (2, n); TeV cm-2 s-1.
+
+        Parameters
+        ----------
+        energy_min : `~astropy.units.Quantity`
+            Lower ends, any shape.
+        energy_max : `~astropy.units.Quantity`
+            Upper ends, of the same shape.
+        """
         return self._integral_error(energy_min, energy_max, 1)
 
     def spectral_index(self, energy: u.Quantity) -> np.ndarray:
-        """Local index -d ln dnde / d ln E at `energy` (quantity, any shape), by an exact derivative."""
+        """Local index -d ln dnde / d ln E at `energy` (quantity, any shape), by an exact derivative.
+
+        Parameters
+        ----------
+        energy : `~astropy.units.Quantity`
+            Energies, any shape.
+        """
         return indices(self.form, energy_values(energy, "energy"), self._theta())
 
     def spectral_index_error(self, energy: u.Quantity) -> np.ndarray:
-        """Local index and its error by exact propagation, shape (2, n)."""
+        """Local index and its error by exact propagation, shape (2, n).
+
+        Parameters
+        ----------
+        energy : `~astropy.units.Quantity`
+            Energies, any shape.
+        """
         e = energy_values(energy, "energy")
         return np.stack(index_band(self.form, e, self._theta(), self._covariance_internal()))
 
@@ -121,7 +165,17 @@ class DerivedQuantities:
     def inverse_all(
         self, values: u.Quantity, energy_min: u.Quantity = 0.1 * u.TeV, energy_max: u.Quantity = 100 * u.TeV
     ) -> list[u.Quantity]:
-        """Energies at which the model has each of the values, a list of what `inverse` returns."""
+        """Energies at which the model has each of the values, a list of what `inverse` returns.
+
+        Parameters
+        ----------
+        values : `~astropy.units.Quantity`, shape (n,)
+            Values.
+        energy_min : `~astropy.units.Quantity`
+            Where to look from.
+        energy_max : `~astropy.units.Quantity`
+            Where to look to.
+        """
         return [self.inverse(v, energy_min, energy_max) for v in np.atleast_1d(values)]
 
     def reference_fluxes(self, energy_axis: Any) -> dict[str, u.Quantity]:
@@ -152,13 +206,33 @@ class DerivedQuantities:
         }
 
     def plot(self, energy_bounds: Any = None, ax: Any = None, **kwargs: Any) -> Any:
-        """Plot the model; see `gammajax.plotting.plot_spectral_model`."""
+        """Plot the model; see `gammajax.plotting.plot_spectral_model`.
+
+        Parameters
+        ----------
+        energy_bounds : `~astropy.units.Quantity`, shape (2,)
+            Energies between which it is drawn.
+        ax : `matplotlib.axes.Axes`, optional
+            Axes; the current ones if not given.
+        **kwargs
+            To `gammajax.plotting.plot_spectral_model`.
+        """
         from gammajax.plotting import plot_spectral_model
 
         return plot_spectral_model(self, energy_bounds, ax=ax, **kwargs)
 
     def plot_error(self, energy_bounds: Any = None, ax: Any = None, **kwargs: Any) -> Any:
-        """Plot the one-sigma band of the model; see `gammajax.plotting.plot_spectral_error`."""
+        """Plot the one-sigma band of the model; see `gammajax.plotting.plot_spectral_error`.
+
+        Parameters
+        ----------
+        energy_bounds : `~astropy.units.Quantity`, shape (2,)
+            Energies between which it is drawn.
+        ax : `matplotlib.axes.Axes`, optional
+            Axes; the current ones if not given.
+        **kwargs
+            To `gammajax.plotting.plot_spectral_error`.
+        """
         from gammajax.plotting import plot_spectral_error
 
         return plot_spectral_error(self, energy_bounds, ax=ax, **kwargs)

@@ -112,11 +112,23 @@ class FunctionModel(Source):
         return Covariance(self.parameters, self._covariance)
 
     def set_covariance(self, data: np.ndarray) -> None:
-        """Set the covariance, shape (n, n)."""
+        """Set the covariance, shape (n, n).
+
+        Parameters
+        ----------
+        data : array, shape (n, n)
+            The matrix, in the units of the parameters.
+        """
         self._covariance = np.array(data, dtype=float)
 
     def with_parameters(self, parameters: Sequence[Parameter]) -> "FunctionModel":
-        """Return a copy of the same name that holds other parameter objects, in the same order."""
+        """Return a copy of the same name that holds other parameter objects, in the same order.
+
+        Parameters
+        ----------
+        parameters : list of `Parameter`
+            As many as it has, in the same order.
+        """
         new = object.__new__(FunctionModel)
         new.__dict__.update(self.__dict__ | {"_parameters": list(parameters)})
         return new

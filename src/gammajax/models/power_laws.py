@@ -63,7 +63,17 @@ class PowerLawSpectralModel(SpectralModel):
     )
 
     def inverse(self, value: u.Quantity, energy_min: Any = None, energy_max: Any = None) -> u.Quantity:
-        """Energy at which the model has the value, at any energy; a limit changes nothing where there is one answer."""
+        """Energy at which the model has the value, at any energy; a limit changes nothing where there is one answer.
+
+        Parameters
+        ----------
+        value : `~astropy.units.Quantity`
+            Values, any shape.
+        energy_min : `~astropy.units.Quantity`, optional
+            Not needed here.
+        energy_max : `~astropy.units.Quantity`, optional
+            Not needed here.
+        """
         ratio = (u.Quantity(value) / self.amplitude.quantity).to_value("")
         return self.reference.quantity * ratio ** (-1 / self.index.value)
 

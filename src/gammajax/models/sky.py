@@ -39,11 +39,23 @@ class _WithSpectrum(Source):
         return Covariance(self.parameters, self.spectral_model.covariance.data)
 
     def set_covariance(self, data: np.ndarray) -> None:
-        """Set the covariance of its own parameters, shape (n, n)."""
+        """Set the covariance of its own parameters, shape (n, n).
+
+        Parameters
+        ----------
+        data : array, shape (n, n)
+            The matrix, in the units of the parameters.
+        """
         self.spectral_model.covariance = data
 
     def with_parameters(self, parameters: Sequence[Parameter]) -> "_WithSpectrum":
-        """Return a copy of the same name that holds other parameter objects, in the same order."""
+        """Return a copy of the same name that holds other parameter objects, in the same order.
+
+        Parameters
+        ----------
+        parameters : list of `Parameter`
+            As many as it has, in the same order.
+        """
         new = object.__new__(type(self))
         new.__dict__.update(self.__dict__ | {"spectral_model": self.spectral_model.copy(list(parameters))})
         return new
@@ -81,7 +93,13 @@ class SkyModel(_WithSpectrum):
         self.spectral_model = spectral_model
 
     def copy(self, name: str | None = None) -> "SkyModel":
-        """Return an independent copy with a new name."""
+        """Return an independent copy with a new name.
+
+        Parameters
+        ----------
+        name : str, optional
+            Name of the copy; a new one if not given.
+        """
         return self._with(self.spectral_model.copy(), name)
 
     def _with(self, spectral_model: SpectralModel, name: str | None) -> "SkyModel":
@@ -211,7 +229,13 @@ class Models:
         return Covariance(parameters, data)
 
     def set_covariance(self, data: np.ndarray) -> None:
-        """Set the full covariance, shape (n, n) over `parameters`, and the blocks of the members."""
+        """Set the full covariance, shape (n, n) over `parameters`, and the blocks of the members.
+
+        Parameters
+        ----------
+        data : array, shape (n, n)
+            The matrix.
+        """
         data = np.array(data, dtype=float)
         at = 0
         for m in self:
@@ -221,7 +245,13 @@ class Models:
         self._covariance = data
 
     def set_penalties(self, penalties: Any) -> None:
-        """Set the penalties on several parameters: a `GaussianPenalty`, a list of them, or an empty list for none."""
+        """Set the penalties on several parameters: a `GaussianPenalty`, a list of them, or an empty list for none.
+
+        Parameters
+        ----------
+        penalties : `GaussianPenalty` or list of them
+            The penalties.
+        """
         members = [penalties] if isinstance(penalties, GaussianPenalty) else list(penalties or [])
         for p in members:
             if not isinstance(p, GaussianPenalty):
@@ -232,7 +262,15 @@ class Models:
 
     @classmethod
     def read(cls, path: str | Path, checksum: bool = False) -> "Models":
-        """Read a model file of gammapy or of gammajax; see `gammajax.io.read_models`."""
+        """Read a model file of gammapy or of gammajax; see `gammajax.io.read_models`.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+        checksum : bool
+            Whether to compare with gammapy's checksum in the file, and warn where it does not fit.
+        """
         return hook("read models")(path, checksum=checksum)
 
     def write(
@@ -243,25 +281,65 @@ class Models:
         write_covariance: bool = True,
         checksum: bool = False,
     ) -> None:
-        """Write a model file that gammapy and gammajax read; see `gammajax.io.write_models`."""
+        """Write a model file that gammapy and gammajax read; see `gammajax.io.write_models`.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+        overwrite : bool
+            Whether to replace what is there.
+        full_output : bool
+            Whether parameters at their defaults are written out as well.
+        write_covariance : bool
+            Whether to write the covariance of the models beside.
+        checksum : bool
+            Whether to append gammapy's checksum.
+        """
         hook("write models")(self, path, overwrite, full_output, write_covariance, checksum)
 
     @classmethod
     def from_yaml(cls, text: str, checksum: bool = False) -> "Models":
-        """Build models from the text of a model file that names no further file."""
+        """Build models from the text of a model file that names no further file.
+
+        Parameters
+        ----------
+        text : str
+            YAML.
+        checksum : bool
+            Whether to compare with gammapy's checksum in the file, and warn where it does not fit.
+        """
         return hook("models from yaml")(text, checksum=checksum)
 
     def to_yaml(self, full_output: bool = False) -> str:
-        """Text of a model file, without covariance."""
+        """Text of a model file, without covariance.
+
+        Parameters
+        ----------
+        full_output : bool
+            Whether parameters at their defaults are written out as well.
+        """
         return hook("models to yaml")(self, full_output)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Models":
-        """Build models from plain values, as `to_dict` makes them."""
+        """Build models from plain values, as `to_dict` makes them.
+
+        Parameters
+        ----------
+        data : dict
+            Plain values.
+        """
         return hook("models from dict")(data)
 
     def to_dict(self, full_output: bool = False) -> dict[str, Any]:
-        """Return the models as plain values by gammapy's names, without covariance."""
+        """Return the models as plain values by gammapy's names, without covariance.
+
+        Parameters
+        ----------
+        full_output : bool
+            Whether parameters at their defaults are written out as well.
+        """
         return hook("models to dict")(self, full_output)
 
     def snapshot(self) -> "Models":

@@ -52,13 +52,31 @@ class Source:
         raise NotImplementedError
 
     def set_covariance(self, data: np.ndarray) -> None:
-        """Set the covariance of its own parameters, shape (n, n)."""
+        """Set the covariance of its own parameters, shape (n, n).
+
+        Parameters
+        ----------
+        data : array, shape (n, n)
+            The matrix, in the units of the parameters.
+        """
         raise NotImplementedError
 
     def with_parameters(self, parameters: Sequence[Parameter]) -> "Source":
-        """Return a copy of the same name that holds other parameter objects, in the same order."""
+        """Return a copy of the same name that holds other parameter objects, in the same order.
+
+        Parameters
+        ----------
+        parameters : list of `Parameter`
+            As many as it has, in the same order.
+        """
         raise NotImplementedError
 
     def shows_in(self, dataset_name: str) -> bool:
-        """Whether the source contributes to the data set of that name."""
+        """Whether the source contributes to the data set of that name.
+
+        Parameters
+        ----------
+        dataset_name : str
+            Name of a data set.
+        """
         return self.datasets_names is None or dataset_name in self.datasets_names

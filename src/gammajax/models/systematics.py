@@ -82,11 +82,23 @@ class SystematicsModel(Source):
         return Covariance(self.parameters, self._covariance)
 
     def set_covariance(self, data: np.ndarray) -> None:
-        """Set the covariance, shape (n, n)."""
+        """Set the covariance, shape (n, n).
+
+        Parameters
+        ----------
+        data : array, shape (n, n)
+            The matrix, in the units of the parameters.
+        """
         self._covariance = np.array(data, dtype=float)
 
     def with_parameters(self, parameters: Sequence[Parameter]) -> "SystematicsModel":
-        """Return a copy of the same name that holds other parameter objects, in the same order."""
+        """Return a copy of the same name that holds other parameter objects, in the same order.
+
+        Parameters
+        ----------
+        parameters : list of `Parameter`
+            As many as it has, in the same order.
+        """
         new = object.__new__(SystematicsModel)
         new.__dict__.update(self.__dict__ | dict(zip(NAMES, parameters, strict=True)))
         return new

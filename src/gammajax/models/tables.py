@@ -68,7 +68,10 @@ def _piecewise_form(energies: tuple[float, ...], interp: str) -> SpectralForm:
 
 
 class PiecewiseNormSpectralModel(SpectralModel):
-    """Factors at fixed energies, interpolated between them and constant outside.
+    r"""Factors at fixed energies, interpolated between them and constant outside.
+
+    Between :math:`E_k` and :math:`E_{k+1}` it is :math:`N_k^{1-w} N_{k+1}^w` with :math:`w = \ln(E/E_k)/\ln(E_{k+1}/E_k)`, or
+    :math:`(1-w) N_k + w N_{k+1}` with :math:`w = (E-E_k)/(E_{k+1}-E_k)`.
 
     Parameters
     ----------
@@ -138,9 +141,10 @@ class _Template:
 
 
 class TemplateSpectralModel(SpectralModel):
-    """A table of fluxes (or factors, where the values have no unit), interpolated over the logarithm of the energy.
+    r"""A table of fluxes (or factors, where the values have no unit), interpolated over the logarithm of the energy.
 
-    It has no parameters: multiply it by a norm model to fit it.
+    Between two energies it is :math:`\phi_k^{1-w} \phi_{k+1}^w` with :math:`w = \ln(E/E_k)/\ln(E_{k+1}/E_k)`, or
+    :math:`(1-w) \phi_k + w \phi_{k+1}` with ``values_scale="lin"``. It has no parameters: multiply it by a norm model to fit it.
 
     Parameters
     ----------
@@ -153,6 +157,10 @@ class TemplateSpectralModel(SpectralModel):
         last slopes (the default) or is constant there.
     meta : dict, optional
         Kept as it is.
+
+    References
+    ----------
+    Arnaud, OGIP memo 92-009, for the files of `read_xspec_model`.
 
     Examples
     --------

@@ -51,7 +51,13 @@ class Parameters:
         return Parameters([*self, *other], [*self.unique_names, *other.unique_names])
 
     def index(self, key: Any) -> int:
-        """Position of a parameter given as object, snapshot, name, unique name or number."""
+        """Position of a parameter given as object, snapshot, name, unique name or number.
+
+        Parameters
+        ----------
+        key : `Parameter`, str or int
+            Which one.
+        """
         if isinstance(key, int | np.integer) and not isinstance(key, bool):
             if -len(self) <= key < len(self):
                 return int(key) % len(self)

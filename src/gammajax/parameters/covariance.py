@@ -56,7 +56,13 @@ class Covariance:
             return self._data / np.outer(scale, scale)
 
     def get_subcovariance(self, parameters: Parameters) -> "Covariance":
-        """Block of the given parameters."""
+        """Block of the given parameters.
+
+        Parameters
+        ----------
+        parameters : `Parameters`
+            Some of the parameters.
+        """
         index = [self.parameters.index(p) for p in parameters]
         return Covariance(parameters, self._data[np.ix_(index, index)])
 
@@ -71,7 +77,15 @@ class Covariance:
         return table
 
     def plot_correlation(self, ax: Any = None, **kwargs: Any) -> Any:
-        """Plot the correlation matrix as an annotated heat map; see `gammajax.plotting.plot_correlation`."""
+        """Plot the correlation matrix as an annotated heat map; see `gammajax.plotting.plot_correlation`.
+
+        Parameters
+        ----------
+        ax : `matplotlib.axes.Axes`, optional
+            Axes; the current ones if not given.
+        **kwargs
+            To `gammajax.plotting.plot_correlation`.
+        """
         from gammajax.plotting import plot_correlation
 
         return plot_correlation(self, ax=ax, **kwargs)

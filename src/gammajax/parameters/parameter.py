@@ -31,6 +31,16 @@ class Parameter:
         A frozen parameter is not fitted.
     error : float
         One standard deviation in `unit`, from the last fit.
+    scan_min : float, optional
+        Lower end of the default scan, in `unit`.
+    scan_max : float, optional
+        Upper end of the default scan, in `unit`.
+    scan_n_values : int
+        Number of default scan values.
+    scan_n_sigma : float
+        Errors on both sides of the default scan, where its ends are not given.
+    scan_values : array, optional
+        Scan values themselves, in `unit`.
     interp : {"lin", "log", "sqrt"}
         Spacing of the default scan values.
     linear : bool
@@ -226,7 +236,15 @@ class Parameter:
         self._scan_values = np.array(values, dtype=float)
 
     def scan_grid(self, bounds: Any, nvalues: int) -> np.ndarray:
-        """Linear grid: `bounds` is a number of errors on both sides, or a pair (low, high) in `unit`."""
+        """Linear grid: `bounds` is a number of errors on both sides, or a pair (low, high) in `unit`.
+
+        Parameters
+        ----------
+        bounds : float or pair
+            Number of errors on both sides, or (low, high) in `unit`.
+        nvalues : int
+            Number of values.
+        """
         if np.ndim(bounds) == 0:
             step = self.error if self.error > 0 else abs(self.value)
             low, high = self.value - float(bounds) * step, self.value + float(bounds) * step
@@ -244,7 +262,13 @@ class Parameter:
         return new
 
     def snapshot(self, unique_name: str) -> "Parameter":
-        """Return a read-only copy that remembers where it came from."""
+        """Return a read-only copy that remembers where it came from.
+
+        Parameters
+        ----------
+        unique_name : str
+            The name it goes by.
+        """
         new = self.copy()
         new.unique_name = unique_name
         object.__setattr__(new, "_locked", True)

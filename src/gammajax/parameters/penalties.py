@@ -67,7 +67,19 @@ class GaussianPenalty:
     def from_precision(
         cls, parameters: Iterable[Parameter], precision: Any, mean: Any = None, weight: float = 1.0
     ) -> "GaussianPenalty":
-        """From the inverse covariance, shape (n, n), which is kept to the last bit."""
+        """From the inverse covariance, shape (n, n), which is kept to the last bit.
+
+        Parameters
+        ----------
+        parameters : list of `Parameter`
+            Parameters, n of them.
+        precision : array, shape (n, n)
+            Inverse covariance.
+        mean : array, shape (n,), optional
+            Their expected values, 0 if not given.
+        weight : float
+            Factor of the penalty.
+        """
         new, pars = object.__new__(cls), list(parameters)
         new._fill(pars, mean, _positive(precision, len(pars), "precision"), weight)
         return new
@@ -76,7 +88,19 @@ class GaussianPenalty:
     def from_diagonal(
         cls, parameters: Iterable[Parameter], sigma: Any, mean: Any = None, weight: float = 1.0
     ) -> "GaussianPenalty":
-        """From independent standard deviations, one number or shape (n,)."""
+        """From independent standard deviations, one number or shape (n,).
+
+        Parameters
+        ----------
+        parameters : list of `Parameter`
+            Parameters, n of them.
+        sigma : float or array, shape (n,)
+            Standard deviations.
+        mean : array, shape (n,), optional
+            Their expected values, 0 if not given.
+        weight : float
+            Factor of the penalty.
+        """
         pars = list(parameters)
         with np.errstate(divide="ignore"):
             inverse = 1 / np.broadcast_to(np.asarray(sigma, dtype=float), (len(pars),)) ** 2
@@ -84,12 +108,32 @@ class GaussianPenalty:
 
     @classmethod
     def l2(cls, parameters: Iterable[Parameter], mean: Any = None, weight: float = 1.0) -> "GaussianPenalty":
-        r"""Ridge, :math:`\lambda \sum_i (x_i-\mu_i)^2`."""
+        r"""Ridge, :math:`\lambda \sum_i (x_i-\mu_i)^2`.
+
+        Parameters
+        ----------
+        parameters : list of `Parameter`
+            Parameters, n of them.
+        mean : array, shape (n,), optional
+            Their expected values, 0 if not given.
+        weight : float
+            Factor of the penalty.
+        """
         return cls.from_diagonal(parameters, 1.0, mean, weight)
 
     @classmethod
     def smoothness(cls, parameters: Iterable[Parameter], mean: Any = None, weight: float = 1.0) -> "GaussianPenalty":
-        r"""Differences of neighbours, :math:`\lambda\,(d_1^2 + \sum_i (d_i-d_{i-1})^2 + d_n^2)` with :math:`d = x-\mu`."""
+        r"""Differences of neighbours, :math:`\lambda\,(d_1^2 + \sum_i (d_i-d_{i-1})^2 + d_n^2)` with :math:`d = x-\mu`.
+
+        Parameters
+        ----------
+        parameters : list of `Parameter`
+            Parameters, n of them.
+        mean : array, shape (n,), optional
+            Their expected values, 0 if not given.
+        weight : float
+            Factor of the penalty.
+        """
         pars = list(parameters)
         n = len(pars)
         return cls.from_precision(pars, 2 * np.eye(n) - np.eye(n, k=1) - np.eye(n, k=-1), mean, weight)
@@ -100,13 +144,25 @@ class GaussianPenalty:
         return np.linalg.inv(self.precision)
 
     def stat(self, x: Any = None) -> float:
-        """The penalty at values x, shape (n,), in the units of the parameters; at the present ones if not given."""
+        """The penalty at values x, shape (n,), in the units of the parameters; at the present ones if not given.
+
+        Parameters
+        ----------
+        x : array, shape (n,), optional
+            Values.
+        """
         x = np.array([p.value for p in self.parameters]) if x is None else np.asarray(x, dtype=float)
         delta = x - self.mean
         return float(self.weight * (delta @ self.precision @ delta))
 
     def replace_parameters(self, made: dict[int, Parameter]) -> "GaussianPenalty":
-        """Return the same penalty on other parameter objects, by the identity of the present ones."""
+        """Return the same penalty on other parameter objects, by the identity of the present ones.
+
+        Parameters
+        ----------
+        made : dict
+            New parameters by the `id` of the present ones.
+        """
         pars = [made.get(id(p), p) for p in self.parameters]
         return GaussianPenalty.from_precision(pars, self.precision, self.mean, self.weight)
 

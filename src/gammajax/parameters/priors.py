@@ -113,6 +113,13 @@ class Prior:
     def in_unit(self, unit: u.UnitBase, what: str = "prior") -> "Prior":
         """Return the same prior with its numbers in a unit; one without a unit takes it.
 
+        Parameters
+        ----------
+        unit : `~astropy.units.Unit`
+            The unit.
+        what : str
+            What messages call the prior.
+
         Raises
         ------
         UnitError

@@ -56,10 +56,12 @@ def plot_spectral_model(
     ----------
     model : `gammajax.models.SpectralModel`
         The model.
-    energy_bounds, energy_range : `~astropy.units.Quantity`, shape (2,)
-        Energies; two names for the same, give one.
+    energy_bounds : `~astropy.units.Quantity`, shape (2,)
+        Energies between which it is drawn.
     ax : `matplotlib.axes.Axes`, optional
         Axes; the current ones if not given.
+    energy_range : `~astropy.units.Quantity`, shape (2,)
+        Another name of `energy_bounds`; give one.
     energy_power : float
         Power of the energy (TeV) that the flux is multiplied with.
     sed_type : {"dnde", "e2dnde"}
@@ -98,7 +100,7 @@ def plot_spectral_error(
     ----------
     model : `gammajax.models.SpectralModel`
         The model, after a fit.
-    energy_bounds, energy_range, ax, energy_power, sed_type, n_points
+    energy_bounds, ax, energy_range, energy_power, sed_type, n_points
         As in `plot_spectral_model`.
     **kwargs
         To `matplotlib.axes.Axes.fill_between`.

@@ -234,7 +234,15 @@ class ScanResult(Mapping, StoredResult):
         return lines, notes
 
     def plot(self, ax: Any = None, **kwargs: Any) -> Any:
-        """Plot the scan: a curve, or a picture with 1 and 2 sigma contours; see `gammajax.plotting.plot_scan`."""
+        """Plot the scan: a curve, or a picture with 1 and 2 sigma contours; see `gammajax.plotting.plot_scan`.
+
+        Parameters
+        ----------
+        ax : `matplotlib.axes.Axes`, optional
+            Axes; the current ones if not given.
+        **kwargs
+            To `gammajax.plotting.plot_scan`.
+        """
         from gammajax.plotting import plot_scan
 
         return plot_scan(self, ax=ax, **kwargs)
