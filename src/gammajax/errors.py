@@ -6,6 +6,7 @@ Each class also derives from the built-in exception that a caller without gammaj
 
 __all__ = [
     "DataError",
+    "DownloadError",
     "FileFormatError",
     "FitError",
     "GammajaxError",
@@ -43,6 +44,10 @@ class FileFormatError(DataError):
 
 class MissingFileError(FileFormatError, FileNotFoundError):
     """A file that is not there, or that another file points to and is not there."""
+
+
+class DownloadError(GammajaxError, OSError):
+    """A file that cannot be fetched: no answer, not there, or another checksum than expected."""
 
 
 class FitError(GammajaxError, RuntimeError):

@@ -155,8 +155,8 @@ class EBLAbsorptionNormSpectralModel(SpectralModel):
         filename = EBL_DATA_BUILTIN[reference]
         if not Path(os.path.expandvars(filename)).is_file():
             raise MissingFileError(
-                f"EBL table {reference!r}: there is no file {filename}. Get it from "
-                "https://github.com/gammapy/gammapy-data (folder ebl) and set the environment variable GAMMAPY_DATA to the "
-                "folder that holds ebl, or read a file of your own with EBLAbsorptionNormSpectralModel.read(filename)."
+                f"EBL table {reference!r}: there is no file {filename}. Set the environment variable "
+                "GAMMAPY_DATA to a folder and run `gammajax download ebl`, or take it from "
+                "https://github.com/gammapy/gammapy-data (folder ebl), or read a file of your own with EBLAbsorptionNormSpectralModel.read(filename)."
             )
         return cls.read(filename, redshift, alpha_norm)
