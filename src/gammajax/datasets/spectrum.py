@@ -151,7 +151,7 @@ class SpectrumDatasetOnOff(CountsSpectrum):
 
     def statistic_arrays(self) -> dict[str, np.ndarray]:
         """ON and OFF counts and alpha, each of shape (n_reco,)."""
-        return {"n_on": self._n_on, "n_off": self._n_off, "alpha": self.alpha.data}
+        return {"n_on": self._n_on, "n_off": self._n_off, "alpha": self._ratio()}
 
     def check_for_fit(self) -> None:
         """Refuse a data set in which a bin of the fit has no OFF acceptance, or none has exposure."""
@@ -182,8 +182,11 @@ class SpectrumDatasetOnOff(CountsSpectrum):
     @property
     def alpha(self) -> EnergyMap:
         """Ratio of the acceptances ON / OFF, shape (n_reco,); 0 where there is no OFF acceptance."""
+        return self._map(self._ratio())
+
+    def _ratio(self) -> np.ndarray:
         off = self._acceptance_off
-        return self._map(np.where(off > 0, self._acceptance / np.where(off > 0, off, 1.0), 0.0))
+        return np.divide(self._acceptance, off, out=np.zeros(off.shape), where=off > 0)
 
     @property
     def background(self) -> EnergyMap:

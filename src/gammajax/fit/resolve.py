@@ -4,7 +4,7 @@ from typing import Any
 
 from gammajax.datasets import Dataset, Datasets
 from gammajax.errors import FitError, InputError
-from gammajax.likelihood import Bound, Likelihood
+from gammajax.likelihood import Bound, likelihood_of
 from gammajax.parameters import Parameter, Parameters, find_parameter
 
 __all__ = ["as_datasets", "as_likelihood", "check_choice", "check_free", "is_datasets", "parameter_index"]
@@ -34,7 +34,7 @@ def as_datasets(value: Any, bound: Any) -> Any:
 
 def as_likelihood(datasets: Any) -> Any:
     """The likelihood of data sets with their present values, or the one that came, with its present values."""
-    return datasets.renewed() if isinstance(datasets, Bound) else Likelihood(datasets)
+    return datasets.renewed() if isinstance(datasets, Bound) else likelihood_of(datasets)
 
 
 def parameter_index(likelihood: Bound, parameter: Parameter | str | int) -> tuple[int, Parameter, str]:
@@ -45,14 +45,16 @@ def parameter_index(likelihood: Bound, parameter: Parameter | str | int) -> tupl
     InputError
         For an unknown or ambiguous name, with the list of known ones.
     """
-    parameters = likelihood.parameters
+    parameters, unique = likelihood.parameters, likelihood.unique
     assert parameters is not None
+    for index, live in enumerate(unique):
+        if live is parameter:
+            return index, live, likelihood.names[index]
     if isinstance(parameter, int):
         position = Parameters(list(parameters), parameters.unique_names).index(parameter)
     else:
         position = find_parameter(parameter, list(parameters), parameters.unique_names)
     live = parameters[position]
-    unique = list(parameters.unique_parameters)
     index = next(i for i, p in enumerate(unique) if p is live)
     return index, live, likelihood.names[index]
 

@@ -4,6 +4,7 @@ from gammajax.likelihood.bound import Bound
 from gammajax.likelihood.core import Likelihood
 from gammajax.likelihood.each import EachCompact, compact_of, own_numbers
 from gammajax.likelihood.evaluate import register
+from gammajax.likelihood.kept import likelihood_of
 from gammajax.likelihood.statistics import STATISTICS
 from gammajax.likelihood.structure import BinData, ResponseData, Structure
 
@@ -16,6 +17,7 @@ __all__ = [
     "ResponseData",
     "Structure",
     "compact_of",
+    "likelihood_of",
     "own_numbers",
 ]
 

@@ -7,7 +7,7 @@ import numpy as np
 from gammajax.errors import ModelError
 from gammajax.likelihood.structure import Labels, Structure
 from gammajax.models import Models
-from gammajax.parameters import Parameters, ParameterTable, pack
+from gammajax.parameters import Parameter, Parameters, ParameterTable, pack
 
 __all__ = ["Bound"]
 
@@ -21,29 +21,33 @@ class Bound:
         Static part.
     data, numbers : pytree of arrays
         Of the data sets, and of the priors and penalties.
+    unique : tuple of `Parameter`
+        The P parameters.
     """
 
     structure: Structure
     data: Any
     numbers: tuple[tuple, ...]
     labels: Labels
+    unique: tuple[Parameter, ...] = ()
     _compact: Any = None
 
     def _bind(self, parameters: Parameters, models: Models, datasets: tuple[str, ...]) -> None:
         """Names, units and start values: what the functions do without."""
         self.table: ParameterTable | None = pack(parameters)
-        units = tuple(str(p.internal_unit) for p in parameters.unique_parameters)
+        self.unique = tuple(parameters.unique_parameters)
+        units = tuple(str(p.internal_unit) for p in self.unique)
         self.labels = Labels(names=self.table.names, units=units, datasets=datasets)
         self.parameters: Parameters | None = parameters
         self.models: Models | None = models
 
-    def renewed(self) -> Any:
-        """The same functions, started from the present values of the parameters."""
+    def renewed(self, models: Models | None = None) -> Any:
+        """The same functions, started from the present values of the parameters; `models` if the same sources were collected anew."""
         if self.parameters is None or self.models is None:
             raise ModelError("this Likelihood was rebuilt inside a transformation; fit with the original.")
         new = object.__new__(type(self))
         new.__dict__.update(self.__dict__)
-        new._bind(self.parameters, self.models, self.dataset_names)
+        new._bind(self.parameters, self.models if models is None else models, self.dataset_names)
         return new
 
     # -- pytree --------------------------------------------------------------------------------------------------

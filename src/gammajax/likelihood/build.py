@@ -140,7 +140,8 @@ def dataset_data(
         name: np.where(mask, values[name], fill)
         for name, fill in zip(statistic.arrays, statistic.harmless, strict=True)
     }
-    data = BinData(safe, mask, response)
+    # copies: arrays on a CPU may share the memory of what they were made from, which can be changed in place
+    data = jax.tree.map(np.array, BinData(safe, mask, response))
     with double_precision():
         placed = jax.device_put((data, bins_in_fit(structure, data)))
     _built[dataset] = (structure.statistic, response.rules, tuple(np.array(a) for a in now), *placed)
