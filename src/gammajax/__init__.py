@@ -22,8 +22,10 @@ from gammajax.fit import (
     FitResult,
     FluxPoints,
     FluxPointsEstimator,
+    GoodnessOfFit,
     NestedTest,
     ParameterEstimator,
+    StartsResult,
     UpperLimit,
 )
 from gammajax.likelihood import Likelihood
@@ -104,6 +106,7 @@ __all__ = [
     "GaussianPrior",
     "GaussianSpectralModel",
     "GeneralizedGaussianPrior",
+    "GoodnessOfFit",
     "Likelihood",
     "LogNormalPrior",
     "LogParabola2SpectralModel",
@@ -128,6 +131,7 @@ __all__ = [
     "SpectrumBatch",
     "SpectrumDataset",
     "SpectrumDatasetOnOff",
+    "StartsResult",
     "Status",
     "SuperExpCutoffPowerLaw3FGLSpectralModel",
     "SuperExpCutoffPowerLaw4FGLDR3SpectralModel",

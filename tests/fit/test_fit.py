@@ -1,8 +1,10 @@
+import re
+
 import numpy as np
 import pytest
 from astropy import units as u
 
-from gammajax import Datasets, Fit, PowerLawSpectralModel, SkyModel, SpectrumDatasetOnOff
+from gammajax import Datasets, Fit, PowerLawSpectralModel, SkyModel, SpectrumDatasetOnOff, Status
 from gammajax.errors import FitError, InputError
 from tests.problems import MINOS, REFERENCE, crab_model, embedded, small, stacked
 
@@ -360,7 +362,6 @@ def unchanged(d):
         (None, lambda f: f.stat_contour("alpha", "beta", numpoints=3), InputError, "a whole number of at least 4"),
         (lambda s: setattr(s.alpha, "value", 9), lambda f: f.run(), InputError, r"crab.spectral.alpha: the start value 9 is outside its limits \[1, 3\]"),
         (lambda s: setattr(s.alpha, "value", np.nan), lambda f: f.run(), InputError, "the value is nan"),
-        (lambda s: s.parameters.freeze_all(), lambda f: f.run(), FitError, "no free parameter: all of crab.spectral.amplitude"),
     ],
 )  # fmt: skip
 def test_mistakes_are_refused_and_change_nothing(spoil, call, error, text):
@@ -377,10 +378,34 @@ def test_non_finite_start_names_bins_and_values():
     d = small()
     model = PowerLawSpectralModel(index=-400, amplitude=1e-12 * u.Unit("cm-2 s-1 TeV-1"))
     d.models = SkyModel(model, name="source")
-    with pytest.raises(
-        FitError, match=r"statistic is (inf|nan) at the start, in 'small' bins .*source.spectral.index = -400"
-    ):
-        Fit([d]).run()
+    before = model.parameters.value.tolist()
+    for backend in ("minuit", "newton", "optax", "scipy"):
+        result = Fit([d]).run(backend=backend)
+        assert result.status == Status.NON_FINITE
+        assert not result.success
+        assert result.flags.bad_bins[0].startswith("'small' bins 0 (predicted")
+        assert re.search(
+            r"statistic is (inf|nan) at the start, in 'small' bins .*source.spectral.index = -400", result.message
+        )
+        assert "Not finite: 'small' bins" in str(result)
+        assert model.parameters.value.tolist() == before
+        assert np.isnan(model.index.error)
+
+
+def test_nothing_free_is_evaluated():
+    d = embedded()
+    spectrum(d).parameters.freeze_all()
+    before = spectrum(d).parameters.value.tolist()
+    result = Fit([d]).run()
+    assert result.status == Status.CONVERGED
+    assert result.success
+    assert (result.n_free, result.method, result.edm) == (0, "evaluated", 0.0)
+    assert result.total_stat == pytest.approx(d.stat_sum(), abs=1e-9)
+    assert result.covariance.get_subcovariance(result.parameters.free_parameters).shape == (0, 0)
+    assert not result.covariance.data.any()
+    assert spectrum(d).parameters.value.tolist() == before
+    with pytest.raises(InputError, match="unknown option 'tl'"):
+        Fit([d]).run(optimize_opts={"tl": 1})
 
 
 def test_fit_without_data_is_refused():

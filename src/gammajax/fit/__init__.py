@@ -6,9 +6,11 @@ from gammajax.fit.each import EachResult
 from gammajax.fit.fit import Fit
 from gammajax.fit.flags import FitFlags
 from gammajax.fit.flux_points import FluxPoints, FluxPointsEstimator
+from gammajax.fit.goodness import GoodnessOfFit
 from gammajax.fit.nested import NestedTest
 from gammajax.fit.parameter_estimator import ParameterEstimator
 from gammajax.fit.result import FitResult
+from gammajax.fit.starts import StartsResult
 
 __all__ = [
     "ConfidenceResult",
@@ -20,8 +22,10 @@ __all__ = [
     "FitResult",
     "FluxPoints",
     "FluxPointsEstimator",
+    "GoodnessOfFit",
     "NestedTest",
     "ParameterEstimator",
+    "StartsResult",
     "UpperLimit",
     "joint_probability",
 ]

@@ -4,21 +4,20 @@ from typing import Any
 
 import numpy as np
 
-from gammajax.errors import FitError, InputError
+from gammajax.errors import InputError
 from gammajax.fit.backends import get as get_backend
 from gammajax.fit.each import EachResult, run_each
-from gammajax.fit.flags import judge
 from gammajax.fit.forms import either_form
 from gammajax.fit.interval_calls import INTERVAL_BACKENDS, IntervalCalls
+from gammajax.fit.judge import judge
 from gammajax.fit.nested import NestedTest, nested_test
 from gammajax.fit.problem import Problem, derivatives
 from gammajax.fit.resolve import as_datasets, as_likelihood, check_choice
 from gammajax.fit.result import FitResult
+from gammajax.fit.runner import run_fit, write_back
 from gammajax.fit.scan_calls import ScanCalls
-from gammajax.fit.trace import trace_table
-from gammajax.likelihood import Likelihood
 from gammajax.parameters import Covariance
-from gammajax.provenance import provenance
+from gammajax.solve import resolve_device
 
 __all__ = ["Fit"]
 
@@ -79,10 +78,19 @@ class Fit(IntervalCalls, ScanCalls):
     # -- optimisation ----------------------------------------------------------------------------------------------
 
     @either_form
-    def run(self, datasets: Any, backend: str | None = None, optimize_opts: dict | None = None) -> FitResult:
+    def run(
+        self,
+        datasets: Any,
+        backend: str | None = None,
+        optimize_opts: dict | None = None,
+        *,
+        starts: int = 1,
+        device: Any = None,
+    ) -> FitResult:
         """Minimise the statistic, and take errors and covariance from the exact Hessian at the end.
 
-        Best-fit values, errors and covariance are written on the models of the data sets.
+        Best-fit values, errors and covariance are written on the models of the data sets. A fit that ends badly is a result as
+        well: its `status` and `flags` say how.
 
         Parameters
         ----------
@@ -92,57 +100,28 @@ class Fit(IntervalCalls, ScanCalls):
             Optimiser, instead of that of the fit.
         optimize_opts : dict, optional
             Its options, instead of those of the fit.
+        starts : int
+            With more than one, the fit is tried from so many starts in one batch, the present values first, and goes on from the
+            lowest end; ``result.starts`` tells which minima there are.
+        device : jax.Device or str, optional
+            Where that batch runs.
 
         Returns
         -------
         `FitResult`
-            Read ``success`` and ``flags`` before the numbers.
+            Read ``success``, or ``status``, before the numbers.
 
         Raises
         ------
-        FitError
-            If no parameter is free, or the statistic is not finite at the start.
         InputError
-            For an unknown backend or option, or a start outside the limits.
+            For an unknown backend or option, or a start that is not finite or outside the limits.
         """
         name, options = self._settings(backend, optimize_opts)
-        minimize = get_backend(name)
-        likelihood = as_likelihood(datasets)
-        problem = Problem(likelihood)
-        if len(problem.index) == 0:
-            raise FitError(
-                f"no free parameter: all of {', '.join(likelihood.names)} are frozen; free at least one with "
-                "parameter.frozen = False."
+        if starts == 1 and device is not None:
+            raise InputError(
+                "fit.run: device is for the batch of several starts; give starts as well, or leave it out."
             )
-        objective = problem.objective(self.store_trace)
-        out = minimize(objective, **options)
-        theta = problem.theta(out.x)
-        stat, gradient, hessian = derivatives(likelihood, theta)
-        i, scale = problem.index, problem.scale
-        verdict = judge(
-            objective.names, np.asarray(out.x), objective.lower, objective.upper, stat, gradient[i] * scale,
-            hessian[np.ix_(i, i)] * np.outer(scale, scale), out.call_limit,
-        )  # fmt: skip
-        _write_back(likelihood, datasets.models, theta, i, verdict.covariance * np.outer(scale, scale))
-        return FitResult(
-            backend=name,
-            method=out.method,
-            success=bool(out.success and verdict.flags.converged),
-            message=out.message,
-            total_stat=stat,
-            edm=verdict.edm,
-            flags=verdict.flags,
-            nfev=objective.counts.fun,
-            ngrad=objective.counts.grad,
-            nhess=objective.counts.hess,
-            n_bins=likelihood.n_bins_in_fit,
-            n_free=len(i),
-            models=datasets.models.snapshot(),
-            trace=trace_table(objective, problem, likelihood) if self.store_trace else None,
-            raw=out.raw,
-            options=dict(out.options),
-            provenance=provenance(likelihood.data),
-        )
+        return run_fit(datasets, name, options, self.store_trace, starts, resolve_device(device))
 
     optimize = run
 
@@ -163,7 +142,7 @@ class Fit(IntervalCalls, ScanCalls):
             tuple(likelihood.names[k] for k in i), problem.start, likelihood.lower[i] / scale, likelihood.upper[i] / scale,
             stat, gradient[i] * scale, hessian[np.ix_(i, i)] * np.outer(scale, scale), False,
         )  # fmt: skip
-        _write_back(likelihood, datasets.models, likelihood.start, i, verdict.covariance * np.outer(scale, scale))
+        write_back(likelihood, datasets.models, likelihood.start, i, verdict.covariance * np.outer(scale, scale))
         return datasets.models.covariance
 
     def run_each(self, datasets: Any, *, tol: float = 1e-9, max_iter: int = 200, device: Any = None) -> EachResult:
@@ -217,23 +196,3 @@ class Fit(IntervalCalls, ScanCalls):
             For a value outside the limits of its parameter.
         """
         return nested_test(lambda: self.run(datasets), datasets, null)
-
-
-def _write_back(
-    likelihood: Likelihood, models: Any, theta: np.ndarray, index: np.ndarray, covariance: np.ndarray
-) -> None:
-    """Write values, errors and covariance (free parameters, internal units) on the models."""
-    parameters = likelihood.parameters
-    assert parameters is not None
-    unique = list(parameters.unique_parameters)
-    factor = np.array([p.factor for p in unique])
-    full = np.zeros((len(unique),) * 2)
-    full[np.ix_(index, index)] = covariance
-    full /= np.outer(factor, factor)
-    for i, p in enumerate(unique):
-        if i in index:
-            p.value = theta[i] / factor[i]
-        p.error = np.sqrt(full[i, i])
-    where = {id(p): i for i, p in enumerate(unique)}
-    spread = [where[id(p)] for p in parameters]
-    models.set_covariance(full[np.ix_(spread, spread)])

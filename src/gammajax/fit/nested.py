@@ -101,8 +101,7 @@ def nested_test(run: Callable[[], FitResult], datasets: Any, null: dict) -> Nest
         idle = _without_effect(datasets)
         for live, _ in idle:
             live.frozen = True
-        bare = _nothing_free(datasets)
-        fit_null = _only_value(run, datasets) if bare else run()
+        fit_null = run()
     ts = fit_null.total_stat - full.total_stat
     on_limit = sum(at for *_, at in chosen)
     p_value, notes = _probability(ts, len(chosen), on_limit, [n for _, n in idle])
@@ -158,21 +157,3 @@ def _without_effect(datasets: Any) -> list[tuple[Any, str]]:
     idle = likelihood.free & (gradient == 0) & (np.abs(curvature) <= 1e-14 * np.max(np.abs(curvature), initial=0.0))
     unique = list(likelihood.parameters.unique_parameters)
     return [(unique[i], likelihood.names[i]) for i in np.flatnonzero(idle)]
-
-
-def _nothing_free(datasets: Any) -> bool:
-    return not as_likelihood(datasets).free.any()
-
-
-def _only_value(run: Callable[[], FitResult], datasets: Any) -> FitResult:
-    """A null without free parameters is evaluated, not fitted: as the result of a fit with nothing to do."""
-    from gammajax.fit.flags import FitFlags
-
-    likelihood = as_likelihood(datasets)
-    stat = derivatives(likelihood, likelihood.start)[0]
-    return FitResult(
-        backend="none", method="evaluated", success=bool(np.isfinite(stat)), message="no free parameter: evaluated",
-        total_stat=stat, edm=0.0, flags=FitFlags(converged=bool(np.isfinite(stat)), non_finite=not np.isfinite(stat)),
-        nfev=1, ngrad=0, nhess=0, n_bins=likelihood.n_bins_in_fit, n_free=0, models=likelihood.models.snapshot(),
-        trace=None, raw=None, options={},
-    )  # fmt: skip

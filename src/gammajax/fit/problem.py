@@ -29,9 +29,13 @@ class Problem:
         Positions in theta that are held at a value (internal units), as the scanned parameters of a node are.
     start : array, shape (P,), optional
         Start instead of the likelihood's own.
+    scale : array, shape (n,), optional
+        Scale of the free parameters instead of the likelihood's own.
     """
 
-    def __init__(self, likelihood: Likelihood, fixed: dict[int, float] | None = None, start: Any = None) -> None:
+    def __init__(
+        self, likelihood: Likelihood, fixed: dict[int, float] | None = None, start: Any = None, scale: Any = None
+    ) -> None:
         self.likelihood = likelihood
         self.base = np.array(likelihood.start if start is None else start, dtype=float)
         free = likelihood.free.copy()
@@ -39,8 +43,22 @@ class Problem:
             self.base[i] = value
             free[i] = False
         self.index = np.flatnonzero(free)
-        self.scale = likelihood.scale[self.index]
+        self.scale = likelihood.scale[self.index] if scale is None else np.asarray(scale, dtype=float)
         self._at: tuple[bytes, tuple] | None = None
+        if scale is None:
+            self._scale_zeros()
+
+    def _scale_zeros(self) -> None:
+        """A start of 0 tells no scale: the curvature there does."""
+        zero = np.flatnonzero((self.base[self.index] == 0) & (self.scale == 1.0))
+        if len(zero) == 0:
+            return
+        diagonal = np.diag(derivatives(self.likelihood, self.base)[2])[self.index[zero]]
+        good = np.isfinite(diagonal) & (diagonal > 0)
+        size = np.sqrt(2 / np.where(good, diagonal, 2.0))
+        # near enough to order one it stays what it is
+        self.scale = self.scale.copy()
+        self.scale[zero] = np.where(np.abs(np.log10(size)) > 3, 10.0 ** np.floor(np.log10(size)), 1.0)
 
     def theta(self, x: np.ndarray) -> np.ndarray:
         """Full vector (P,) for scaled free parameters x (n,)."""
@@ -72,6 +90,11 @@ class Problem:
         block = self._derivatives(x)[2][np.ix_(self.index, self.index)]
         return block * np.outer(self.scale, self.scale)
 
+    def predicted(self, x: np.ndarray) -> np.ndarray:
+        """What should have been measured in each bin, masked ones included."""
+        with double_precision():
+            return np.asarray(_per_bin(self.likelihood, self.theta(x))[1])
+
     def residuals(self, x: np.ndarray) -> np.ndarray:
         """sign(n_on - mu_on) sqrt(stat) of each bin in the fit: their squares add up to the statistic."""
         with double_precision():
@@ -86,7 +109,8 @@ class Problem:
         FitError
             If the statistic is not finite at the start, naming bins and values.
         """
-        self.check_start()
+        if not np.isfinite(self.stat(self.start)):
+            raise FitError(self.non_finite_start())
         like, i = self.likelihood, self.index
         diagonal = np.diag(self.hessian(self.start))
         step = np.where(diagonal > 0, np.sqrt(2 / np.where(diagonal > 0, diagonal, 1.0)), 0.1)
@@ -103,28 +127,31 @@ class Problem:
             trace=[] if store_trace else None,
         )
 
-    def check_start(self) -> None:
-        """Refuse a start at which the statistic is not finite."""
-        stat = self.stat(self.start)
-        if np.isfinite(stat):
-            return
+    def non_finite_bins(self, x: np.ndarray) -> tuple[str, ...]:
+        """For each data set whose statistic is not finite at x: its name, its first five such bins and what is predicted there."""
+        like = self.likelihood
         where: list[str] = []
-        per_bin = mu_on = np.zeros(0)
-        if sum(self.likelihood.n_bins):
-            with double_precision():
-                per_bin, mu_on = (np.asarray(a) for a in _per_bin(self.likelihood, self.base))
+        if not sum(like.n_bins):
+            return ()
+        with double_precision():
+            per_bin, predicted = (np.asarray(a) for a in _per_bin(like, self.theta(x)))
         at = 0
-        for name, n in zip(self.likelihood.dataset_names, self.likelihood.n_bins, strict=True):
+        for name, n in zip(like.dataset_names, like.n_bins, strict=True):
             bad = np.flatnonzero(~np.isfinite(per_bin[at : at + n]))
             if len(bad):
-                shown = ", ".join(f"{b} (predicted {mu_on[at + b]:.3g})" for b in bad[:5])
+                shown = ", ".join(f"{b} (predicted {predicted[at + b]:.3g})" for b in bad[:5])
                 where.append(f"{name!r} bins {shown}" + (f" and {len(bad) - 5} more" if len(bad) > 5 else ""))
             at += n
+        return tuple(where)
+
+    def non_finite_start(self) -> str:
+        """Why no fit can begin here: bins and values."""
+        like = self.likelihood
+        where = self.non_finite_bins(self.start)
         values = ", ".join(
-            f"{n} = {v:.4g} {u}".rstrip()
-            for n, v, u in zip(self.likelihood.names, self.base, self.likelihood.units, strict=True)
+            f"{n} = {v:.4g} {u}".rstrip() for n, v, u in zip(like.names, self.base, like.units, strict=True)
         )
-        raise FitError(
-            f"the statistic is {stat} at the start, in {'; '.join(where) or 'the sum'}. The parameters are {values}. "
-            "Start from values at which the model predicts positive counts in every bin with data."
+        return (
+            f"the statistic is {self.stat(self.start)} at the start, in {'; '.join(where) or 'the sum'}. The parameters are "
+            f"{values}. Start from values at which the model predicts positive counts in every bin with data."
         )

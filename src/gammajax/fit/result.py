@@ -6,10 +6,13 @@ from typing import Any
 import numpy as np
 
 from gammajax.fit.flags import FitFlags
+from gammajax.fit.goodness import GoodnessOfFit
+from gammajax.fit.starts import StartsResult
 from gammajax.hooks import StoredResult
 from gammajax.models import Models
 from gammajax.parameters import Parameters
 from gammajax.provenance import Provenance
+from gammajax.solve import Status
 
 __all__ = ["FitResult"]
 
@@ -23,7 +26,8 @@ class FitResult(StoredResult):
     backend, method : str
         Optimiser.
     success : bool
-        The optimiser says so, and statistic, EDM and Hessian agree (`flags`).
+        Whether the fit ended at a minimum, on a limit or not: statistic, EDM and Hessian say so, and the optimiser agrees or the EDM
+        is below 1e-6. `status` and `flags` tell the rest.
     message : str
         The optimiser's own words.
     total_stat : float
@@ -46,6 +50,12 @@ class FitResult(StoredResult):
         Options of the optimiser that were used.
     provenance : `gammajax.provenance.Provenance` or None
         Versions, a hash of the data, and the time.
+    goodness : `GoodnessOfFit` or None
+        Statistic relative to a perfect model, degrees of freedom, and a p-value where it is known.
+    starts : `StartsResult` or None
+        What several starts came to; with ``starts=...``.
+    data_notes : tuple of str
+        What to know of the data and the models, however the fit ended.
     """
 
     backend: str
@@ -65,6 +75,27 @@ class FitResult(StoredResult):
     raw: Any = None
     options: dict = field(default_factory=dict)
     provenance: Provenance | None = None
+    goodness: GoodnessOfFit | None = None
+    starts: StartsResult | None = None
+    data_notes: tuple[str, ...] = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # the optimiser's own object holds functions, which neither a copy nor another process can have
+        ours = type(self.raw).__module__.startswith("gammajax.")
+        return self.__dict__ | {"raw": self.raw if ours else None}
+
+    @property
+    def status(self) -> Status:
+        """How the fit ended, in one word; `flags` has the details."""
+        return self.flags.status
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences for a person: how it ended, what the starts found, what to know of the data."""
+        out = self.flags.notes()
+        if self.starts is not None:
+            out.append(f"{self.starts}.")
+        return [*out, *self.data_notes]
 
     @property
     def parameters(self) -> Parameters:
@@ -92,6 +123,7 @@ class FitResult(StoredResult):
             ("backend", self.backend),
             ("method", self.method),
             ("success", str(self.success)),
+            ("status", f"{self.status.name}: {self.status.meaning}"),
             ("message", self.message),
             ("nfev", str(self.nfev)),
             ("gradient evaluations", str(self.ngrad)),
@@ -102,15 +134,21 @@ class FitResult(StoredResult):
                 f"{self.n_bins}, {self.n_free} (dof {self.dof})" if self.n_bins else f"none, {self.n_free}",
             ),
             ("EDM", f"{self.edm:.2e}"),
-            ("covariance", "exact Hessian" if not np.isnan(self.edm) else "none"),
+            ("covariance", self._covariance_from()),
             ("converged", str(self.flags.converged)),
             ("at limit", ", ".join(at_limit) or "none"),
+            ("goodness of fit", "none" if self.goodness is None else str(self.goodness)),
         ]
+
+    def _covariance_from(self) -> str:
+        if np.isnan(self.edm) or self.flags.singular:
+            return "none"
+        return "exact Hessian" + (", mean over one error across kinks" if self.flags.kinked else "")
 
     def __str__(self) -> str:
         lines = ["FitResult", "---------", ""]
         lines += [f"  {label:<22}: {value}" for label, value in self._rows()]
-        notes = self.flags.notes()
+        notes = self.notes
         if notes:
             lines += ["", "  Notes"] + [f"  - {n}" for n in notes]
         return "\n".join(lines)
@@ -124,5 +162,5 @@ class FitResult(StoredResult):
         from html import escape
 
         rows = "".join(f"<tr><th>{escape(a)}</th><td>{escape(b)}</td></tr>" for a, b in self._rows())
-        notes = "".join(f"<li>{escape(n)}</li>" for n in self.flags.notes())
+        notes = "".join(f"<li>{escape(n)}</li>" for n in self.notes)
         return f"<table>{rows}</table><ul>{notes}</ul>{self.models._repr_html_()}"

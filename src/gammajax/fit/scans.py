@@ -7,7 +7,7 @@ import numpy as np
 from gammajax.errors import InputError
 from gammajax.fit.backends import check_options
 from gammajax.fit.backends import get as get_backend
-from gammajax.fit.flags import judge
+from gammajax.fit.judge import judge
 from gammajax.fit.problem import Problem, derivatives
 from gammajax.fit.resolve import as_likelihood, parameter_index
 from gammajax.likelihood import Likelihood
@@ -177,14 +177,7 @@ def _node(problem: Problem, minimize: Any, options: dict) -> tuple[float, np.nda
     out = minimize(objective, **options)
     x = np.asarray(out.x)
     stat, gradient, hessian = problem.stat(x), problem.gradient(x), problem.hessian(x)
-    verdict = judge(objective.names, x, objective.lower, objective.upper, stat, gradient, hessian, out.call_limit)
-    flags = verdict.flags
-    if flags.non_finite:
-        status = Status.NON_FINITE
-    elif flags.hessian_not_positive_definite:
-        status = Status.NOT_POSITIVE_DEFINITE
-    elif not flags.converged or not out.success:
-        status = Status.ITERATION_LIMIT
-    else:
-        status = Status.AT_LIMIT if flags.at_limit else Status.CONVERGED
-    return stat, x, verdict.edm, status
+    verdict = judge(
+        objective.names, x, objective.lower, objective.upper, stat, gradient, hessian, out.call_limit, out.success
+    )
+    return stat, x, verdict.edm, verdict.flags.status

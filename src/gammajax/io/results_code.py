@@ -11,7 +11,16 @@ from typing import Any
 import numpy as np
 
 from gammajax.errors import FileFormatError, GammajaxError, InputError
-from gammajax.fit import ConfidenceResult, ConfidenceTable, ContourResult, FitFlags, FitResult, UpperLimit
+from gammajax.fit import (
+    ConfidenceResult,
+    ConfidenceTable,
+    ContourResult,
+    FitFlags,
+    FitResult,
+    GoodnessOfFit,
+    StartsResult,
+    UpperLimit,
+)
 from gammajax.io.models_yaml import models_to_dict, read_components
 from gammajax.models import Models
 from gammajax.provenance import Provenance
@@ -22,7 +31,13 @@ __all__ = ["RESULTS", "NotStored", "decode", "encode"]
 RESULTS: dict[str, type] = {
     c.__name__: c for c in (FitResult, ScanResult, ContourResult, ConfidenceResult, ConfidenceTable, UpperLimit)
 }
-CLASSES: dict[str, type] = {**RESULTS, "FitFlags": FitFlags, "Provenance": Provenance}
+CLASSES: dict[str, type] = {
+    **RESULTS,
+    "FitFlags": FitFlags,
+    "GoodnessOfFit": GoodnessOfFit,
+    "Provenance": Provenance,
+    "StartsResult": StartsResult,
+}
 # the object of the optimiser lives in one process
 NOT_STORED = {"FitResult": ("raw",)}
 

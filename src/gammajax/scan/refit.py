@@ -144,7 +144,7 @@ class Refit:
     def _several(self, starts: np.ndarray, again: np.ndarray, free: np.ndarray, derivatives: bool) -> BatchResult:
         """Every point from several starts, as further lanes; of those that ended well the lowest counts."""
         n, k = len(starts), self.starts
-        more = [np.where(free, self._offset(j), starts) for j in range(1, k)]
+        more = [np.where(free, self.offset(j), starts) for j in range(1, k)]
         out = self.run(np.concatenate([starts, *more]), np.tile(again, (k, 1)), np.tile(free, (k, 1)), derivatives)
         stat = out.stat.reshape(k, n)
         status = out.status.reshape(k, n)
@@ -154,7 +154,7 @@ class Refit:
         pick = np.argmin(rank, axis=0) * n + np.arange(n)
         return out.take(pick)
 
-    def _offset(self, number: int) -> np.ndarray:
+    def offset(self, number: int) -> np.ndarray:
         """Additional start, shape (P,): a low-discrepancy sequence over the limits, or 10 errors where there are none."""
         like = self.likelihood
         golden = np.array([_radical_inverse(number, prime) for prime in _primes(len(self.best))])
@@ -162,6 +162,10 @@ class Refit:
         low = np.where(bounded, like.lower, np.maximum(self.best - SPREAD * self.scale, like.lower))
         high = np.where(bounded, like.upper, np.minimum(self.best + SPREAD * self.scale, like.upper))
         return low + golden * (high - low)
+
+    def fraction(self, n: int, i: int) -> np.ndarray:
+        """Where in its range the first n starts have parameter i, shape (n,), from 0 to 1."""
+        return np.array([_radical_inverse(j, _primes(len(self.best))[i]) for j in range(n)])
 
 
 def _radical_inverse(n: int, base: int) -> float:

@@ -24,6 +24,10 @@ class Status(IntEnum):
     EVALUATED = 5
     OUTSIDE_LIMITS = 6
     AT_CORNER = 7
+    SINGULAR = 8
+    UNIDENTIFIED = 9
+    RUNAWAY = 10
+    NOT_CONVERGED = 11
 
     @property
     def meaning(self) -> str:
@@ -50,6 +54,10 @@ _MEANING = {
     Status.EVALUATED: "evaluated, nothing was fitted",
     Status.AT_CORNER: "converged with a strength at 0, where the slope of the statistic jumps (bins without counts)",
     Status.OUTSIDE_LIMITS: "the node is outside the limits of a scanned parameter",
+    Status.SINGULAR: "some parameters are perfectly correlated, only a combination of them is known",
+    Status.UNIDENTIFIED: "a parameter has no effect on the statistic",
+    Status.RUNAWAY: "the statistic still falls as a parameter grows without limit",
+    Status.NOT_CONVERGED: "the optimiser stopped away from a minimum",
 }
 
 

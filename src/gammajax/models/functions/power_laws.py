@@ -139,5 +139,12 @@ def broken_power_law_integral(
 ) -> jax.Array:
     """Integral of `broken_power_law` over bins from `lo` to `hi` (TeV), cut at the break; cm-2 s-1."""
     cut = clip(ebreak, lo, hi)
-    below = power_law_integral(lo, cut, index1, amplitude, ebreak)
-    return below + power_law_integral(cut, hi, index2, amplitude, ebreak)
+    # a piece that is empty is evaluated at the break: far from it a steep power law overflows, and 0 times inf is nan
+    below = _piece(lo, cut, jnp.where(lo < ebreak, lo, ebreak), index1, ebreak)
+    return amplitude * (below + _piece(cut, hi, jnp.where(cut < ebreak, ebreak, cut), index2, ebreak))
+
+
+def _piece(lo: jax.Array, hi: jax.Array, at: jax.Array, index: jax.Array, ebreak: jax.Array) -> jax.Array:
+    """Integral of (E/ebreak)^-index from lo, which is `at` unless the piece is empty, to hi."""
+    h = jnp.log(hi / lo)
+    return at * exp(-index * (jnp.log(at) - jnp.log(ebreak))) * h * exprel((1 - index) * h)

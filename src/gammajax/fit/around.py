@@ -1,0 +1,133 @@
+"""What the statistic does around the end of a fit, one parameter at a time."""
+
+import numpy as np
+
+from gammajax.errors import FitError
+from gammajax.fit.backends import get as get_backend
+from gammajax.fit.backends.base import Objective
+from gammajax.fit.problem import Problem
+
+__all__ = ["corner", "falls_for_ever", "has_no_effect", "polished"]
+
+# changes of the statistic that count as none
+NOTHING = 1e-9
+# how far a parameter is followed, in powers of ten of its own size, and the rise that is still none: rounding takes over far out
+OUTWARDS = ((1, 1e-4), (2, 1e-4), (4, 1e-3), (7, 1e-1), (10, 30.0))
+# so many of them must be finite
+CERTAIN = 3
+# beyond this nothing is re-fitted: the other parameters cannot make up for it
+HOPELESS = 30.0
+
+
+def _unit(objective: Objective, x: np.ndarray, i: int) -> float:
+    return float(max(abs(x[i]), abs(objective.start[i]), objective.step[i]))
+
+
+def _moved(objective: Objective, x: np.ndarray, i: int, by: float) -> np.ndarray:
+    out = x.copy()
+    out[i] += by
+    return objective.clip(out)
+
+
+def has_no_effect(problem: Problem, objective: Objective, x: np.ndarray, i: int) -> bool:
+    """Whether the statistic stays what it is for other values of parameter i, small and large."""
+    base, unit = problem.stat(x), _unit(objective, x, i)
+    tried = [_moved(objective, x, i, sign * factor * unit) for factor in (0.1, 1.0) for sign in (1, -1)]
+    tolerance = NOTHING * max(1.0, 1e-3 * abs(base))
+    return all(abs(problem.stat(t) - base) < tolerance for t in tried)
+
+
+def polished(
+    problem: Problem, objective: Objective, x: np.ndarray, held: tuple[int, ...] = ()
+) -> tuple[np.ndarray, float]:
+    """Where Newton's method ends from x, some parameters held, and the statistic there: x itself where it finds nothing lower."""
+    base = problem.stat(x)
+    free = [k for k in range(len(x)) if k not in held]
+    if not free or not np.isfinite(base):
+        return x, base
+    theta = problem.theta(x)
+    fixed = {int(problem.index[k]): float(theta[problem.index[k]]) for k in held}
+    try:
+        part = Problem(problem.likelihood, fixed, start=theta, scale=problem.scale[free]).objective()
+        out = get_backend("newton")(part, tol=1e-24, max_iter=60)
+    except FitError:
+        return x, base
+    if not out.fun <= base:
+        return x, base
+    end = x.copy()
+    end[free] = out.x
+    return end, float(out.fun)
+
+
+def _profile(problem: Problem, objective: Objective, x: np.ndarray, i: int, by: float) -> float:
+    """Statistic with parameter i moved and the others re-fitted."""
+    moved = _moved(objective, x, i, by)
+    stat = problem.stat(moved)
+    if not np.isfinite(stat) or stat > problem.stat(x) + HOPELESS:
+        return stat
+    return polished(problem, objective, moved, (i,))[1]
+
+
+def falls_for_ever(problem: Problem, objective: Objective, x: np.ndarray, i: int) -> str:
+    """Side towards which the statistic never rises again, the other parameters re-fitted; or an empty string.
+
+    Only where there is no limit, and where it does rise towards the other side: a parameter that can be made up for by others in
+    both directions is not running away.
+    """
+    base, unit = problem.stat(x), _unit(objective, x, i)
+    for side, sign, limit in (("upper", 1.0, objective.upper[i]), ("lower", -1.0, objective.lower[i])):
+        if np.isfinite(limit) or not _level(problem, objective, x, i, sign * unit, base):
+            continue
+        back = [_profile(problem, objective, x, i, -sign * unit * size) for size in (0.5, 1.0, 10.0)]
+        if any(not s <= base + 1e-2 for s in back):
+            return side
+    return ""
+
+
+def _level(problem: Problem, objective: Objective, x: np.ndarray, i: int, by: float, base: float) -> bool:
+    """Whether the statistic is nowhere above `base` on the way out."""
+    for n, (power, rise) in enumerate(OUTWARDS):
+        stat = _profile(problem, objective, x, i, by * 10.0**power)
+        if np.isnan(stat) or stat == np.inf:
+            # numbers end before the parameter does
+            return n >= CERTAIN
+        if stat > base + rise:
+            return False
+    return True
+
+
+def corner(problem: Problem, objective: Objective, x: np.ndarray) -> tuple[np.ndarray, int] | None:
+    """A strength that has its minimum at 0, where the slope jumps, and the point with the others re-fitted; None without one."""
+    strengths = set(problem.likelihood.compact().linear(tuple(range(len(problem.base)))))
+    for i, place in enumerate(problem.index):
+        if int(place) not in strengths or not objective.lower[i] < 0 < objective.upper[i]:
+            continue
+        at = x.copy()
+        at[i] = 0.0
+        at, stat = polished(problem, objective, at, (i,))
+        unit = 1e-6 * _unit(objective, x, i)
+        beside = [problem.stat(_moved(objective, at, i, sign * unit)) for sign in (1, -1)]
+        if (
+            np.isfinite(stat)
+            and stat <= problem.stat(x) + NOTHING
+            and min(beside) > stat
+            and _jumps(problem, at, i, unit)
+        ):
+            return at, i
+    return None
+
+
+def _jumps(problem: Problem, x: np.ndarray, i: int, unit: float) -> bool:
+    """Whether the slope in parameter i changes its sign across x."""
+    slopes = []
+    for sign in (1, -1):
+        beside = x.copy()
+        beside[i] += sign * unit
+        slopes.append(problem.gradient(beside)[i])
+    # at a smooth minimum the slopes fall with the distance to it: a hundredth of it, a hundredth of the slope
+    near = []
+    for sign in (1, -1):
+        beside = x.copy()
+        beside[i] += sign * 0.01 * unit
+        near.append(problem.gradient(beside)[i])
+    return slopes[0] > 0 > slopes[1] and near[0] > 0.5 * slopes[0] and near[1] < 0.5 * slopes[1]

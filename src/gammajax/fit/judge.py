@@ -1,0 +1,136 @@
+"""The verdict of a fit, from exact derivatives at the point where the optimiser stopped."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gammajax.fit.flags import FitFlags
+from gammajax.parameters import covariance_from_hessian
+
+__all__ = ["EDM_MINIMUM", "EDM_NOTE", "Verdict", "judge", "weakest_direction"]
+
+# a larger expected distance is no minimum; MINUIT's own goal at tol = 0.1 is 2e-4
+EDM_MINIMUM = 1e-3
+# above this the covariance says where it was taken, and an optimiser that says it failed is believed
+EDM_NOTE = 1e-6
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Flags, EDM and covariance (in the n free scaled parameters, nan where undefined) of one end point."""
+
+    flags: FitFlags
+    edm: float
+    covariance: np.ndarray
+
+
+def judge(
+    names: tuple[str, ...],
+    x: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    stat: float,
+    gradient: np.ndarray,
+    hessian: np.ndarray,
+    call_limit: bool,
+    success: bool = True,
+    corners: tuple[int, ...] = (),
+) -> Verdict:
+    """Judge an end point by its exact derivatives.
+
+    Parameters
+    ----------
+    names : tuple of str, length n
+        Free parameters.
+    x, lower, upper, gradient : array, shape (n,)
+        End point, limits and gradient, scaled.
+    stat : float
+        Statistic.
+    hessian : array, shape (n, n)
+        Exact Hessian, scaled.
+    call_limit : bool
+        Whether the optimiser ran out of calls.
+    success : bool
+        Whether the optimiser is content. It is overruled where it is not and the EDM is below 1e-6, as on a limit, where MIGRAD
+        cannot be; never where it is content and the derivatives are not.
+    corners : tuple of int
+        Parameters at a corner of the statistic, held there like on a limit.
+    """
+    n = len(names)
+    undefined = np.full((n, n), np.nan)
+    finite = np.isfinite(gradient) & np.isfinite(hessian).all(axis=1)
+    if not (np.isfinite(stat) and finite.all()):
+        bad = tuple(m for m, f in zip(names, finite, strict=True) if not f)
+        return Verdict(FitFlags(False, call_limit=call_limit, non_finite=True, bad_parameters=bad), np.nan, undefined)
+    diagonal = np.diag(hessian)
+    sigma = np.sqrt(2 / np.where(diagonal > 0, diagonal, np.inf))
+    sides, at_limit, moving = {}, [], np.ones(n, dtype=bool)
+    moving[list(corners)] = False
+    for i in map(int, np.flatnonzero(moving)):
+        side = _pushed_side(x[i], lower[i], upper[i], gradient[i], diagonal[i], sigma[i])
+        if side:
+            sides[names[i]], moving[i] = side, False
+            at_limit.append(names[i])
+    dead = moving & (diagonal == 0) & (gradient == 0) & ~np.any(hessian != 0, axis=1)
+    keep = np.flatnonzero(moving & ~dead)
+    block = hessian[np.ix_(keep, keep)]
+    covariance = covariance_from_hessian(block)
+    near, full, direction = [], np.zeros((n, n)), {}
+    edm = np.nan
+    if covariance is None:
+        full = undefined
+        direction = weakest_direction(block, [names[i] for i in keep])[1]
+    else:
+        edm = float(0.25 * gradient[keep] @ covariance @ gradient[keep])
+        full[np.ix_(keep, keep)] = covariance
+        full[dead, dead] = np.nan
+        for i in map(int, keep):
+            error = np.sqrt(full[i, i])
+            for side, distance in (("lower", x[i] - lower[i]), ("upper", upper[i] - x[i])):
+                if distance < error:
+                    sides[names[i]] = side
+                    near.append(names[i])
+    minimum = covariance is not None and edm <= EDM_MINIMUM and not np.any(dead)
+    stopped = not success and not edm <= EDM_NOTE
+    return Verdict(
+        FitFlags(
+            converged=minimum and not stopped,
+            at_limit=tuple(at_limit),
+            near_limit=tuple(dict.fromkeys(near)),
+            call_limit=call_limit,
+            hessian_not_positive_definite=covariance is None,
+            unidentified=tuple(names[i] for i in np.flatnonzero(dead)),
+            away_from_minimum=covariance is not None and edm > EDM_NOTE,
+            direction=direction,
+            sides=sides,
+            at_corner=tuple(names[i] for i in corners),
+            stopped=stopped,
+        ),
+        edm,
+        full,
+    )
+
+
+def _pushed_side(x: float, lower: float, upper: float, gradient: float, curvature: float, sigma: float) -> str:
+    """Side of the limit that the statistic pushes x against, or an empty string.
+
+    On the limit, or within a hundredth of an error of it with a Newton step that leads outside: optimisers with
+    an internal transformation only come close.
+    """
+    near = 0.01 * sigma if np.isfinite(sigma) else 0.0
+    # without curvature the step is as long as one likes
+    step = -gradient / curvature if curvature > 0 else -np.copysign(np.inf, gradient)
+    if gradient > 0 and (x <= lower or (x - lower < near and x + step < lower)):
+        return "lower"
+    if gradient < 0 and (x >= upper or (upper - x < near and x + step > upper)):
+        return "upper"
+    return ""
+
+
+def weakest_direction(hessian: np.ndarray, names: list[str]) -> tuple[float, dict[str, float]]:
+    """Smallest curvature, and the main components of its direction, both in units of each parameter's own curvature."""
+    scale = 1 / np.sqrt(np.where(np.diag(hessian) > 0, np.diag(hessian), 1.0))
+    values, vectors = np.linalg.eigh(hessian * np.outer(scale, scale))
+    vector = vectors[:, 0]
+    order = np.argsort(-np.abs(vector))
+    return float(values[0]), {names[i]: float(vector[i]) for i in order if abs(vector[i]) > 0.1}

@@ -1,0 +1,146 @@
+"""One fit from beginning to end: start, optimiser, verdict, result."""
+
+from typing import Any
+
+import numpy as np
+
+from gammajax.fit.backends import check_options
+from gammajax.fit.backends import get as get_backend
+from gammajax.fit.flags import FitFlags
+from gammajax.fit.goodness import goodness
+from gammajax.fit.judge import Verdict
+from gammajax.fit.problem import Problem
+from gammajax.fit.resolve import as_likelihood
+from gammajax.fit.result import FitResult
+from gammajax.fit.starts import best_start
+from gammajax.fit.trace import trace_table
+from gammajax.fit.verdict import Settled, settle
+from gammajax.likelihood import Likelihood
+from gammajax.provenance import provenance
+
+__all__ = ["run_fit", "write_back"]
+
+# share of bins without OFF counts from which on a result says so
+NO_OFF = 0.5
+
+
+def run_fit(
+    datasets: Any, name: str, options: dict, store_trace: bool = False, starts: int = 1, device: Any = None
+) -> FitResult:
+    """Fit, and write values, errors and covariance on the models; see `Fit.run`."""
+    minimize = get_backend(name)
+    likelihood = as_likelihood(datasets)
+    begin, found = (None, None)
+    if starts != 1 and likelihood.free.any():
+        begin, found = best_start(likelihood, starts, device)
+    problem = Problem(likelihood, start=begin)
+    common: dict[str, Any] = {
+        "backend": name,
+        "n_bins": likelihood.n_bins_in_fit,
+        "n_free": len(problem.index),
+        "starts": found,
+        "data_notes": _data_notes(likelihood),
+        "provenance": provenance(likelihood.data),
+    }
+    if len(problem.index) == 0 or not np.isfinite(problem.stat(problem.start)):
+        check_options(name, options)
+        return _evaluated(datasets, problem, common)
+    objective = problem.objective(store_trace)
+    out = minimize(objective, **options)
+    end = settle(problem, objective, out)
+    _write(datasets, problem, end)
+    flags = end.verdict.flags
+    return FitResult(
+        method=out.method,
+        success=flags.status.fitted,
+        message=out.message,
+        total_stat=end.stat,
+        edm=end.verdict.edm,
+        flags=flags,
+        nfev=objective.counts.fun,
+        ngrad=objective.counts.grad,
+        nhess=objective.counts.hess,
+        models=datasets.models.snapshot(),
+        trace=trace_table(objective, problem, likelihood) if store_trace else None,
+        raw=out.raw,
+        options=dict(out.options),
+        goodness=goodness(problem, end.x, end.stat, flags),
+        **common,
+    )
+
+
+def _evaluated(datasets: Any, problem: Problem, common: dict[str, Any]) -> FitResult:
+    """A result without an optimiser: nothing is free, or the statistic is not finite where it should begin."""
+    x, n = problem.start, len(problem.start)
+    stat = problem.stat(x)
+    finite = bool(np.isfinite(stat))
+    bad: tuple[str, ...] = ()
+    if not finite:
+        derivatives = np.isfinite(problem.gradient(x)) & np.isfinite(problem.hessian(x)).all(axis=1)
+        names = [problem.likelihood.names[i] for i in problem.index]
+        bad = tuple(m for m, good in zip(names, derivatives, strict=True) if not good)
+    flags = FitFlags(
+        finite, non_finite=not finite, bad_bins=() if finite else problem.non_finite_bins(x), bad_parameters=bad
+    )
+    end = Settled(x, stat, Verdict(flags, 0.0 if finite else np.nan, np.full((n, n), np.nan)))
+    _write(datasets, problem, end)
+    return FitResult(
+        method="evaluated",
+        success=finite,
+        message="no free parameter: evaluated" if finite else problem.non_finite_start(),
+        total_stat=stat,
+        edm=end.verdict.edm,
+        flags=flags,
+        nfev=1,
+        ngrad=0,
+        nhess=0,
+        models=datasets.models.snapshot(),
+        goodness=goodness(problem, x, stat, flags),
+        **common,
+    )
+
+
+def _data_notes(likelihood: Any) -> tuple[str, ...]:
+    """What to know of data and models whatever the end."""
+    out = []
+    for name, structure, data in zip(
+        likelihood.dataset_names, likelihood.structure.datasets, likelihood.data, strict=False
+    ):
+        if getattr(structure, "statistic", "") != "wstat":
+            continue
+        off = np.asarray(data.values["n_off"])[np.asarray(data.mask)]
+        empty = int(np.sum(off == 0))
+        if empty > NO_OFF * len(off):
+            out.append(
+                f"{name}: {empty} of {len(off)} bins in the fit have no OFF counts, where the W statistic takes the background as "
+                "0 and is biased; use wider bins or a model of the background."
+            )
+    for p, unique in zip(likelihood.parameters.unique_parameters, likelihood.names, strict=True):
+        if p.frozen and p.prior is not None:
+            out.append(f"{unique} is frozen and has a prior: it adds a constant to the statistic.")
+    return tuple(out)
+
+
+def _write(datasets: Any, problem: Problem, end: Settled) -> None:
+    covariance = end.verdict.covariance * np.outer(problem.scale, problem.scale)
+    write_back(problem.likelihood, datasets.models, problem.theta(end.x), problem.index, covariance)
+
+
+def write_back(
+    likelihood: Likelihood, models: Any, theta: np.ndarray, index: np.ndarray, covariance: np.ndarray
+) -> None:
+    """Write values, errors and covariance (free parameters, internal units) on the models."""
+    parameters = likelihood.parameters
+    assert parameters is not None
+    unique = list(parameters.unique_parameters)
+    factor = np.array([p.factor for p in unique])
+    full = np.zeros((len(unique),) * 2)
+    full[np.ix_(index, index)] = covariance
+    full /= np.outer(factor, factor)
+    for i, p in enumerate(unique):
+        if i in index:
+            p.value = theta[i] / factor[i]
+        p.error = np.sqrt(full[i, i])
+    where = {id(p): i for i, p in enumerate(unique)}
+    spread = [where[id(p)] for p in parameters]
+    models.set_covariance(full[np.ix_(spread, spread)])

@@ -1,0 +1,225 @@
+"""How a fit ended: the derivatives at its end, and where they leave a doubt, what the statistic does around it."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gammajax.fit.around import corner, falls_for_ever, has_no_effect, polished
+from gammajax.fit.backends.base import BackendResult, Objective
+from gammajax.fit.flags import FitFlags
+from gammajax.fit.judge import EDM_MINIMUM, Verdict, judge, weakest_direction
+from gammajax.fit.kinks import mean_curvature, moving_breaks
+from gammajax.fit.problem import Problem
+
+__all__ = ["Settled", "settle"]
+
+# smallest curvature, in units of the parameters' own, below which the end is looked at more closely
+WEAK = 0.02
+# and below which, at a minimum found to rounding, nothing is left of it: correlations of 0.9999999 are still told apart
+NULL = 1e-7
+# of the rise that the curvature promises one error away; outside of it the statistic is no parabola
+PARABOLA = (1 / 3, 3.0)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """An end point, statistic and scaled parameters (n,), with its verdict."""
+
+    x: np.ndarray
+    stat: float
+    verdict: Verdict
+
+
+def settle(problem: Problem, objective: Objective, out: BackendResult) -> Settled:
+    """Judge where an optimiser stopped.
+
+    Most fits need two evaluations more, one error to both sides. Only where the derivatives do not settle it is there more to do:
+    parameters are followed outwards with all others re-fitted, and Newton's method goes on from the end.
+
+    Parameters
+    ----------
+    problem : `Problem`
+        The function.
+    objective : `Objective`
+        What the optimiser was given.
+    out : `BackendResult`
+        Where it stopped, and what it says.
+    """
+    x = np.asarray(out.x, dtype=float)
+    stat, verdict, hessian = _judged(problem, objective, x, out)
+    if verdict.flags.non_finite:
+        bins = problem.non_finite_bins(x)
+        return Settled(x, stat, replace(verdict, flags=replace(verdict.flags, bad_bins=bins)))
+    parabolic = not verdict.flags.converged or _parabolic(problem, objective, x, verdict, hessian)
+    if not parabolic:
+        verdict = replace(verdict, flags=replace(verdict.flags, not_parabolic=True))
+    weak = _weak(objective, verdict, hessian)
+    wide = _wide(objective, x, verdict)
+    if verdict.flags.converged and parabolic and not weak and not wide:
+        return Settled(x, stat, verdict)
+    return _in_doubt(problem, objective, out, Settled(x, stat, verdict), wide)
+
+
+def _judged(
+    problem: Problem, objective: Objective, x: np.ndarray, out: BackendResult, corners: tuple[int, ...] = ()
+) -> tuple[float, Verdict, np.ndarray]:
+    stat, gradient, hessian = problem.stat(x), problem.gradient(x), problem.hessian(x)
+    kinked: tuple[str, ...] = ()
+    moving = moving_breaks(problem.likelihood, problem.index, problem.theta(x))
+    if moving and np.isfinite(hessian).all():
+        hessian, changed = mean_curvature(
+            problem.gradient, x, objective.lower, objective.upper, objective.step, gradient, hessian, moving
+        )
+        kinked = tuple(objective.names[i] for i in changed)
+    verdict = judge(
+        objective.names, x, objective.lower, objective.upper, stat, gradient, hessian, out.call_limit, out.success, corners
+    )  # fmt: skip
+    if kinked:
+        verdict = replace(verdict, flags=replace(verdict.flags, kinked=kinked))
+    return stat, verdict, hessian
+
+
+def _inside(objective: Objective, verdict: Verdict) -> np.ndarray:
+    """Positions of the parameters that neither a limit nor a corner holds, and that have an effect."""
+    flags = verdict.flags
+    out = {*flags.at_limit, *flags.at_corner, *flags.unidentified}
+    return np.array([i for i, name in enumerate(objective.names) if name not in out], dtype=int)
+
+
+def _parabolic(problem: Problem, objective: Objective, x: np.ndarray, verdict: Verdict, hessian: np.ndarray) -> bool:
+    """Whether one error to both sides, all parameters at once, the statistic rises as the curvature says."""
+    keep = _inside(objective, verdict)
+    if len(keep) == 0:
+        return True
+    curvature = hessian[np.ix_(keep, keep)]
+    step = np.zeros_like(x)
+    step[keep] = np.sqrt(2 / np.diag(curvature))
+    step /= np.sqrt(max(0.5 * step[keep] @ curvature @ step[keep], 1.0))
+    base, slope = problem.stat(x), problem.gradient(x)[keep]
+    for sign in (1.0, -1.0):
+        moved = objective.clip(x + sign * step)
+        by = (moved - x)[keep]
+        expected = slope @ by + 0.5 * by @ curvature @ by
+        if expected < 0.05:
+            # a limit is in the way
+            continue
+        rise = problem.stat(moved) - base
+        if not PARABOLA[0] * expected < rise < PARABOLA[1] * expected:
+            return False
+    return True
+
+
+def _weak(objective: Objective, verdict: Verdict, hessian: np.ndarray) -> bool:
+    """Whether some combination of parameters is hardly known."""
+    keep = _inside(objective, verdict)
+    if len(keep) < 2:
+        return False
+    return weakest_direction(hessian[np.ix_(keep, keep)], [objective.names[i] for i in keep])[0] < WEAK
+
+
+def _wide(objective: Objective, x: np.ndarray, verdict: Verdict) -> list[int]:
+    """Parameters whose error is larger than their value, or not known."""
+    error = np.sqrt(np.diag(verdict.covariance))
+    return [int(i) for i in _inside(objective, verdict) if not error[i] <= abs(x[i])]
+
+
+def _in_doubt(
+    problem: Problem, objective: Objective, out: BackendResult, end: Settled, wide: list[int]
+) -> Settled:  # fmt: skip
+    """A closer look, gravest first."""
+    flags, x = end.verdict.flags, end.x
+    suspects = wide or [int(i) for i in _inside(objective, end.verdict)]
+    dead = [objective.names.index(name) for name in flags.unidentified]
+    idle = tuple(i for i in {*suspects, *dead} if has_no_effect(problem, objective, x, i))
+    # flat at this very point only, as a saddle of higher order is
+    flat = [i for i in dead if i not in idle]
+    held = None if flags.converged else corner(problem, objective, x)
+    if held is not None:
+        at, i = held
+        stat, verdict, _ = _judged(problem, objective, at, out, (i,))
+        return _without_effect(problem, objective, Settled(at, stat, verdict))
+    away = {}
+    for i in suspects:
+        if i not in idle and (side := falls_for_ever(problem, objective, x, i)):
+            away[objective.names[i]] = side
+    if idle or away:
+        found = {
+            "runaway": tuple(away),
+            "sides": {**flags.sides, **away},
+            "near_limit": _others(flags.near_limit, away),
+        }
+        return _marked(objective, end, idle, **found)
+    if flags.call_limit and not flags.converged:
+        return end
+    return _polished(problem, objective, end, flat)
+
+
+def _others(names: tuple[str, ...], away: dict[str, str]) -> tuple[str, ...]:
+    return tuple(n for n in names if n not in away)
+
+
+def _without_effect(problem: Problem, objective: Objective, end: Settled) -> Settled:
+    idle = tuple(int(i) for i in _inside(objective, end.verdict) if has_no_effect(problem, objective, end.x, int(i)))
+    return _marked(objective, end, idle) if idle else end
+
+
+def _marked(objective: Objective, end: Settled, idle: tuple[int, ...], **found: object) -> Settled:
+    """The same end without success; errors of the named parameters are nan, others are theirs while those are held."""
+    flags = end.verdict.flags
+    unidentified = tuple(dict.fromkeys((*flags.unidentified, *(objective.names[i] for i in idle))))
+    gone = [objective.names.index(n) for n in {*unidentified, *found.get("runaway", ())}]  # type: ignore[misc]
+    covariance = _held(end.verdict.covariance, gone)
+    changed = replace(flags, converged=False, unidentified=unidentified, **found)  # type: ignore[arg-type]
+    return replace(end, verdict=replace(end.verdict, flags=changed, covariance=covariance))
+
+
+def _held(covariance: np.ndarray, gone: list[int]) -> np.ndarray:
+    """Covariance with some parameters held: their rows and columns are nan, the others conditional."""
+    keep = np.array([i for i in range(len(covariance)) if i not in gone], dtype=int)
+    out = np.full_like(covariance, np.nan)
+    block = covariance[np.ix_(keep, keep)]
+    known = [i for i in gone if np.isfinite(covariance[i, i]) and covariance[i, i] > 0]
+    if np.isfinite(block).all() and known:
+        cross = covariance[np.ix_(keep, known)]
+        block = block - cross @ np.linalg.pinv(covariance[np.ix_(known, known)], hermitian=True) @ cross.T
+    out[np.ix_(keep, keep)] = block
+    return out
+
+
+def _polished(problem: Problem, objective: Objective, end: Settled, flat: list[int]) -> Settled:
+    """Newton's method from the end: a lower statistic, or nothing left of the curvature in some direction."""
+    flags, names = end.verdict.flags, objective.names
+    x, lowest = polished(problem, objective, end.x)
+    drop = end.stat - lowest
+    promised = EDM_MINIMUM if np.isnan(end.verdict.edm) else max(EDM_MINIMUM, 3 * end.verdict.edm)
+    keep = np.array(sorted({*_inside(objective, end.verdict).tolist(), *flat}), dtype=int)
+    smallest, direction = np.inf, {}
+    # on a way that led elsewhere the curvature says nothing of this end
+    if drop <= promised and len(keep) > 1:
+        for at in (end.x, x):
+            value, along = weakest_direction(problem.hessian(at)[np.ix_(keep, keep)], [names[i] for i in keep])
+            if abs(value) < smallest:
+                smallest, direction = abs(value), along
+    changed = flags
+    if smallest < NULL:
+        changed = replace(
+            changed, converged=False, singular=True, hessian_not_positive_definite=True, direction=direction
+        )
+    if drop > promised:
+        changed = replace(changed, converged=False, lower_nearby=float(drop))
+    if flat:
+        changed = _flat(changed, [names[i] for i in flat])
+    undefined = changed.singular or bool(flat)
+    covariance = np.full_like(end.verdict.covariance, np.nan) if undefined else end.verdict.covariance
+    return replace(end, verdict=replace(end.verdict, flags=changed, covariance=covariance))
+
+
+def _flat(flags: FitFlags, names: list[str]) -> FitFlags:
+    """Parameters without slope and curvature at the end, but not without effect."""
+    return replace(
+        flags,
+        converged=False,
+        hessian_not_positive_definite=True,
+        unidentified=tuple(n for n in flags.unidentified if n not in names),
+        direction={**flags.direction, **dict.fromkeys(names, 1.0)},
+    )
