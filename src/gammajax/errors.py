@@ -15,6 +15,7 @@ __all__ = [
     "ModelError",
     "PrecisionError",
     "UnitError",
+    "WriteError",
 ]
 
 
@@ -48,6 +49,10 @@ class MissingFileError(FileFormatError, FileNotFoundError):
 
 class DownloadError(GammajaxError, OSError):
     """A file that cannot be fetched: no answer, not there, or another checksum than expected."""
+
+
+class WriteError(GammajaxError, OSError):
+    """A file that cannot be written: disk full, folder read-only. What was there before is as it was."""
 
 
 class FitError(GammajaxError, RuntimeError):

@@ -211,6 +211,9 @@ def test_tlmin_counts_channels_from_one(run):
         hdu.header["TLMIN4"] = 1
 
     edit(run / RMF, "MATRIX", shift)
+    with pytest.raises(DataError, match=r"F_CHAN counts channels from TLMIN4 = 1, but EBOUNDS from 0"):
+        SpectrumDatasetOnOff.read(run / PHA)
+    edit(run / RMF, "EBOUNDS", lambda hdu: hdu.data["CHANNEL"].__iadd__(1))
     np.testing.assert_array_equal(SpectrumDatasetOnOff.read(run / PHA).edisp.pdf_matrix, before.edisp.pdf_matrix)
 
 

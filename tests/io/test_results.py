@@ -348,7 +348,7 @@ def test_damaged_documents(tmp_path, results, case):
     content = (tmp_path / "r.yaml").read_text()
     assert old in content
     (tmp_path / "r.yaml").write_text(content.replace(old, new, 1))
-    with pytest.raises(FileFormatError, match=r"r\.yaml: .*" + text):
+    with pytest.raises(FileFormatError, match=r"r\.yaml[:,] .*" + text):
         ScanResult.read(tmp_path / "r.yaml")
 
 

@@ -391,7 +391,7 @@ WRONG = {
     "irf": ("    spectral:", "    apply_irf: {exposure: true, psf: true, edisp: false}\n    spectral:", r"apply_irf: only true"),
     "no components": ("components:", "component:", r"unknown key 'component'.* Did you mean 'components'"),
     "duplicate key": ("type: SkyModel", "type: SkyModel\n    type: SkyModel", "key 'type' is there twice"),
-    "python tag": ("value: 2.5", "value: !!python/object/apply:os.system ['true']", "not YAML of plain values .*python/object"),
+    "python tag": ("value: 2.5", "value: !!python/object/apply:os.system ['true']", r"YAML text, components\[0\]\.spectral\.parameters\[0\]\.value: not YAML of plain values: tag .*python/object"),
     "list": (GOOD, "- 1", "holds list, expected a mapping"),
     "not yaml": (GOOD, "a: [", "not YAML of plain values"),
 }  # fmt: skip

@@ -13,7 +13,7 @@ from gammajax.io.files import refuse_existing, target, write_bytes
 from gammajax.io.fits import expand
 from gammajax.io.gadf import guess_format
 from gammajax.io.models_files import SUFFIXES, model_files, read_models
-from gammajax.io.ogip_write import partner_names
+from gammajax.io.ogip_set import partner_names
 from gammajax.io.yaml_nodes import Node
 from gammajax.io.yaml_text import dump, load, read_text, with_checksum
 from gammajax.provenance import metadata
@@ -145,12 +145,12 @@ def read_datasets(
     """
     path = expand(filename)
     text = read_text(path, "data set list")
-    data = load(text, path.name, checksum and "\nchecksum:" in text)
+    data = load(text, path.name, None if checksum else False)
     top = Node(data, path.name).mapping(("datasets", "metadata", "checksum"))
     datasets = Datasets([_read_one(n, path, allow_outside) for n in top["datasets"].elements()])
     if filename_models is not None:
         models = expand(filename_models)
-        datasets.models = read_models(models, checksum and "\nchecksum:" in read_text(models, "model"))
+        datasets.models = read_models(models, None if checksum else False)
     return datasets
 
 

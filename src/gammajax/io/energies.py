@@ -8,12 +8,14 @@ from gammajax.errors import DataError
 
 __all__ = ["GRID_TOLERANCE", "contiguous_edges"]
 
-# energies outside are a wrong unit, not an instrument (TeV)
-ENERGY_RANGE = 1e-12, 1e9
+# energies outside are a wrong unit, not a gamma-ray telescope: 1 MeV to 1 EeV (TeV) ...
+ENERGY_RANGE = 1e-6, 1e6
+# ... and with any_energy, from radio waves on
+ANY_ENERGY = 1e-21, 1e12
 GRID_TOLERANCE = 1e-5
 
 
-def contiguous_edges(low: np.ndarray, high: np.ndarray, where: str) -> np.ndarray:
+def contiguous_edges(low: np.ndarray, high: np.ndarray, where: str, any_energy: bool = False) -> np.ndarray:
     """Contiguous increasing edges from lower and upper ones.
 
     Parameters
@@ -22,6 +24,8 @@ def contiguous_edges(low: np.ndarray, high: np.ndarray, where: str) -> np.ndarra
         Lower and upper energies of the bins, TeV.
     where : str
         File and HDU, for error texts.
+    any_energy : bool
+        Accept energies outside 1 MeV to 1 EeV.
 
     Returns
     -------
@@ -33,12 +37,16 @@ def contiguous_edges(low: np.ndarray, high: np.ndarray, where: str) -> np.ndarra
     DataError
         Naming the first bad row.
     """
+    if not len(low):
+        raise DataError(f"{where}: there are no rows, expected at least one bin.")
+    bottom, top = ANY_ENERGY if any_energy else ENERGY_RANGE
     for values, which in ((low, "lower"), (high, "upper")):
-        bad = np.flatnonzero((values <= ENERGY_RANGE[0]) | (values >= ENERGY_RANGE[1]))
+        bad = np.flatnonzero((values <= bottom) | (values >= top))
         if len(bad) and not (which == "lower" and bad[0] == 0 and len(bad) == 1 and values[0] == 0):
+            hint = "" if any_energy else ", or read with any_energy=True if it is right"
             raise DataError(
-                f"{where}, row {bad[0]}: {which} energy {values[bad[0]]:g} TeV, expected {ENERGY_RANGE[0]:g} to "
-                f"{ENERGY_RANGE[1]:g} TeV; check the unit of the column."
+                f"{where}, row {bad[0]}: {which} energy {values[bad[0]]:g} TeV, expected {bottom:g} to {top:g} TeV; check the unit "
+                f"of the column{hint}."
             )
     if low[0] == 0:
         low = low.copy()

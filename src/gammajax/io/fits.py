@@ -1,33 +1,43 @@
-"""Checked access to FITS files: what is missing or damaged is named by file, HDU, column and row."""
+"""Checked access to the tables of FITS files: what is missing or damaged is named by file, HDU, column and row."""
 
-import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy import units as u
 
-from gammajax.errors import DataError, FileFormatError, MissingFileError, UnitError
+from gammajax.errors import DataError, FileFormatError, UnitError
+from gammajax.io.fits_file import expand, open_fits
 
 __all__ = ["Table", "expand", "hdu_table", "open_fits", "require_key"]
 
-# a table that declares more rows than this is damaged or hostile, not a spectrum
-MAX_ROWS = 10_000_000
-BLOCK = 2880
-
 
 class Table:
-    """One binary table of an open file, with columns in native float64."""
+    """One binary table of an open file, with columns in native float64.
 
-    def __init__(self, hdu: Any, path: Path) -> None:
+    Parameters
+    ----------
+    hdu : `~astropy.io.fits.BinTableHDU`
+        The table.
+    path : path
+        Its file.
+    units : mapping of str to str, optional
+        Units of columns that state none.
+    """
+
+    def __init__(self, hdu: Any, path: Path, units: Mapping[str, str] | None = None) -> None:
         self.hdu, self.path, self.header = hdu, path, hdu.header
         self.where = f"{path.name}, HDU {hdu.name}"
+        self._units = {k.upper(): v for k, v in (units or {}).items()}
 
     def __contains__(self, column: str) -> bool:
         return column.upper() in (c.upper() for c in self.hdu.columns.names)
+
+    def _column(self, column: str) -> Any:
+        names = [c.upper() for c in self.hdu.columns.names]
+        return self.hdu.columns[names.index(column.upper())]
 
     def raw(self, column: str) -> np.ndarray:
         """Column as stored; refuses a missing one."""
@@ -42,14 +52,36 @@ class Table:
                 f"{self.where}, column {column}: cannot be read ({error}); the file is damaged."
             ) from error
 
-    def numbers(self, column: str) -> np.ndarray:
-        """Column as finite native float64, one number per row; refuses a bad one with its row and value."""
+    def undefined(self, column: str) -> np.ndarray:
+        """Rows that hold the integer which stands for no value (TNULL), bool, shape (rows,)."""
+        own = self._column(column)
+        if own.null in (None, ""):
+            return np.zeros(len(self.hdu.data), dtype=bool)
+        # TNULL is a stored number, before TSCAL and TZERO
+        return np.asarray(np.asarray(self.hdu.data.view(np.ndarray))[own.name] == own.null)
+
+    def numbers(self, column: str, ignore: np.ndarray | None = None) -> np.ndarray:
+        """Column as finite native float64, one number per row; refuses a bad one with its row and value.
+
+        Parameters
+        ----------
+        column : str
+            Its name.
+        ignore : array of bool, shape (rows,), optional
+            Rows that may be undefined (TNULL); they are 0.
+        """
         data = self.raw(column)
         if data.ndim != 1 or data.dtype.kind not in "iufb":
             raise FileFormatError(
                 f"{self.where}, column {column}: shape {data.shape} and type {data.dtype}, expected one number per row."
             )
-        values = data.astype(np.float64)
+        values, missing = data.astype(np.float64), self.undefined(column)
+        used = np.flatnonzero(missing if ignore is None else missing & ~ignore)
+        if len(used):
+            raise DataError(
+                f"{self.where}, column {column}, row {used[0]}: no value (TNULL), expected a number; {len(used)} rows are affected."
+            )
+        values[missing] = 0.0
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
             raise DataError(
@@ -60,112 +92,42 @@ class Table:
 
     def unit(self, column: str) -> u.UnitBase:
         """Unit of a column; refuses a missing one."""
-        names = [c.upper() for c in self.hdu.columns.names]
-        text = self.hdu.columns[names.index(column.upper())].unit
+        text = self._column(column).unit or self._units.get(column.upper())
         if not text:
-            raise UnitError(f"{self.where}, column {column}: there is no unit (TUNIT); write one into the file.")
+            raise UnitError(
+                f"{self.where}, column {column}: there is no unit (TUNIT); write one into the file, or say it on reading: "
+                f"units={{{column!r}: ...}}."
+            )
         try:
-            return u.Unit(text)
+            # OGIP files count in counts
+            return u.Unit(text.replace("counts", "count"))
         except ValueError:
             raise UnitError(f"{self.where}, column {column}: unit {text!r} is not known.") from None
 
-    def quantity(self, column: str, unit: str) -> np.ndarray:
-        """Column converted to a unit; refuses a missing unit or one of another dimension."""
-        values, own = self.numbers(column), self.unit(column)
+    def factor(self, column: str, unit: str) -> float:
+        """What values of a column are multiplied with to be in a unit; refuses a missing unit or one of another dimension."""
+        own = self.unit(column)
         if own == u.Unit(unit):
-            return values
+            return 1.0
         if not own.is_equivalent(unit):
             raise UnitError(
                 f"{self.where}, column {column}: unit {own.to_string()!r}, expected one convertible to {unit!r}."
             )
-        return np.asarray(u.Quantity(values, own).to_value(unit))
+        return float(own.to(unit))
+
+    def quantity(self, column: str, unit: str) -> np.ndarray:
+        """Column converted to a unit; refuses bad numbers, a missing unit or one of another dimension."""
+        values = self.numbers(column)
+        factor = self.factor(column, unit)
+        return values if factor == 1.0 else values * factor
 
 
-def expand(path: str | Path) -> Path:
-    """Expand environment variables and ~ in a path; refuses a variable that is not set."""
-    text = os.path.expandvars(os.path.expanduser(str(path)))
-    if "$" in text and not os.path.exists(text):
-        raise MissingFileError(
-            f"{path}: the environment variable in the path is not set; set it, or give the full path."
-        )
-    return Path(text)
+def hdu_table(
+    hdus: Any, names: tuple[str, ...], path: Path, what: str, units: Mapping[str, str] | None = None
+) -> Table:
+    """The binary table of one of the given names.
 
-
-@contextmanager
-def open_fits(path: Path, what: str) -> Iterator[Any]:
-    """Open a FITS file, refusing what is missing, empty, truncated or not FITS.
-
-    Raises
-    ------
-    MissingFileError
-        If there is no such file.
-    FileFormatError
-        If it is no complete FITS file.
-    """
-    from astropy.io import fits
-
-    if not path.exists():
-        raise MissingFileError(f"{what} file {path} does not exist; check the path and the name.")
-    if path.is_dir():
-        raise FileFormatError(f"{what} file {path} is a directory, expected a FITS file.")
-    size = path.stat().st_size
-    if size == 0:
-        raise FileFormatError(f"{what} file {path.name} is empty (0 bytes), expected a FITS file.")
-    stream = path.open("rb")
-    try:
-        with warnings.catch_warnings():
-            # a truncated file is refused below, with its numbers; a checksum is checked below too
-            warnings.simplefilter("ignore")
-            hdus = fits.open(stream, memmap=False, lazy_load_hdus=False, checksum=False)
-    except Exception as error:
-        # astropy leaves a file open that it cannot read
-        stream.close()
-        raise FileFormatError(f"{what} file {path.name}: not a FITS file that can be read ({error}).") from error
-    with stream, hdus:
-        if path.suffix != ".gz":
-            _check_complete(hdus[-1], size, f"{what} file {path.name}")
-        for hdu in hdus[1:]:
-            if hdu.header.get("NAXIS2", 0) > MAX_ROWS:
-                raise FileFormatError(
-                    f"{what} file {path.name}, HDU {hdu.name}: declares {hdu.header['NAXIS2']} rows, expected at most {MAX_ROWS}."
-                )
-            _check_sums(hdu, path, what)
-        yield hdus
-
-
-def _check_complete(last: Any, size: int, where: str) -> None:
-    """Refuse a file that ends inside the data of its last HDU, or inside the header of one more."""
-    end = last.fileinfo()["datLoc"] + _data_size(last)
-    if end > size:
-        raise FileFormatError(f"{where}, HDU {last.name or 'PRIMARY'}: truncated at byte {size} of {end}.")
-    # blocks have 2880 bytes; the padding of the last one may be left away, but nothing may follow it
-    blocks = -(-end // BLOCK) * BLOCK
-    if size > blocks:
-        raise FileFormatError(
-            f"{where}: truncated at byte {size}, in the header that begins behind HDU {last.name or 'PRIMARY'} at byte {blocks}."
-        )
-
-
-def _data_size(hdu: Any) -> int:
-    h = hdu.header
-    if h.get("NAXIS", 0) == 0:
-        return 0
-    n = abs(h["BITPIX"]) // 8
-    for i in range(h["NAXIS"]):
-        n *= h[f"NAXIS{i + 1}"]
-    return n + abs(h["BITPIX"]) // 8 * h.get("PCOUNT", 0)
-
-
-def _check_sums(hdu: Any, path: Path, what: str) -> None:
-    """Refuse data whose checksum, where there is one, does not fit."""
-    if "DATASUM" in hdu.header and hdu.verify_datasum() == 0:
-        raise FileFormatError(
-            f"{what} file {path.name}, HDU {hdu.name}: the data do not match their DATASUM; the file is damaged."
-        )
-
-
-def hdu_table(hdus: Any, names: tuple[str, ...], path: Path, what: str) -> Table:
-    """First binary table of one of the given names.
+    One that is there twice is read, with a warning, where all hold the same data.
 
     Raises
     ------
@@ -175,11 +137,23 @@ def hdu_table(hdus: Any, names: tuple[str, ...], path: Path, what: str) -> Table
     from astropy.io import fits
 
     for name in names:
-        for hdu in hdus:
-            if hdu.name.upper() == name and isinstance(hdu, fits.BinTableHDU):
-                return Table(hdu, path)
+        found = [(i, h) for i, h in enumerate(hdus) if h.name.upper() == name and isinstance(h, fits.BinTableHDU)]
+        if found:
+            _refuse_ambiguous(found, name, f"{what} file {path.name}")
+            return Table(found[0][1], path, units)
     there = ", ".join(h.name for h in hdus[1:]) or "none"
     raise FileFormatError(f"{what} file {path.name}: no extension {' or '.join(names)}; the extensions are: {there}.")
+
+
+def _refuse_ambiguous(found: list, name: str, where: str) -> None:
+    if len(found) == 1:
+        return
+    numbers = ", ".join(str(i) for i, _ in found)
+    if len({(h.header["TFIELDS"], h._calculate_datasum()) for _, h in found}) > 1:
+        raise FileFormatError(
+            f"{where}: {len(found)} extensions {name} with different data (HDUs {numbers}); split the file, or remove all but one."
+        )
+    warnings.warn(f"{where}: {len(found)} extensions {name} with the same data (HDUs {numbers}).", stacklevel=4)
 
 
 def require_key(table: Table, key: str, why: str) -> Any:

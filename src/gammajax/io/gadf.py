@@ -9,7 +9,7 @@ from gammajax.datasets.registry import register_format
 from gammajax.errors import FileFormatError, GammajaxError, InputError
 from gammajax.hooks import register_hook
 from gammajax.io.files import refuse_existing, target, write_bytes
-from gammajax.io.fits import expand
+from gammajax.io.fits import expand, open_fits
 from gammajax.io.gadf_read import read_maps
 from gammajax.io.gadf_write import file_bytes
 
@@ -18,7 +18,9 @@ __all__ = ["guess_format", "read_gadf", "write_gadf"]
 SUFFIXES = (".fits", ".gz")
 
 
-def read_gadf(filename: str | Path, *, name: str | None = None) -> SpectrumDataset | SpectrumDatasetOnOff:
+def read_gadf(
+    filename: str | Path, *, name: str | None = None, checksum: bool = True, any_energy: bool = False
+) -> SpectrumDataset | SpectrumDatasetOnOff:
     """Read a spectrum that gammapy or gammajax wrote in the format "gadf".
 
     Parameters
@@ -27,6 +29,10 @@ def read_gadf(filename: str | Path, *, name: str | None = None) -> SpectrumDatas
         The file; environment variables are expanded.
     name : str, optional
         Name of the data set, that in the file if not given.
+    checksum : bool
+        Refuse a file that does not match its CHECKSUM and DATASUM, where it has them.
+    any_energy : bool
+        Accept energies outside 1 MeV to 1 EeV, which otherwise mean a wrong unit.
 
     Returns
     -------
@@ -40,8 +46,8 @@ def read_gadf(filename: str | Path, *, name: str | None = None) -> SpectrumDatas
     """
     path = expand(filename)
     try:
-        arguments, onoff = read_maps(path, name)
-    except GammajaxError:
+        arguments, onoff = read_maps(path, name, checksum, any_energy)
+    except (GammajaxError, Warning):
         raise
     except Exception as error:
         # damaged headers make astropy raise whatever it happens to meet first
@@ -81,16 +87,14 @@ def write_gadf(dataset: Any, filename: str | Path, *, overwrite: bool = False) -
 
 def guess_format(filename: str | Path) -> str:
     """Name of the format of a file: "gadf" if it has maps and no spectrum, otherwise "ogip", whose reader says what is wrong."""
-    from astropy.io import fits
-
     path = expand(filename)
     try:
-        with path.open("rb") as stream, warnings.catch_warnings():
+        with warnings.catch_warnings():
             # what is wrong with the file is said by the reader
             warnings.simplefilter("ignore")
-            with fits.open(stream, memmap=False) as hdus:
+            with open_fits(path, "data set", checksum=False) as hdus:
                 names = {h.name.upper() for h in hdus}
-    except Exception:
+    except GammajaxError:
         return "ogip"
     return "gadf" if "COUNTS" in names and "SPECTRUM" not in names else "ogip"
 

@@ -18,7 +18,9 @@ ENERGY = "E_MIN,E_MAX"
 TRUE = "ENERGY_TRUE_MIN,ENERGY_TRUE_MAX"
 
 
-def read_maps(path: Path, name: str | None) -> tuple[dict[str, Any], bool]:
+def read_maps(
+    path: Path, name: str | None, checksum: bool = True, any_energy: bool = False
+) -> tuple[dict[str, Any], bool]:
     """Arguments of ``from_arrays`` from a file, and whether there is an OFF measurement.
 
     Parameters
@@ -27,21 +29,23 @@ def read_maps(path: Path, name: str | None) -> tuple[dict[str, Any], bool]:
         The file.
     name : str, optional
         Name instead of the one in the file.
+    checksum, any_energy : bool
+        See `gammajax.io.gadf.read_gadf`.
 
     Raises
     ------
     FileFormatError, MissingFileError, DataError, UnitError
         Naming file, HDU, column, row and value.
     """
-    with open_fits(path, "data set") as hdus:
+    with open_fits(path, "data set", checksum) as hdus:
         names = {h.name.upper() for h in hdus}
         if "PSF" in names:
             raise FileFormatError(
                 f"data set file {path.name}, HDU PSF: gammajax folds no PSF; correct the exposure for the containment "
                 "(containment_correction=True of gammapy's SpectrumDatasetMaker), and set dataset.psf = None before writing."
             )
-        edges = _axes(hdus, path, "COUNTS", [ENERGY])[0]
-        true = _axes(hdus, path, "EXPOSURE", [TRUE])[0]
+        edges = _axes(hdus, path, "COUNTS", [ENERGY], any_energy)[0]
+        true = _axes(hdus, path, "EXPOSURE", [TRUE], any_energy)[0]
         n, header = len(edges) - 1, hdus[0].header
         maps = {k: _values(hdus, path, k, n) for k in _in_energy(names)}
         ontime, gti = measured_times(hdus, path, "data set")
@@ -49,7 +53,7 @@ def read_maps(path: Path, name: str | None) -> tuple[dict[str, Any], bool]:
         arguments = {
             "energy_edges": u.Quantity(edges, "TeV"), "energy_true_edges": u.Quantity(true, "TeV"),
             "exposure": u.Quantity(_values(hdus, path, "EXPOSURE", len(true) - 1, "cm2 s"), "cm2 s"),
-            "edisp": _kernel(hdus, path, edges, true) if "EDISP" in names else None,
+            "edisp": _kernel(hdus, path, edges, true, any_energy) if "EDISP" in names else None,
             "mask_safe": maps.get("MASK_SAFE"), "livetime": _livetime(hdus, path), "ontime": u.Quantity(ontime, "s"), "gti": gti,
             "name": str(name if name is not None else header.get("NAME", path.stem)),
             "meta": {"filename": str(path)} | _kept(hdus, names),
@@ -103,7 +107,7 @@ def _table(hdus: Any, path: Path, name: str) -> Table:
     return hdu_table(hdus, (name,), path, "data set")
 
 
-def _axes(hdus: Any, path: Path, name: str, expected: list[str]) -> list[np.ndarray]:
+def _axes(hdus: Any, path: Path, name: str, expected: list[str], any_energy: bool) -> list[np.ndarray]:
     """Edges (TeV) of the axes of a map, the first varying fastest; refuses other axes than the expected ones."""
     table = _table(hdus, path, f"{name}_BANDS")
     found = [str(v).strip() for k, v in table.header.items() if k.startswith("AXCOLS")]
@@ -131,7 +135,7 @@ def _axes(hdus: Any, path: Path, name: str, expected: list[str]) -> list[np.ndar
         grid = [np.moveaxis(c.reshape(shape[::-1]), -1 - k, 0).reshape(shape[k], -1) for c in (low, high)]
         if any(np.any(g != g[:, :1]) for g in grid):
             raise FileFormatError(f"{table.where}: the bins of {expected[k]} are no regular grid; the file is damaged.")
-        edges.append(contiguous_edges(grid[0][:, 0], grid[1][:, 0], table.where))
+        edges.append(contiguous_edges(grid[0][:, 0], grid[1][:, 0], table.where, any_energy))
     return edges
 
 
@@ -172,10 +176,10 @@ def _factor(table: Table, unit: str) -> float:
     return float(own.to(unit))
 
 
-def _kernel(hdus: Any, path: Path, edges: np.ndarray, true: np.ndarray) -> np.ndarray:
+def _kernel(hdus: Any, path: Path, edges: np.ndarray, true: np.ndarray, any_energy: bool) -> np.ndarray:
     """Dispersion (n_true, n_reco) of a kernel map; its axes must be those of counts and exposure."""
     for own, other, what in zip(
-        _axes(hdus, path, "EDISP", [ENERGY, TRUE]), (edges, true), ("COUNTS", "EXPOSURE"), strict=True
+        _axes(hdus, path, "EDISP", [ENERGY, TRUE], any_energy), (edges, true), ("COUNTS", "EXPOSURE"), strict=True
     ):
         if len(own) != len(other) or np.any(np.abs(own / other - 1) > GRID_TOLERANCE):
             raise DataError(

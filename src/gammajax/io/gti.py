@@ -1,5 +1,6 @@
 """Good time intervals in FITS, as the open formats of gamma-ray astronomy (GADF) have them."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,12 @@ def gti_hdu(gti: GTI) -> Any:
 
 def measured_times(hdus: Any, path: Path, what: str) -> tuple[float, GTI | None]:
     """Ontime (s; nan without an extension GTI) and good time intervals of an open file."""
-    if "GTI" not in [h.name.upper() for h in hdus]:
+    found = [h for h in hdus if h.name.upper() == "GTI"]
+    if not found:
+        return np.nan, None
+    if len(found) > 1:
+        # those of several detectors, say; nothing in a fit of one spectrum needs them
+        warnings.warn(f"{path.name}: {len(found)} extensions GTI; the ontime is not known (nan).", stacklevel=2)
         return np.nan, None
     table = hdu_table(hdus, ("GTI",), path, what)
     gti = gti_from_table(table)
@@ -159,7 +165,7 @@ def write_gti(gti: GTI, filename: str | Path, overwrite: bool = False) -> None:
     path = target(filename, (".fits", ".fits.gz", ".fit"), "write")
     refuse_existing([path], overwrite)
     buffer = io.BytesIO()
-    fits.HDUList([fits.PrimaryHDU(), gti_hdu(gti)]).writeto(buffer)
+    fits.HDUList([fits.PrimaryHDU(), gti_hdu(gti)]).writeto(buffer, checksum=True)
     write_bytes({path: buffer.getvalue()})
 
 

@@ -12,7 +12,7 @@ from gammajax.hooks import register_hook
 from gammajax.io.files import refuse_existing, target, write_bytes
 from gammajax.io.fits import expand
 from gammajax.io.models_yaml import models_covariance_from_errors, models_to_dict, read_components
-from gammajax.io.yaml_text import dump, load, read_text, with_checksum
+from gammajax.io.yaml_text import checksum_of, dump, load, read_text, with_checksum
 from gammajax.models import Models, SkyModel, SpectralModel
 from gammajax.provenance import metadata
 
@@ -65,12 +65,14 @@ def model_files(
     """Names and contents of the files, the one that names the other last."""
     full = target(path, SUFFIXES, "write")
     _warn_of_links(models)
-    data, files = models_to_dict(models, full_output), {}
+    data, files, head = models_to_dict(models, full_output), {}, metadata()
     if write_covariance and len(models.parameters):
         beside = full.with_name(f"{full.stem}_covariance.dat")
         files[beside] = _covariance_text(models).encode()
         data["covariance"] = beside.name
-    text = dump(data | {"metadata": metadata()})
+        # a writer that is stopped between the two files leaves one of another fit, which a reader must see
+        head["covariance_md5"] = checksum_of(files[beside].decode())
+    text = dump(data | {"metadata": head})
     files[full] = (with_checksum(text) if checksum else text).encode()
     return files
 
@@ -136,7 +138,7 @@ def _covariance_text(models: Models) -> str:
     return stream.getvalue()
 
 
-def read_models(path: str | Path, checksum: bool = False) -> Models:
+def read_models(path: str | Path, checksum: bool | None = None) -> Models:
     """Read a model file, and the covariance file that it names, which must be in its folder.
 
     Names, values, units, errors, limits, frozen flags, links, priors and scan settings are read. gammapy's ``scale_method`` and
@@ -147,8 +149,9 @@ def read_models(path: str | Path, checksum: bool = False) -> Models:
     ----------
     path : str or path
         The YAML file; environment variables are expanded.
-    checksum : bool
-        Compare with the checksum in the file, and warn where it is missing or does not fit.
+    checksum : bool, optional
+        A checksum in the file is compared, and a warning says where it does not fit; True warns also where it is missing, False
+        does not compare.
 
     Raises
     ------
@@ -161,11 +164,13 @@ def read_models(path: str | Path, checksum: bool = False) -> Models:
     if data.get("covariance") is None:
         models_covariance_from_errors(models)
     else:
-        models.set_covariance(_read_covariance(full, str(data["covariance"]), models))
+        head = data.get("metadata")
+        stated = head.get("covariance_md5") if isinstance(head, dict) and checksum is not False else None
+        models.set_covariance(_read_covariance(full, str(data["covariance"]), models, stated))
     return models
 
 
-def _read_covariance(path: Path, name: str, models: Models) -> np.ndarray:
+def _read_covariance(path: Path, name: str, models: Models, stated: Any) -> np.ndarray:
     from astropy.table import Table
 
     file = path.parent / name
@@ -191,6 +196,12 @@ def _read_covariance(path: Path, name: str, models: Models) -> np.ndarray:
         raise FileFormatError(f"{file.name}: {missing[0]} has no row; the rows are: {', '.join(names)}.")
     if not np.allclose(matrix, matrix.T, rtol=1e-9, atol=0, equal_nan=True):
         raise FileFormatError(f"{file.name}: the matrix is not symmetric; the file is damaged.")
+    if stated is not None and stated != checksum_of(text):
+        warnings.warn(
+            f"{file.name}: is not the file that was written with {path.name} (covariance_md5 in its metadata); the errors may be those of "
+            "another fit.",
+            stacklevel=5,
+        )
     # gammapy's names of linked parameters, and of compound models, are not unique: those stand in order
     order = [names.index(w) for w in wanted] if len(set(names)) == n else list(range(n))
     rows = [order[i] for i in range(n) if where[i] >= 0]

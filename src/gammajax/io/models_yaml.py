@@ -85,7 +85,7 @@ def _penalty(penalty: GaussianPenalty, models: Models) -> dict[str, Any]:
 # -- from plain values ---------------------------------------------------------------------------------------------------
 
 
-def models_from_yaml(text: str, where: str = "YAML text", checksum: bool = False) -> Models:
+def models_from_yaml(text: str, where: str = "YAML text", checksum: bool | None = None) -> Models:
     """Build models from the text of a model file; the covariance is that of the errors, without correlations.
 
     Raises

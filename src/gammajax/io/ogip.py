@@ -1,5 +1,6 @@
 """The OGIP format of ON/OFF spectra, as gammapy reads and writes it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from astropy import units as u
 from gammajax.datasets import SpectrumDatasetOnOff
 from gammajax.datasets.registry import register_format
 from gammajax.errors import FileFormatError, GammajaxError
+from gammajax.io.ogip_options import ReadOptions
 from gammajax.io.ogip_read import read_files
 from gammajax.io.ogip_write import write_files
 
@@ -15,7 +17,17 @@ __all__ = ["read_ogip", "write_ogip", "write_standard"]
 
 
 def read_ogip(
-    filename: str | Path, *, name: str | None = None, allow_outside: bool = False, grouping: bool = True
+    filename: str | Path,
+    *,
+    name: str | None = None,
+    allow_outside: bool = False,
+    grouping: bool = True,
+    checksum: bool = True,
+    any_energy: bool = False,
+    bkg: str | Path | None = None,
+    arf: str | Path | None = None,
+    rmf: str | Path | None = None,
+    units: Mapping[str, str] | None = None,
 ) -> SpectrumDatasetOnOff:
     """Read a data set from a PHA file and the files that its header names.
 
@@ -29,15 +41,26 @@ def read_ogip(
         Accept partner files outside the directory of the PHA file.
     grouping : bool
         Sum the channels as the column GROUPING of the file says, as XSPEC and sherpa do; gammapy ignores it.
+    checksum : bool
+        Refuse files that do not match their CHECKSUM and DATASUM, where they have them, and files side by side that were not
+        written together.
+    any_energy : bool
+        Accept energies outside 1 MeV to 1 EeV, which otherwise mean a wrong unit.
+    bkg, arf, rmf : str or path, optional
+        Files instead of those that the header names; ``rmf="diagonal"`` is a perfect measurement.
+    units : mapping of str to str, optional
+        Units of columns that state none: ``units={"SPECRESP": "cm2"}``.
 
     Raises
     ------
     FileFormatError, MissingFileError, DataError, UnitError
         Naming file, HDU, column, row and value.
     """
+    options = ReadOptions(name, allow_outside, grouping, checksum, any_energy, bkg, arf, rmf, dict(units or {}))
     try:
-        s = read_files(filename, name, allow_outside, grouping)
-    except GammajaxError:
+        s = read_files(filename, options)
+    except (GammajaxError, Warning):
+        # a warning that the program turns into an error is no damage
         raise
     except Exception as error:
         # damaged headers make astropy raise whatever it happens to meet first

@@ -60,7 +60,7 @@ def _groups(table: Table, n: int) -> np.ndarray | None:
     """Number of the group of each channel, from GROUPING: 1 begins one, -1 continues it; None where each stands alone."""
     if "GROUPING" not in table:
         return None
-    flags = table.raw("GROUPING").astype(int)
+    flags = table.numbers("GROUPING").astype(int)
     bad = np.flatnonzero((flags < -1) | (flags > 1))
     if not np.any(flags < 0) and not len(bad):
         return None
@@ -73,14 +73,14 @@ def _groups(table: Table, n: int) -> np.ndarray | None:
     return np.cumsum(flags >= 0) - 1
 
 
-def grouped(spectrum: Any, table: Table) -> Any:
-    r"""The spectrum with its channels summed as the file's GROUPING says; as it is where there is none.
+def grouped(spectrum: Any, table: Table, wanted: bool = True) -> Any:
+    r"""The spectrum with its channels summed as the file's GROUPING says; as it is where there is none, or it is not wanted.
 
     Counts and columns of the dispersion are summed. A group is safe if all of its channels are. alpha of a group is
     :math:`\sum \alpha_i n_{off,i} / \sum n_{off,i}`, its mean without OFF counts.
     """
     n = len(spectrum.n_on)
-    group = _groups(table, n)
+    group = _groups(table, n) if wanted else None
     if group is None:
         return spectrum
     k = int(group[-1]) + 1

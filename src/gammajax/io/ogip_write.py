@@ -1,17 +1,18 @@
 """Writing OGIP spectra: four files, old or new, never half."""
 
-import os
-import tempfile
+import gzip
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gammajax.errors import DataError, InputError
-from gammajax.io.fits import expand
+from gammajax.errors import DataError
+from gammajax.io.files import refuse_existing, target, write_bytes
 from gammajax.io.gti import times_hdus
+from gammajax.io.ogip_set import partner_names, set_key
 
-__all__ = ["partner_names", "write_files"]
+__all__ = ["ogip_files", "write_files"]
 
 HDUCLASS: dict[str, Any] = {
     "HDUCLASS": "OGIP",
@@ -22,15 +23,8 @@ HDUCLASS: dict[str, Any] = {
 }
 
 
-def partner_names(path: Path) -> dict[str, Path]:
-    """Names of the four files, as gammapy derives them: ``pha_obs1.fits`` to ``pha_obs1_bkg.fits`` and so on."""
-    suffixes = "".join(path.suffixes)
-    stem = path.name.removesuffix(suffixes)
-    return {"pha": path} | {k: path.with_name(f"{stem}_{k}{suffixes}") for k in ("bkg", "arf", "rmf")}
-
-
 def write_files(dataset: Any, filename: str | Path, overwrite: bool = False, unit: str = "TeV") -> None:
-    """Write PHA, background, effective area and dispersion.
+    """Write PHA, background, effective area and dispersion, with checksums.
 
     Energies are written in TeV (or in `unit`) and numbers in double precision, and the exposure itself stands beside the effective
     area, so that reading gives the same numbers to the last bit. `mask_fit` and models are not stored.
@@ -41,48 +35,40 @@ def write_files(dataset: Any, filename: str | Path, overwrite: bool = False, uni
         If a file is there and `overwrite` is not set, or the name does not end in .fits or .fits.gz.
     DataError
         If the data set has no livetime.
+    WriteError
+        If the disk is full or the folder read-only; the old files are whole.
     """
-    path = expand(filename)
-    if not path.name.endswith((".fits", ".fits.gz")):
-        raise InputError(f"write: got the name {path.name!r}, expected one that ends in .fits or .fits.gz.")
+    path = target(filename, (".fits", ".fits.gz"), "write")
+    files = ogip_files(dataset, path, unit)
+    refuse_existing(list(partner_names(path).values()), overwrite)
+    write_bytes(files)
+
+
+def ogip_files(dataset: Any, path: Path, unit: str = "TeV") -> dict[Path, bytes]:
+    """Names and contents of the four files, the spectrum, which names the others, last."""
     livetime = float(dataset.livetime.value)
     if not livetime > 0:
         raise DataError(
             f"{dataset.name!r} has no livetime, which an OGIP file must hold (EXPOSURE); give livetime= to from_arrays."
         )
     names = partner_names(path)
-    there = [p for p in names.values() if p.exists()]
-    if there and not overwrite:
-        raise InputError(
-            f"write: {', '.join(p.name for p in there)} exists already; choose another name or write with overwrite=True."
-        )
     built = {
-        "pha": _pha(dataset, names, livetime, unit),
         "bkg": _bkg(dataset, livetime, unit),
         "arf": _arf(dataset, livetime, unit),
         "rmf": _rmf(dataset, unit),
+        "pha": _pha(dataset, names, livetime, unit),
     }
-    _commit({names[k]: hdus for k, hdus in built.items()})
+    key = set_key(list(built.values()))
+    for hdus in built.values():
+        # a writer that is stopped between two renames leaves files of two sets, which a reader must see
+        hdus[1].header["GJSET"] = (key, "the four files of one write have the same")
+    return {names[k]: _bytes(hdus, path) for k, hdus in built.items()}
 
 
-def _commit(files: dict[Path, Any]) -> None:
-    """Write all files beside their places, flush them, then rename: no reader sees half a file."""
-    waiting = []
-    try:
-        for path, hdus in files.items():
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-            os.close(handle)
-            waiting.append((Path(temporary), path))
-            hdus.writeto(temporary, overwrite=True, checksum=True)
-            with open(temporary, "rb") as stream:
-                os.fsync(stream.fileno())
-            os.chmod(temporary, 0o644)
-        # the spectrum last: it names the others
-        for source, target in sorted(waiting, key=lambda pair: pair[1] == next(iter(files))):
-            os.replace(source, target)
-    finally:
-        for source, _ in waiting:
-            source.unlink(missing_ok=True)
+def _bytes(hdus: Any, path: Path) -> bytes:
+    stream = io.BytesIO()
+    hdus.writeto(stream, checksum=True)
+    return gzip.compress(stream.getvalue(), mtime=0) if path.suffix == ".gz" else stream.getvalue()
 
 
 def _table(name: str, columns: list[tuple], header: dict) -> Any:

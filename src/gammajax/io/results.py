@@ -11,7 +11,7 @@ from gammajax.errors import FileFormatError, InputError
 from gammajax.hooks import register_hook
 from gammajax.io.files import refuse_existing, target, write_bytes
 from gammajax.io.fits import expand, hdu_table, open_fits
-from gammajax.io.results_code import RESULTS, decode, encode
+from gammajax.io.results_code import RESULTS, decode, digest, encode
 from gammajax.io.results_view import n_rows, view
 from gammajax.io.yaml_nodes import did_you_mean
 from gammajax.io.yaml_text import dump, load, read_text
@@ -65,7 +65,8 @@ def write_result(result: Any, path: str | Path, overwrite: bool = False) -> None
 
 def _document(result: Any, columns: dict[str, np.ndarray] | None = None) -> dict[str, Any]:
     rows = 0 if columns is None else n_rows(result)
-    return {"format": FORMAT, "version": VERSION, "result": encode(result, "", columns, rows)}
+    coded = encode(result, "", columns, rows)
+    return {"format": FORMAT, "version": VERSION, "result": coded, "sha256": digest(coded, columns or {})}
 
 
 def _yaml(result: Any) -> bytes:
@@ -153,7 +154,12 @@ def read_result(path: str | Path, expected: type | None = None) -> Any:
         )
     if expected is not None and RESULTS[kind] is not expected:
         raise FileFormatError(f"{full.name}: holds a {kind}, expected a {expected.__name__}; use {kind}.read.")
-    return decode(document["result"], full.name, table)
+    result = decode(document["result"], full.name, table)
+    if document.get("sha256") != digest(document["result"], {} if table is None else table):
+        raise FileFormatError(
+            f"{full.name}: the numbers do not match their checksum (sha256); the file was changed after it was written."
+        )
+    return result
 
 
 def _read_ecsv(path: Path) -> tuple[Any, Any]:

@@ -5,7 +5,10 @@ be moved out of the document into a column of a table, which then stands beside 
 """
 
 import dataclasses
+import hashlib
+import json
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -26,7 +29,7 @@ from gammajax.models import Models
 from gammajax.provenance import Provenance
 from gammajax.scan import ScanResult
 
-__all__ = ["RESULTS", "NotStored", "decode", "encode"]
+__all__ = ["RESULTS", "NotStored", "decode", "digest", "encode"]
 
 RESULTS: dict[str, type] = {
     c.__name__: c for c in (FitResult, ScanResult, ContourResult, ConfidenceResult, ConfidenceTable, UpperLimit)
@@ -119,6 +122,30 @@ def _array(value: np.ndarray, where: str, columns: dict[str, np.ndarray] | None,
         columns[where] = value.ravel()
         return {"is": "column", "name": where} | head
     return {"is": "array"} | head | {"values": value.ravel().tolist()}
+
+
+def digest(coded: Any, columns: Any) -> str:
+    """SHA-256 of what `encode` made, and of the columns that it names; the same after reading, in every format."""
+    total = hashlib.sha256(json.dumps(coded, sort_keys=True).encode())
+    for name, dtype in sorted(_columns(coded)):
+        values = np.array(columns[name], dtype=np.dtype(dtype))
+        if values.dtype.kind == "f":
+            # text keeps no more of nan than that it is one
+            values[np.isnan(values)] = np.nan
+        total.update(f"{name} {dtype} {values.shape}\n".encode() + values.tobytes())
+    return total.hexdigest()
+
+
+def _columns(coded: Any) -> Iterator[tuple[str, str]]:
+    """Names and types of the columns that a coded value refers to."""
+    if isinstance(coded, dict):
+        if coded.get("is") == "column":
+            yield coded["name"], coded["dtype"]
+        for part in coded.values():
+            yield from _columns(part)
+    elif isinstance(coded, list):
+        for part in coded:
+            yield from _columns(part)
 
 
 def decode(value: Any, file: str, table: Any = None) -> Any:

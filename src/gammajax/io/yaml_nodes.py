@@ -18,6 +18,17 @@ def did_you_mean(name: Any, known: Iterable[str]) -> str:
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
+def _cut(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _shown_keys(keys: Iterable[Any]) -> list[str]:
+    """At most ten keys for an error text, those with control characters quoted."""
+    names = [str(k) if str(k).isprintable() and len(str(k)) <= 60 else _cut(k) for k in keys]
+    return names if len(names) <= 10 else [*names[:10], "..."]
+
+
 @dataclass(frozen=True)
 class Node:
     """A value of a document and its place, such as ``models.yaml, components[0].spectral.type``."""
@@ -29,8 +40,7 @@ class Node:
         """The value for an error text, cut to a line."""
         if isinstance(self.value, dict | list):
             return f"a {'mapping' if isinstance(self.value, dict) else 'list'} of {len(self.value)}"
-        text = repr(self.value)
-        return text if len(text) <= 60 else f"{text[:57]}..."
+        return _cut(self.value)
 
     def _refuse(self, expected: str) -> FileFormatError:
         return FileFormatError(f"{self.where}: got {self.shown()}, expected {expected}.")
@@ -59,7 +69,7 @@ class Node:
             raise self._refuse("a mapping of keys to values")
         if key not in self.value:
             raise FileFormatError(
-                f"{self.where}: key {key!r} is missing; the keys are: {', '.join(self.value) or 'none'}."
+                f"{self.where}: key {key!r} is missing; the keys are: {', '.join(_shown_keys(self.value)) or 'none'}."
             )
         return Node(self.value[key], self._at(key))
 

@@ -261,15 +261,16 @@ class Models:
     # -- files ---------------------------------------------------------------------------------------------------
 
     @classmethod
-    def read(cls, path: str | Path, checksum: bool = False) -> "Models":
+    def read(cls, path: str | Path, checksum: bool | None = None) -> "Models":
         """Read a model file of gammapy or of gammajax; see `gammajax.io.read_models`.
 
         Parameters
         ----------
         path : str or path
             The file.
-        checksum : bool
-            Whether to compare with gammapy's checksum in the file, and warn where it does not fit.
+        checksum : bool, optional
+            A checksum in the file is compared, and a warning says where it does not fit; True warns also where it is missing, False
+            does not compare.
         """
         return hook("read models")(path, checksum=checksum)
 

@@ -1,0 +1,222 @@
+"""Opening FITS files: what is missing, damaged, hostile or no FITS is refused before anything of it is used."""
+
+import io
+import os
+import re
+import stat
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gammajax.errors import FileFormatError, MissingFileError
+
+__all__ = ["expand", "open_fits"]
+
+# a table that declares more rows than this is damaged or hostile, not a spectrum
+MAX_ROWS = 10_000_000
+# what a compressed file may unpack to; the largest responses in use have a tenth of it
+MAX_UNPACKED = 256_000_000
+BLOCK = 2880
+# other ways to compress, by their first bytes; astropy would unpack them without a bound
+PACKED = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"PK\x03\x04": "zip", b"\x1f\x9d": "compress"}
+
+# lines of astropy's report that say nothing by themselves
+HEADINGS = re.compile(r"Verification reported|(HDU|Card) \d+:|Note: astropy")
+
+
+def expand(path: str | Path) -> Path:
+    """Expand environment variables and ~ in a path; refuses a variable that is not set."""
+    text = os.path.expandvars(os.path.expanduser(str(path)))
+    if "$" in text and not os.path.exists(text):
+        raise MissingFileError(
+            f"{path}: the environment variable in the path is not set; set it, or give the full path."
+        )
+    return Path(text)
+
+
+@contextmanager
+def open_fits(path: Path, what: str, checksum: bool = True) -> Iterator[Any]:
+    """Open a FITS file, gzip included.
+
+    Sizes that headers declare are compared with the file, and the sums CHECKSUM and DATASUM with its bytes, before anything is
+    read. What astropy would mend in a header is said in a warning.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    what : str
+        What it is meant to be, for error texts.
+    checksum : bool
+        Whether to refuse a file that does not match its sums, where it has some.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file.
+    FileFormatError
+        If it is no complete, undamaged FITS file.
+    """
+    where = f"{what} file {path.name}"
+    with _opened(path, what) as file:
+        stream, size = _unpacked(file, where)
+        hdus = _parsed(stream, where)
+        with hdus:
+            _check_complete(hdus[-1], size, where)
+            for hdu in hdus:
+                _check_rows(hdu, where)
+                if checksum:
+                    _check_sums(hdu, stream, where)
+            _say_what_is_mended(hdus, where)
+            yield hdus
+
+
+@contextmanager
+def _opened(path: Path, what: str) -> Iterator[Any]:
+    """The file itself: whatever its name points to later, the bytes are those of one file."""
+    if not path.exists():
+        if path.is_symlink():
+            raise MissingFileError(f"{what} file {path} is a link that leads nowhere: its target is gone, or it loops.")
+        raise MissingFileError(f"{what} file {path} does not exist; check the path and the name.")
+    kind = path.stat().st_mode
+    if stat.S_ISDIR(kind):
+        raise FileFormatError(f"{what} file {path} is a directory, expected a FITS file.")
+    if not stat.S_ISREG(kind):
+        raise FileFormatError(f"{what} file {path} is no regular file (a pipe or a device), expected a FITS file.")
+    try:
+        file = open(path, "rb")
+    except OSError as error:
+        raise FileFormatError(f"{what} file {path} cannot be opened ({error.strerror}).") from None
+    with file:
+        if os.fstat(file.fileno()).st_size == 0:
+            raise FileFormatError(f"{what} file {path.name} is empty (0 bytes), expected a FITS file.")
+        yield file
+
+
+def _unpacked(file: Any, where: str) -> tuple[Any, int]:
+    """Stream of plain FITS and its size; gzip is told by its first bytes, whatever the name says."""
+    head = file.read(6)
+    file.seek(0)
+    for magic, name in PACKED.items():
+        if head.startswith(magic):
+            raise FileFormatError(f"{where}: compressed with {name}, expected FITS or FITS compressed with gzip.")
+    if not head.startswith(b"\x1f\x8b"):
+        return file, os.fstat(file.fileno()).st_size
+    data = _gunzip(file, where)
+    return io.BytesIO(data), len(data)
+
+
+def _gunzip(file: Any, where: str) -> bytes:
+    """Unpack all members of a gzip file, up to the cap."""
+    out = bytearray()
+    rest = b""
+    while chunk := rest or file.read(1 << 20):
+        rest = b""
+        unpack = zlib.decompressobj(31)
+        while chunk and not unpack.eof:
+            try:
+                out += unpack.decompress(chunk, MAX_UNPACKED + 1 - len(out))
+            except zlib.error as error:
+                raise FileFormatError(f"{where}: damaged gzip data ({error}).") from None
+            if len(out) > MAX_UNPACKED:
+                raise FileFormatError(
+                    f"{where}: unpacks to more than {MAX_UNPACKED} bytes; unpack it with gunzip if it is what you want."
+                )
+            chunk = unpack.unconsumed_tail or (b"" if unpack.eof else file.read(1 << 20))
+        if not unpack.eof:
+            raise FileFormatError(f"{where}: truncated, the gzip data end before their end mark.")
+        # zeros behind the last member are padding
+        rest = unpack.unused_data.lstrip(b"\0")
+    return bytes(out)
+
+
+def _parsed(stream: Any, where: str) -> Any:
+    from astropy.io import fits
+
+    try:
+        with warnings.catch_warnings():
+            # a truncated file is refused below, with its numbers
+            warnings.simplefilter("ignore")
+            return fits.open(stream, memmap=False, lazy_load_hdus=False, checksum=False)
+    except Exception as error:
+        raise FileFormatError(f"{where}: not a FITS file that can be read ({error}).") from error
+
+
+def _name(hdu: Any) -> str:
+    return hdu.name or "PRIMARY"
+
+
+def _check_rows(hdu: Any, where: str) -> None:
+    rows = hdu.header.get("NAXIS2", 0)
+    if hdu.header.get("XTENSION", "").strip() == "BINTABLE" and rows > MAX_ROWS:
+        raise FileFormatError(f"{where}, HDU {_name(hdu)}: declares {rows} rows, expected at most {MAX_ROWS}.")
+
+
+def _check_complete(last: Any, size: int, where: str) -> None:
+    """Refuse a file that ends inside the data of its last HDU, or inside the header of one more."""
+    end = last.fileinfo()["datLoc"] + _data_size(last)
+    if end > size:
+        raise FileFormatError(f"{where}, HDU {_name(last)}: truncated at byte {size} of {end}.")
+    # blocks have 2880 bytes; the padding of the last one may be left away, but nothing may follow it
+    blocks = -(-end // BLOCK) * BLOCK
+    if size > blocks:
+        raise FileFormatError(
+            f"{where}: truncated at byte {size}, in the header that begins behind HDU {_name(last)} at byte {blocks}."
+        )
+
+
+def _data_size(hdu: Any) -> int:
+    h = hdu.header
+    if h.get("NAXIS", 0) == 0:
+        return 0
+    n = abs(h["BITPIX"]) // 8
+    for i in range(h["NAXIS"]):
+        n *= h[f"NAXIS{i + 1}"]
+    return n + abs(h["BITPIX"]) // 8 * h.get("PCOUNT", 0)
+
+
+def _check_sums(hdu: Any, stream: Any, where: str) -> None:
+    """Refuse an HDU that does not match its sums; taken of the bytes of the file, not of what was parsed."""
+    place = hdu.fileinfo()
+    where = f"{where}, HDU {_name(hdu)}"
+    stated, whole = (str(hdu.header.get(k, "")).strip() for k in ("DATASUM", "CHECKSUM"))
+    begin, end = place["datLoc"], place["datLoc"] + place["datSpan"]
+    if stated and (not stated.isdigit() or int(stated) != _sum(stream, begin, end)):
+        raise FileFormatError(f"{where}: the data do not match their DATASUM; the file is damaged.")
+    if whole and _sum(stream, place["hdrLoc"], end) not in (0, 0xFFFFFFFF):
+        raise FileFormatError(
+            f"{where}: the header does not match its CHECKSUM; the file is damaged, or was changed by a program that left the old "
+            "sum behind: write it with astropy's writeto(..., checksum=True), or read it with checksum=False."
+        )
+    if stated and not whole:
+        warnings.warn(f"{where}: has a DATASUM but no CHECKSUM; nothing protects its header.", stacklevel=2)
+
+
+def _sum(stream: Any, begin: int, end: int) -> int:
+    """Sum of 32-bit words with the carry added below (Seaman, Pence and Rots 2002)."""
+    stream.seek(begin)
+    total, left = 0, end - begin
+    while left > 0 and (chunk := stream.read(min(left, 1 << 24))):
+        left -= len(chunk)
+        words = np.frombuffer(chunk + b"\0" * (-len(chunk) % 4), dtype=">u4")
+        total += int(words.sum(dtype=np.uint64))
+    while total >> 32:
+        total = (total & 0xFFFFFFFF) + (total >> 32)
+    return total
+
+
+def _say_what_is_mended(hdus: Any, where: str) -> None:
+    """Let astropy mend what it can, such as keywords in lower case, and say it once for the file."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        hdus.verify("fix+warn")
+    lines = [" ".join(str(w.message).split()) for w in caught]
+    said = [s for s in lines if s and not HEADINGS.match(s)]
+    if said:
+        more = f" (and {len(said) - 1} more)" if len(said) > 1 else ""
+        warnings.warn(f"{where}: not quite FITS: {said[0].rstrip('.')}{more}.", stacklevel=2)
