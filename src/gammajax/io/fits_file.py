@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gammajax.errors import FileFormatError, MissingFileError
+from gammajax.errors import FileFormatError, GammajaxError, MissingFileError
 
 __all__ = ["expand", "open_fits"]
 
@@ -67,13 +67,25 @@ def open_fits(path: Path, what: str, checksum: bool = True) -> Iterator[Any]:
         stream, size = _unpacked(file, where)
         hdus = _parsed(stream, where)
         with hdus:
-            _check_complete(hdus[-1], size, where)
-            for hdu in hdus:
-                _check_rows(hdu, where)
-                if checksum:
-                    _check_sums(hdu, stream, where)
-            _say_what_is_mended(hdus, where)
+            try:
+                _check(hdus, stream, size, checksum, where)
+            except (GammajaxError, Warning):
+                raise
+            except Exception as error:
+                # damaged headers make astropy raise whatever it happens to meet first
+                raise FileFormatError(
+                    f"{where}: cannot be read ({type(error).__name__}: {error}); the file is damaged."
+                ) from error
             yield hdus
+
+
+def _check(hdus: Any, stream: Any, size: int, checksum: bool, where: str) -> None:
+    _check_complete(hdus[-1], size, where)
+    for hdu in hdus:
+        _check_rows(hdu, where)
+        if checksum:
+            _check_sums(hdu, stream, where)
+    _say_what_is_mended(hdus, where)
 
 
 @contextmanager

@@ -82,7 +82,9 @@ def read_files(filename: str | Path, options: ReadOptions) -> OgipSpectrum:
         table = spectrum_table(hdus, path, "PHA")
         files = _partners(table, path, options)
         own = ebounds(hdus, path, "PHA", options) if "EBOUNDS" in [h.name.upper() for h in hdus] else None
-        return grouped(_read(table, files, own, measured_times(hdus, path, "PHA"), options, watch), table, options.grouping)
+        return grouped(
+            _read(table, files, own, measured_times(hdus, path, "PHA"), options, watch), table, options.grouping
+        )
 
 
 def _partners(table: Table, path: Path, options: ReadOptions) -> dict[str, Path | None]:

@@ -300,15 +300,15 @@ class Models:
         hook("write models")(self, path, overwrite, full_output, write_covariance, checksum)
 
     @classmethod
-    def from_yaml(cls, text: str, checksum: bool = False) -> "Models":
+    def from_yaml(cls, text: str, checksum: bool | None = None) -> "Models":
         """Build models from the text of a model file that names no further file.
 
         Parameters
         ----------
         text : str
             YAML.
-        checksum : bool
-            Whether to compare with gammapy's checksum in the file, and warn where it does not fit.
+        checksum : bool, optional
+            As in `read`.
         """
         return hook("models from yaml")(text, checksum=checksum)
 
