@@ -14,6 +14,7 @@ __all__ = [
     "MissingFileError",
     "ModelError",
     "PrecisionError",
+    "ScanError",
     "UnitError",
     "WriteError",
 ]
@@ -61,3 +62,7 @@ class FitError(GammajaxError, RuntimeError):
 
 class PrecisionError(GammajaxError, RuntimeError):
     """A computation in single precision where double precision is needed."""
+
+
+class ScanError(GammajaxError, OSError):
+    """A stored scan that cannot go on or be read: no space, no permission, a lost device; what is stored stays readable."""

@@ -3,9 +3,9 @@
 from typing import Any
 
 from gammajax.errors import InputError
+from gammajax.fit.chunked import Chunked
 from gammajax.fit.forms import Settings, either_form
 from gammajax.fit.scans import profiles, surface
-from gammajax.scan import ScanResult
 
 __all__ = ["ScanCalls"]
 
@@ -25,9 +25,14 @@ class ScanCalls(Settings):
         backend: str | None = None,
         starts: int = 1,
         device: Any = None,
+        store: Any = None,
+        executor: Any = None,
+        progress: Any = None,
+        chunk_size: int | None = None,
+        compute: bool = True,
         datasets: Any,
         **optimize_opts: Any,
-    ) -> ScanResult:
+    ) -> Any:
         """Statistic as a function of one parameter.
 
         Parameters
@@ -49,6 +54,8 @@ class ScanCalls(Settings):
             Starts per node: with more than one, also minima on other branches than that of the best fit are found.
         device : jax.Device or str, optional
             Where to run: a device, ``"cpu"`` or ``"gpu"``; by default large batches on an accelerator if there is one.
+        store, executor, progress, chunk_size, compute
+            For large scans; see `stat_grid`.
         datasets : `Datasets`, data set or list, optional
             Data sets, if the fit is not bound to some.
         **optimize_opts
@@ -60,8 +67,9 @@ class ScanCalls(Settings):
             Keys ``"<parameter>_scan"`` and ``"stat_scan"``.
         """
         return surface(
-            self, datasets, [parameter], [values], bounds, nvalues, reoptimize, backend, optimize_opts, starts, device
-        )
+            self, datasets, [parameter], [values], bounds, nvalues, reoptimize, backend, optimize_opts, starts, device,
+            Chunked(store, executor, progress, chunk_size, compute),
+        )  # fmt: skip
 
     @either_form
     def stat_surface(
@@ -75,9 +83,14 @@ class ScanCalls(Settings):
         backend: str | None = None,
         starts: int = 1,
         device: Any = None,
+        store: Any = None,
+        executor: Any = None,
+        progress: Any = None,
+        chunk_size: int | None = None,
+        compute: bool = True,
         datasets: Any,
         **optimize_opts: Any,
-    ) -> ScanResult:
+    ) -> Any:
         """Statistic as a function of two parameters.
 
         Parameters
@@ -94,6 +107,8 @@ class ScanCalls(Settings):
             Starts per node: with more than one, also minima on other branches than that of the best fit are found.
         device : jax.Device or str, optional
             Where to run: a device, ``"cpu"`` or ``"gpu"``; by default large batches on an accelerator if there is one.
+        store, executor, progress, chunk_size, compute
+            For large scans; see `stat_grid`.
         datasets : `Datasets`, data set or list, optional
             Data sets, if the fit is not bound to some.
         **optimize_opts
@@ -105,8 +120,9 @@ class ScanCalls(Settings):
             ``"stat_scan"`` of shape (nx, ny), and a status for every node.
         """
         return surface(
-            self, datasets, [x, y], [x_values, y_values], None, None, reoptimize, backend, optimize_opts, starts, device
-        )
+            self, datasets, [x, y], [x_values, y_values], None, None, reoptimize, backend, optimize_opts, starts, device,
+            Chunked(store, executor, progress, chunk_size, compute),
+        )  # fmt: skip
 
     @either_form
     def stat_profiles(
@@ -118,9 +134,14 @@ class ScanCalls(Settings):
         reoptimize: bool,
         starts: int = 1,
         device: Any = None,
+        store: Any = None,
+        executor: Any = None,
+        progress: Any = None,
+        chunk_size: int | None = None,
+        compute: bool = True,
         datasets: Any,
         **optimize_opts: Any,
-    ) -> dict[str, ScanResult]:
+    ) -> Any:
         """Statistic as a function of each of several parameters, all nodes of all profiles in one batch.
 
         Parameters
@@ -135,6 +156,8 @@ class ScanCalls(Settings):
             Starts per node: with more than one, also minima on other branches than that of the best fit are found.
         device : jax.Device or str, optional
             Where to run: a device, ``"cpu"`` or ``"gpu"``; by default large batches on an accelerator if there is one.
+        store, executor, progress, chunk_size, compute
+            For large scans; see `stat_grid`.
         datasets : `Datasets`, data set or list, optional
             Data sets, if the fit is not bound to some.
         **optimize_opts
@@ -145,7 +168,8 @@ class ScanCalls(Settings):
         dict of str to `ScanResult`
             By unique name.
         """
-        return profiles(datasets, parameters, bounds, nvalues, reoptimize, starts, device, optimize_opts)
+        how = Chunked(store, executor, progress, chunk_size, compute)
+        return profiles(datasets, parameters, bounds, nvalues, reoptimize, starts, device, optimize_opts, how)
 
     @either_form
     def stat_grid(
@@ -156,9 +180,14 @@ class ScanCalls(Settings):
         backend: str | None = None,
         starts: int = 1,
         device: Any = None,
+        store: Any = None,
+        executor: Any = None,
+        progress: Any = None,
+        chunk_size: int | None = None,
+        compute: bool = True,
         datasets: Any,
         **optimize_opts: Any,
-    ) -> ScanResult:
+    ) -> Any:
         """Statistic on a grid of any number of parameters.
 
         Parameters
@@ -173,6 +202,19 @@ class ScanCalls(Settings):
             Starts per node: with more than one, also minima on other branches than that of the best fit are found.
         device : jax.Device or str, optional
             Where to run: a device, ``"cpu"`` or ``"gpu"``; by default large batches on an accelerator if there is one.
+        store : path, optional
+            Folder in which every finished chunk of the scan is kept. The same call with the same folder goes on where it stopped;
+            another scan's folder is refused. `gammajax.scan.open` reads it at any time.
+        executor : object with ``submit``, optional
+            Computes the chunks: a `concurrent.futures` pool of processes, or ``client.get_executor(pure=False)`` of Dask. By
+            default this process computes them, on all of its devices.
+        progress : bool or callable, optional
+            A bar in terminals and notebooks and a line now and then in logs; by default where a scan goes in chunks, which scans with
+            `store`, with `executor` and from a million nodes on do. Or a function that is given a `gammajax.scan.Progress`.
+        chunk_size : int, optional
+            Nodes of a chunk; by default as many as take about 10 s, measured once when the scan begins.
+        compute : bool
+            False to begin the stored scan and compute nothing: ``gammajax scan run folder`` does, on as many machines as you like.
         datasets : `Datasets`, data set or list, optional
             Data sets, if the fit is not bound to some.
         **optimize_opts
@@ -180,8 +222,9 @@ class ScanCalls(Settings):
 
         Returns
         -------
-        `ScanResult`
-            ``"stat_scan"`` of shape (n_1, n_2, ...), and a status for every node.
+        `ScanResult`, or `gammajax.scan.StoredScan`
+            ``"stat_scan"`` of shape (n_1, n_2, ...), and a status for every node. A stored scan comes back as such where nothing was
+            computed, or where its arrays take more than half of the free memory.
         """
         if not isinstance(values, dict) or not values:
             raise InputError(
@@ -200,4 +243,5 @@ class ScanCalls(Settings):
             optimize_opts,
             starts,
             device,
+            Chunked(store, executor, progress, chunk_size, compute),
         )

@@ -1,5 +1,6 @@
 """Profiles and surfaces as the person asks for them."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from gammajax.errors import InputError
 from gammajax.fit.backends import check_options
 from gammajax.fit.backends import get as get_backend
+from gammajax.fit.chunked import Chunked, in_chunks
 from gammajax.fit.judge import judge
 from gammajax.fit.problem import Problem, derivatives
 from gammajax.fit.resolve import as_likelihood, parameter_index
@@ -24,6 +26,8 @@ from gammajax.scan import (
     profile_grids,
 )
 from gammajax.scan.grid import grid_points
+from gammajax.scan.memory import check_memory
+from gammajax.scan.task import Grid
 from gammajax.solve import Status, resolve_device
 from gammajax.units import to_unit
 
@@ -56,7 +60,8 @@ def surface(
     options: dict,
     starts: int = 1,
     device: Any = None,
-) -> ScanResult:
+    how: Chunked | None = None,
+) -> Any:
     """Scan a grid of some parameters; see `Fit.stat_profile`, `Fit.stat_surface` and `Fit.stat_grid`."""
     likelihood = as_likelihood(datasets)
     found = [parameter_index(likelihood, p) for p in parameters]
@@ -66,12 +71,22 @@ def surface(
             raise InputError(f"scan: {name} is given twice; give different parameters.")
     axes = [_axis(live, name, v, bounds, nvalues) for (_, live, name), v in zip(found, values, strict=True)]
     internal = [a * live.factor for a, (_, live, _) in zip(axes, found, strict=True)]
-    device = resolve_device(device)
+    device, nodes = resolve_device(device), math.prod(len(a) for a in axes)
+    if how is not None and how.wanted(nodes if backend is None else 0):
+        if backend is not None and reoptimize:
+            raise InputError(
+                f"scan: backend={backend!r} fits node by node; store, executor and progress need backend=None."
+            )
+        if not reoptimize:
+            _check_frozen(fit, backend, options, starts)
+        out = in_chunks(
+            likelihood, [Grid(tuple(names), tuple(index), tuple(axes))], how, refit=reoptimize, starts=starts,
+            options=options if reoptimize else {}, device=device, what="scan",
+        )  # fmt: skip
+        return out[0] if isinstance(out, list) else out
+    check_memory(nodes, int(likelihood.free.sum()), len(likelihood.names), "scan")
     if not reoptimize:
-        # nothing is optimised, but an option that no optimiser knows is a mistake all the same
-        check_options(backend or fit.optimize_opts.get("backend", fit.backend), options)
-        if starts != 1:
-            raise InputError(f"scan: starts={starts!r} needs reoptimize=True; nothing starts where nothing is fitted.")
+        _check_frozen(fit, backend, options, starts)
         (grid, best), optimizer = frozen_grid(likelihood, index, internal, device), None
     elif backend is None:
         best, _, hessian = derivatives(likelihood, likelihood.start)
@@ -85,10 +100,17 @@ def surface(
     return _result(likelihood, found, axes, grid, best, reoptimize, optimizer, options if reoptimize else {}, starts)
 
 
+def _check_frozen(fit: Any, backend: str | None, options: dict, starts: int) -> None:
+    # nothing is optimised, but an option that no optimiser knows is a mistake all the same
+    check_options(backend or fit.optimize_opts.get("backend", fit.backend), options)
+    if starts != 1:
+        raise InputError(f"scan: starts={starts!r} needs reoptimize=True; nothing starts where nothing is fitted.")
+
+
 def profiles(
     datasets: Any, parameters: Any, bounds: Any, nvalues: int | None, reoptimize: bool, starts: int, device: Any,
-    options: dict,
-) -> dict[str, ScanResult]:  # fmt: skip
+    options: dict, how: Chunked | None = None,
+) -> Any:  # fmt: skip
     """Profiles of several parameters, all nodes in one batch; see `Fit.stat_profiles`."""
     likelihood = as_likelihood(datasets)
     if isinstance(parameters, str) and parameters == "all":
@@ -99,12 +121,25 @@ def profiles(
     axes = [_axis(live, name, None, bounds, nvalues) for _, live, name in found]
     device = resolve_device(device)
     scans = [([i], [a * live.factor]) for (i, live, _), a in zip(found, axes, strict=True)]
+    if not reoptimize and (starts != 1 or options):
+        raise InputError("stat_profiles: starts and options of the re-fit need reoptimize=True.")
+    if how is not None and how.wanted(sum(len(a) for a in axes)):
+        lines = [Grid((name,), (i,), (a,)) for (i, _, name), a in zip(found, axes, strict=True)]
+        out = in_chunks(
+            likelihood,
+            lines,
+            how,
+            refit=reoptimize,
+            starts=starts,
+            options=options,
+            device=device,
+            what="stat_profiles",
+        )
+        return {r.names[0]: r for r in out} if isinstance(out, list) else out
     if reoptimize:
         best, _, hessian = derivatives(likelihood, likelihood.start)
         grids = [(g, best) for g in profile_grids(Refit(likelihood, hessian, starts, device, **options), scans)]
     else:
-        if starts != 1 or options:
-            raise InputError("stat_profiles: starts and options of the re-fit need reoptimize=True.")
         grids = [frozen_grid(likelihood, i, a, device) for i, a in scans]
     return {
         f[2]: _result(likelihood, [f], [a], *g, reoptimize, NATIVE if reoptimize else None, options, starts)

@@ -2,16 +2,22 @@
 
 from gammajax.scan.grid import GridScan, check_axis, frozen_grid, outside_limits, profile_grid, profile_grids
 from gammajax.scan.lines import level_lines
+from gammajax.scan.progress import Progress
 from gammajax.scan.refit import Refit
 from gammajax.scan.result import ScanResult
+from gammajax.scan.stored import StoredScan
+from gammajax.scan.stored import open_scan as open
 
 __all__ = [
     "GridScan",
+    "Progress",
     "Refit",
     "ScanResult",
+    "StoredScan",
     "check_axis",
     "frozen_grid",
     "level_lines",
+    "open",
     "outside_limits",
     "profile_grid",
     "profile_grids",

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from gammajax.errors import InputError
-from gammajax.solve import BatchResult, fitted, minimize_batch
+from gammajax.solve import BatchResult, Plan, fitted, minimize_batch
 
 __all__ = ["OPTIONS", "Refit", "linear_prediction"]
 
@@ -85,6 +85,8 @@ class Refit:
             raise InputError(f"re-optimised scan: got starts={starts!r}, expected a whole number of at least 1.")
         self.likelihood, self.hessian, self.best = likelihood, hessian, likelihood.start
         self.starts, self.device, self.options = int(starts), device, options
+        # set by whoever needs one and the same program for all batches
+        self.plan: Plan | None = None
         n_par = len(self.best)
         self.strength = np.zeros(n_par, dtype=bool)
         self.strength[list(likelihood.compact().linear(tuple(range(n_par))))] = True
@@ -116,8 +118,9 @@ class Refit:
             return points, points, np.broadcast_to(free, points.shape)
         predicted = points.copy()
         offset = values - self.best[held]
+        # summed term by term: a matrix product may round a row differently in a batch of another size
         for k, i in enumerate(np.flatnonzero(free)):
-            change, best = offset @ slope[k], self.best[i]
+            change, best = sum(offset[:, j] * slope[k, j] for j in range(len(held))), self.best[i]
             if self.strength[i] and best != 0:
                 # in the logarithm, the same to first order: far away the straight line crosses zero
                 value = best * np.exp(np.clip(change / best, -MOST, MOST))
@@ -131,7 +134,7 @@ class Refit:
         like = self.likelihood
         return minimize_batch(
             like, starts, free, like.lower, like.upper, self.scale, again=again, derivatives=derivatives,
-            device=self.device, **self.options,
+            device=self.device, plan=self.plan, **self.options,
         )  # fmt: skip
 
     def points(self, groups: Sequence[tuple[Sequence[int], np.ndarray]], derivatives: bool = False) -> BatchResult:

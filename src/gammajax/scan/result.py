@@ -51,6 +51,8 @@ class ScanResult(Mapping, StoredResult):
         Starts per node; with 1 every node follows the branch of minima that the best fit is on.
     provenance : `gammajax.provenance.Provenance` or None
         Versions, a hash of the data, and the time.
+    failures : tuple of str
+        Of a scan in chunks: which chunks failed for good, and with which error. Their nodes are nan.
     """
 
     kind: str
@@ -67,6 +69,7 @@ class ScanResult(Mapping, StoredResult):
     options: dict = field(default_factory=dict)
     starts: int = 1
     provenance: Provenance | None = None
+    failures: tuple[str, ...] = ()
 
     # -- as a dictionary -------------------------------------------------------------------------------------------
 
@@ -149,6 +152,7 @@ class ScanResult(Mapping, StoredResult):
         for status in Status:
             if not status.usable and (n := int(np.sum(self.status == status))):
                 out.append(f"{n} of {self.stat.size} nodes: {status.meaning}.")
+        out += list(self.failures)
         below = self.ok & (self.ts < -self._below)
         start = self.better_start
         if start is not None:

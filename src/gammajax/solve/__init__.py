@@ -1,6 +1,6 @@
 """The batched solver."""
 
-from gammajax.solve.batch import BatchResult, evaluate_batch, minimize_batch
+from gammajax.solve.batch import BatchResult, Plan, evaluate_batch, minimize_batch
 from gammajax.solve.devices import resolve_device
 from gammajax.solve.linear import cholesky_solve
 from gammajax.solve.norm import norm_crossings, norm_minimum
@@ -9,6 +9,7 @@ from gammajax.solve.status import Status, fitted
 
 __all__ = [
     "BatchResult",
+    "Plan",
     "Status",
     "cholesky_solve",
     "derivatives",

@@ -8,10 +8,11 @@ import numpy as np
 from gammajax.solve.devices import pick_device
 from gammajax.solve.few import MAX_STEPS, evaluate_few, minimize_few, worthwhile
 from gammajax.solve.programs import ALONE, ALONE_FITS, evaluate_program, in_parallel, minimize_program, sizes
+from gammajax.solve.sharded import over_devices
 from gammajax.solve.status import Status, fitted
 from gammajax.units import double_precision
 
-__all__ = ["MAX_ITER", "TOL", "BatchResult", "evaluate_batch", "minimize_batch"]
+__all__ = ["MAX_ITER", "SPECIALISE", "TOL", "BatchResult", "Plan", "evaluate_batch", "minimize_batch"]
 
 MAX_ITER = 200
 TOL = 1e-9
@@ -20,6 +21,27 @@ FIRST = 12
 # from so many lanes on a program of their own, with fixed free parameters and longer calls: measured on two cores it gains nothing at
 # 4000 lanes, a fifth to a quarter at 20 000, a third at 100 000, and costs up to two seconds of compilation once
 SPECIALISE = 10_000
+
+
+class Plan(NamedTuple):
+    """Which program serves a call, settled beforehand: without it the lanes of the call decide, and what was computed before.
+
+    Attributes
+    ----------
+    varied : array of bool, shape (P,)
+        Parameters that are free in some lane of some call.
+    moved : array of bool, shape (P,)
+        Parameters that are not, but differ from lane to lane.
+    large : bool
+        Whether to compile a program for these parameters alone.
+    devices : tuple of jax.Device
+        Devices that share the lanes; none for the usual choice. Likelihood and lanes are put there by the caller and by the call.
+    """
+
+    varied: np.ndarray
+    moved: np.ndarray
+    large: bool
+    devices: tuple = ()
 
 
 class BatchResult(NamedTuple):
@@ -57,8 +79,10 @@ class BatchResult(NamedTuple):
         return BatchResult(stat, theta, edm, iterations, status, *more)
 
 
-def _compact(likelihood: Any, device: Any, lanes: int) -> tuple[Any, str]:
+def _compact(likelihood: Any, device: Any, lanes: int, plan: Plan | None = None) -> tuple[Any, str]:
     """The likelihood as the solver wants it, on the device, and the kind of that device."""
+    if plan is not None and plan.devices:
+        return likelihood.compact(), plan.devices[0].platform
     compact, device = likelihood.compact(), pick_device(device, lanes)
     if device != jax.local_devices()[0]:
         compact = jax.device_put(compact, device)
@@ -82,7 +106,7 @@ def _fill(parts: list[np.ndarray], begin: int, end: int, capacity: int, inner: i
     return out, batches
 
 
-def evaluate_batch(likelihood: Any, theta: np.ndarray, device: Any = None) -> np.ndarray:
+def evaluate_batch(likelihood: Any, theta: np.ndarray, device: Any = None, plan: Plan | None = None) -> np.ndarray:
     """Statistic at many points, nothing fitted.
 
     Parameters
@@ -93,24 +117,29 @@ def evaluate_batch(likelihood: Any, theta: np.ndarray, device: Any = None) -> np
         Points, internal units.
     device : jax.Device, optional
         Where to run.
+    plan : `Plan`, optional
+        The program to use.
 
     Returns
     -------
     array, shape (n,)
         Statistic.
     """
-    if worthwhile(likelihood, device, "evaluate", len(theta)):
+    if plan is None and worthwhile(likelihood, device, "evaluate", len(theta)):
         return evaluate_few(likelihood, theta)
-    moves = np.array([_moves(theta[:, i]) for i in range(theta.shape[1])])
+    moves = plan.moved if plan else np.array([_moves(theta[:, i]) for i in range(theta.shape[1])])
     with double_precision():
-        compact, platform = _compact(likelihood, device, len(theta))
-        large = len(theta) >= SPECIALISE
+        compact, platform = _compact(likelihood, device, len(theta), plan)
+        large = plan.large if plan else len(theta) >= SPECIALISE
         if not large:
             moves = moves | _usual(compact, len(moves))
         columns = _positions(moves)
         points = theta[:, moves]
         size = sizes(platform)
         capacity, inner = size.large if large else size.capacity, size.evaluate
+        if plan and len(plan.devices) > 1:
+            static = {"columns": columns, "inner": inner}
+            return over_devices(evaluate_program, plan.devices, compact, theta[0], [points], capacity, static)[:, 0]
         key = ("evaluate", columns, inner, capacity, _shapes(compact))
 
         def call(begin: int, end: int) -> np.ndarray:
@@ -135,6 +164,7 @@ def minimize_batch(
     derivatives: bool = False,
     device: Any = None,
     own: np.ndarray | None = None,
+    plan: Plan | None = None,
 ) -> BatchResult:
     """Minimise the statistic from many starts at once.
 
@@ -165,16 +195,18 @@ def minimize_batch(
         Where to run.
     own : array, shape (n, D), optional
         Data of each lane, where they differ; the likelihood's compact form then has ``of_lane``.
+    plan : `Plan`, optional
+        The program to use: then a lane's result does not depend on what else is in the call, nor on calls before it.
     """
     n, n_par = starts.shape
     each = np.broadcast_to(free, (n, n_par))
     again = starts if again is None else again
     if not free.any() and not derivatives and own is None:
-        stat = evaluate_batch(likelihood, starts, device)
+        stat = evaluate_batch(likelihood, starts, device, plan)
         status = np.where(np.isfinite(stat), Status.CONVERGED, Status.NON_FINITE)
         zero = np.zeros(n)
         return BatchResult(stat, starts, np.where(np.isfinite(stat), zero, np.nan), np.zeros(n, int), status)
-    if own is None and max_iter > MAX_STEPS and worthwhile(likelihood, device, "minimize", n):
+    if plan is None and own is None and max_iter > MAX_STEPS and worthwhile(likelihood, device, "minimize", n):
         out = BatchResult(*minimize_few(likelihood, starts, each, lower, upper, tol))
         left = _unfinished(out)
         if len(left):
@@ -184,28 +216,33 @@ def minimize_batch(
             )  # fmt: skip
             _replace(out, left, rest)
         return out if derivatives else out._replace(gradient=None, hessian=None)
-    return _minimize_all(likelihood, starts, free, lower, upper, scale, tol, max_iter, again, derivatives, device, own)
+    return _minimize_all(
+        likelihood, starts, free, lower, upper, scale, tol, max_iter, again, derivatives, device, own, plan
+    )
 
 
 def _minimize_all(
     likelihood: Any, starts: np.ndarray, free: np.ndarray, lower: np.ndarray, upper: np.ndarray, scale: np.ndarray,
     tol: float, max_iter: int, again: np.ndarray, derivatives: bool, device: Any, own: np.ndarray | None,
+    plan: Plan | None = None,
 ) -> BatchResult:  # fmt: skip
     """All lanes by the batched program."""
     n, n_par = starts.shape
     each = np.broadcast_to(free, (n, n_par))
     varied = np.any(each, axis=0) if free.ndim > 1 else free.copy()
     with double_precision():
-        compact, platform = _compact(likelihood, device, n)
-        large = n >= SPECIALISE and not derivatives
+        compact, platform = _compact(likelihood, device, n, plan)
+        large = (plan.large if plan else n >= SPECIALISE) and not derivatives
+        varied = varied | plan.varied if plan else varied
         if not large:
             # what is free may change from call to call and compiles nothing; what nobody fits is left out
             varied |= _usual(compact, n_par)
         moved = [i for i in np.flatnonzero(~varied) if _moves(starts[:, i]) or _moves(again[:, i])]
-        columns = varied.copy()
+        columns = varied | plan.moved if plan else varied.copy()
         columns[moved] = True
         active = _positions(columns if derivatives else varied)
         run = _Runner(compact, platform, _positions(columns), active, lower, upper, scale, tol, derivatives, large)
+        run.devices = plan.devices if plan else ()
         data = np.zeros((n, 0)) if own is None else own
         out = run(starts, again, each, data, min(FIRST, max_iter), 1e-6)
         if not _good(out).all():
@@ -320,6 +357,7 @@ class _Runner:
         self.scale = scale[self.at]
         self.limits = np.concatenate([lower[self.at] / self.scale, upper[self.at] / self.scale, self.scale])
         self.tol, self.derivatives, self.output = tol, derivatives, not large
+        self.devices: tuple = ()
 
     def __call__(
         self, starts: np.ndarray, again: np.ndarray, free: np.ndarray, own: np.ndarray, max_iter: int, damping: float
@@ -329,6 +367,13 @@ class _Runner:
         cut = list(self.columns)
         common = np.concatenate([starts[0], self.limits, (self.tol, max_iter, damping, 0.0)])
         lanes = [starts[:, cut], again[:, cut], free[:, self.at], own]
+
+        if len(self.devices) > 1:
+            static = {
+                "columns": self.columns, "active": self.active, "inner": self.inner, "shapes": shapes, "derivatives": output,
+            }  # fmt: skip
+            out = over_devices(minimize_program, self.devices, self.compact, common[:-1], lanes, self.capacity, static)
+            return self._result(out, starts, free)
 
         def call(begin: int, end: int) -> np.ndarray:
             part, batches = _fill(lanes, begin, end, self.capacity, self.inner)

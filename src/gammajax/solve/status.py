@@ -28,6 +28,8 @@ class Status(IntEnum):
     UNIDENTIFIED = 9
     RUNAWAY = 10
     NOT_CONVERGED = 11
+    NOT_DONE = 12
+    FAILED = 13
 
     @property
     def meaning(self) -> str:
@@ -58,6 +60,8 @@ _MEANING = {
     Status.UNIDENTIFIED: "a parameter has no effect on the statistic",
     Status.RUNAWAY: "the statistic still falls as a parameter grows without limit",
     Status.NOT_CONVERGED: "the optimiser stopped away from a minimum",
+    Status.NOT_DONE: "not computed yet, the value is nan; run the scan on",
+    Status.FAILED: "the computation of its chunk failed, the value is nan; the scan lists the error",
 }
 
 

@@ -1,0 +1,148 @@
+"""One chunk of a scan, computed: a pure function of the task and the number."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from gammajax.scan.grid import outside_limits
+from gammajax.scan.refit import Refit
+from gammajax.scan.task import Grid, Task
+from gammajax.solve import Plan, Status, evaluate_batch, fitted
+from gammajax.solve.devices import ACCELERATE
+from gammajax.solve.sharded import replicated
+from gammajax.units import double_precision
+
+__all__ = ["compute_chunk", "compute_nodes", "devices_for", "node_range"]
+
+# nodes that are under way at the same time, by kind of device: what is needed for a node is then needed for these only
+SLAB = {"cpu": 1 << 17}
+SLAB_ELSEWHERE = 1 << 20
+
+
+def devices_for(task: Task, device: Any = None) -> tuple:
+    """Devices that compute the chunks: the one asked for, or all of this process of the kind that suits the size."""
+    if device is not None:
+        return (device,)
+    devices = tuple(jax.local_devices())
+    if devices[0].platform != "cpu" and task.n_nodes < ACCELERATE:
+        return tuple(jax.local_devices(backend="cpu"))[:1]
+    return devices
+
+
+class _Placed:
+    """A task whose likelihood is on the devices, as `Refit` and the solver take it."""
+
+    def __init__(self, task: Task, devices: tuple) -> None:
+        self.start, self.lower, self.upper = task.theta, task.lower, task.upper
+        self.scale, self.free = task.scale, task.free
+        with double_precision():
+            self._compact = (
+                replicated(task.compact, devices) if len(devices) > 1 else jax.device_put(task.compact, devices[0])
+            )
+
+    def compact(self) -> Any:
+        """The likelihood on the devices."""
+        return self._compact
+
+
+def _plan(task: Task, devices: tuple) -> Plan:
+    free, scanned = task.free, np.zeros(len(task.theta), dtype=bool)
+    varied = np.zeros_like(free)
+    for grid in task.grids:
+        here = np.isin(np.arange(len(free)), grid.index)
+        scanned |= here
+        varied |= free & ~here
+    return Plan(varied if task.refits else np.zeros_like(free), scanned, bool(task.info["large"]), devices)
+
+
+def node_range(task: Task, number: int) -> tuple[int, int]:
+    """First node of a chunk, and the one behind its last."""
+    begin = number * task.chunk_size
+    return begin, min(begin + task.chunk_size, task.n_nodes)
+
+
+def _points(grid: Grid, factor: np.ndarray, begin: int, end: int) -> np.ndarray:
+    """Nodes begin:end of a grid in internal units, shape (n, k)."""
+    at = np.unravel_index(np.arange(begin, end), grid.shape)
+    return np.stack([a[i] * factor[k] for a, i, k in zip(grid.axes, at, grid.index, strict=True)], axis=1)
+
+
+def _groups(task: Task, begin: int, end: int) -> list[tuple[Grid, np.ndarray]]:
+    """The grids that the nodes begin:end belong to, with their values."""
+    groups, first = [], 0
+    for grid in task.grids:
+        a, b = max(begin - first, 0), min(end - first, grid.size)
+        if a < b:
+            groups.append((grid, _points(grid, task.factor, a, b)))
+        first += grid.size
+    return groups
+
+
+def compute_chunk(task: Task, number: int, device: Any = None) -> dict[str, np.ndarray]:
+    """Statistic, status and nuisance parameters of the nodes of a chunk.
+
+    Parameters
+    ----------
+    task : `Task`
+        The scan.
+    number : int
+        Which chunk.
+    device : jax.Device, optional
+        Where to run; all devices of the process by default.
+
+    Returns
+    -------
+    dict of str to array
+        "stat" and "edm", shape (n,), "status", shape (n,), and "nuisance", shape (k, n): the stored parameters in their own units.
+    """
+    return compute_nodes(task, *node_range(task, number), device)
+
+
+def compute_nodes(task: Task, begin: int, end: int, device: Any = None) -> dict[str, np.ndarray]:
+    """The same for the nodes begin:end."""
+    devices = devices_for(task, device)
+    if devices not in task.placed:
+        task.placed[devices] = _Placed(task, devices)
+    n, k = end - begin, len(task.info["stored"])
+    out: dict[str, np.ndarray] = {"stat": np.empty(n), "status": np.empty(n, dtype=np.int8)}
+    if task.refits:
+        out |= {"edm": np.empty(n), "nuisance": np.empty((k, n))}
+    slab = SLAB.get(devices[0].platform, SLAB_ELSEWHERE)
+    for a in range(begin, end, slab):
+        b = min(a + slab, end)
+        run = _refit if task.refits else _evaluate
+        for name, values in run(task, task.placed[devices], _groups(task, a, b), _plan(task, devices)).items():
+            out[name][..., a - begin : b - begin] = values
+    return out
+
+
+def _refit(task: Task, placed: Any, groups: list, plan: Plan) -> dict[str, np.ndarray]:
+    options = {"tol": task.spec["tol"], "max_iter": task.spec["max_iter"]}
+    refit = Refit(placed, task.hessian, task.spec["starts"], None, **options)
+    refit.plan = plan
+    out = refit.points([(grid.index, values) for grid, values in groups])
+    begin = 0
+    for grid, values in groups:
+        here = slice(begin, begin + len(values))
+        begin += len(values)
+        outside = outside_limits(task, out.theta[here], grid.index)
+        out.status[here][fitted(out.status[here]) & outside] = Status.OUTSIDE_LIMITS.value
+    stored = [task.spec["parameters"].index(n) for n in task.info["stored"]]
+    nuisance = np.stack([out.theta[:, i] / task.factor[i] for i in stored]) if stored else np.empty((0, len(out.stat)))
+    return {"stat": out.stat, "edm": out.edm, "status": out.status, "nuisance": nuisance}
+
+
+def _evaluate(task: Task, placed: Any, groups: list, plan: Plan) -> dict[str, np.ndarray]:
+    points = np.concatenate([np.tile(task.theta, (len(values), 1)) for _, values in groups])
+    begin = 0
+    outside = np.zeros(len(points), dtype=bool)
+    for grid, values in groups:
+        here = slice(begin, begin + len(values))
+        begin += len(values)
+        points[here, list(grid.index)] = values
+        outside[here] = outside_limits(task, points[here], grid.index)
+    stat = evaluate_batch(placed, points, None, plan)
+    status = np.where(np.isfinite(stat), Status.EVALUATED.value, Status.NON_FINITE.value)
+    status[outside] = Status.OUTSIDE_LIMITS.value
+    return {"stat": stat, "status": status}
