@@ -11,7 +11,7 @@ __all__ = ["corner", "falls_for_ever", "has_no_effect", "polished"]
 
 # changes of the statistic that count as none
 NOTHING = 1e-9
-# how far a parameter is followed, in powers of ten of its own size, and the rise that is still none: rounding takes over far out
+# how far a parameter is followed, in powers of ten of its own size, and the rise, in units of the statistic, that is still none: rounding takes over far out
 OUTWARDS = ((1, 1e-4), (2, 1e-4), (4, 1e-3), (7, 1e-1), (10, 30.0))
 # so many of them must be finite
 CERTAIN = 3
@@ -19,7 +19,7 @@ CERTAIN = 3
 HOPELESS = 30.0
 
 
-def _unit(objective: Objective, x: np.ndarray, i: int) -> float:
+def _size(objective: Objective, x: np.ndarray, i: int) -> float:
     return float(max(abs(x[i]), abs(objective.start[i]), objective.step[i]))
 
 
@@ -31,9 +31,9 @@ def _moved(objective: Objective, x: np.ndarray, i: int, by: float) -> np.ndarray
 
 def has_no_effect(problem: Problem, objective: Objective, x: np.ndarray, i: int) -> bool:
     """Whether the statistic stays what it is for other values of parameter i, small and large."""
-    base, unit = problem.stat(x), _unit(objective, x, i)
-    tried = [_moved(objective, x, i, sign * factor * unit) for factor in (0.1, 1.0) for sign in (1, -1)]
-    tolerance = NOTHING * max(1.0, 1e-3 * abs(base))
+    base, size = problem.stat(x), _size(objective, x, i)
+    tried = [_moved(objective, x, i, sign * factor * size) for factor in (0.1, 1.0) for sign in (1, -1)]
+    tolerance = NOTHING * max(objective.unit(base), 1e-3 * abs(base))
     return all(abs(problem.stat(t) - base) < tolerance for t in tried)
 
 
@@ -63,7 +63,7 @@ def _profile(problem: Problem, objective: Objective, x: np.ndarray, i: int, by: 
     """Statistic with parameter i moved and the others re-fitted."""
     moved = _moved(objective, x, i, by)
     stat = problem.stat(moved)
-    if not np.isfinite(stat) or stat > problem.stat(x) + HOPELESS:
+    if not np.isfinite(stat) or stat > problem.stat(x) + HOPELESS * objective.unit(problem.stat(x)):
         return stat
     return polished(problem, objective, moved, (i,))[1]
 
@@ -74,12 +74,12 @@ def falls_for_ever(problem: Problem, objective: Objective, x: np.ndarray, i: int
     Only where there is no limit, and where it does rise towards the other side: a parameter that can be made up for by others in
     both directions is not running away.
     """
-    base, unit = problem.stat(x), _unit(objective, x, i)
+    base, size = problem.stat(x), _size(objective, x, i)
     for side, sign, limit in (("upper", 1.0, objective.upper[i]), ("lower", -1.0, objective.lower[i])):
-        if np.isfinite(limit) or not _level(problem, objective, x, i, sign * unit, base):
+        if np.isfinite(limit) or not _level(problem, objective, x, i, sign * size, base):
             continue
-        back = [_profile(problem, objective, x, i, -sign * unit * size) for size in (0.5, 1.0, 10.0)]
-        if any(not s <= base + 1e-2 for s in back):
+        back = [_profile(problem, objective, x, i, -sign * size * factor) for factor in (0.5, 1.0, 10.0)]
+        if any(not s <= base + 1e-2 * objective.unit(base) for s in back):
             return side
     return ""
 
@@ -91,7 +91,7 @@ def _level(problem: Problem, objective: Objective, x: np.ndarray, i: int, by: fl
         if np.isnan(stat) or stat == np.inf:
             # numbers end before the parameter does
             return n >= CERTAIN
-        if stat > base + rise:
+        if stat > base + rise * objective.unit(base):
             return False
     return True
 
@@ -105,11 +105,11 @@ def corner(problem: Problem, objective: Objective, x: np.ndarray) -> tuple[np.nd
         at = x.copy()
         at[i] = 0.0
         at, stat = polished(problem, objective, at, (i,))
-        unit = 1e-6 * _unit(objective, x, i)
+        unit = 1e-6 * _size(objective, x, i)
         beside = [problem.stat(_moved(objective, at, i, sign * unit)) for sign in (1, -1)]
         if (
             np.isfinite(stat)
-            and stat <= problem.stat(x) + NOTHING
+            and stat <= problem.stat(x) + NOTHING * objective.unit(stat)
             and min(beside) > stat
             and _jumps(problem, at, i, unit)
         ):

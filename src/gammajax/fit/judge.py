@@ -35,6 +35,7 @@ def judge(
     call_limit: bool,
     success: bool = True,
     corners: tuple[int, ...] = (),
+    unit: float = 1.0,
 ) -> Verdict:
     """Judge an end point by its exact derivatives.
 
@@ -55,6 +56,8 @@ def judge(
         cannot be; never where it is content and the derivatives are not.
     corners : tuple of int
         Parameters at a corner of the statistic, held there like on a limit.
+    unit : float
+        What counts as one unit of the statistic, see `gammajax.fit.precision.Precision`.
     """
     n = len(names)
     undefined = np.full((n, n), np.nan)
@@ -90,8 +93,8 @@ def judge(
                 if distance < error:
                     sides[names[i]] = side
                     near.append(names[i])
-    minimum = covariance is not None and edm <= EDM_MINIMUM and not np.any(dead)
-    stopped = not success and not edm <= EDM_NOTE
+    minimum = covariance is not None and edm <= EDM_MINIMUM * unit and not np.any(dead)
+    stopped = not success and not edm <= EDM_NOTE * unit
     return Verdict(
         FitFlags(
             converged=minimum and not stopped,
@@ -100,7 +103,7 @@ def judge(
             call_limit=call_limit,
             hessian_not_positive_definite=covariance is None,
             unidentified=tuple(names[i] for i in np.flatnonzero(dead)),
-            away_from_minimum=covariance is not None and edm > EDM_NOTE,
+            away_from_minimum=covariance is not None and edm > EDM_NOTE * unit,
             direction=direction,
             sides=sides,
             at_corner=tuple(names[i] for i in corners),

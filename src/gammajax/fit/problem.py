@@ -7,8 +7,9 @@ import numpy as np
 
 from gammajax.errors import FitError
 from gammajax.fit.backends.base import Objective
+from gammajax.fit.precision import Precision
 from gammajax.likelihood import Likelihood
-from gammajax.solve import derivatives
+from gammajax.solve import derivatives, scores
 from gammajax.units import double_precision
 
 __all__ = ["Problem", "derivatives"]
@@ -71,10 +72,10 @@ class Problem:
         """Scaled start, shape (n,)."""
         return self.base[self.index] / self.scale
 
-    def _derivatives(self, x: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    def _derivatives(self, x: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
         key = np.asarray(x, dtype=float).tobytes()
         if self._at is None or self._at[0] != key:
-            self._at = key, derivatives(self.likelihood, self.theta(x))
+            self._at = key, scores(self.likelihood, self.theta(x))
         return self._at[1]
 
     def stat(self, x: np.ndarray) -> float:
@@ -87,8 +88,14 @@ class Problem:
 
     def hessian(self, x: np.ndarray) -> np.ndarray:
         """Exact Hessian in the scaled free parameters, shape (n, n)."""
-        block = self._derivatives(x)[2][np.ix_(self.index, self.index)]
-        return block * np.outer(self.scale, self.scale)
+        return self._block(self._derivatives(x)[2])
+
+    def safe_hessian(self, x: np.ndarray) -> np.ndarray:
+        """Its part without the second derivatives of the prediction, shape (n, n); never negative."""
+        return self._block(self._derivatives(x)[3])
+
+    def _block(self, matrix: np.ndarray) -> np.ndarray:
+        return matrix[np.ix_(self.index, self.index)] * np.outer(self.scale, self.scale)
 
     def predicted(self, x: np.ndarray) -> np.ndarray:
         """What should have been measured in each bin, masked ones included."""
@@ -114,6 +121,7 @@ class Problem:
         like, i = self.likelihood, self.index
         diagonal = np.diag(self.hessian(self.start))
         step = np.where(diagonal > 0, np.sqrt(2 / np.where(diagonal > 0, diagonal, 1.0)), 0.1)
+        precision = Precision(like, len(i))
         return Objective(
             names=tuple(like.names[k] for k in i),
             start=self.start,
@@ -124,6 +132,9 @@ class Problem:
             grad=self.gradient,
             hess=self.hessian,
             residuals=self.residuals,
+            safe_hess=self.safe_hessian if precision.chi2 else None,
+            noise=precision.noise,
+            unit=precision.unit,
             trace=[] if store_trace else None,
         )
 

@@ -9,6 +9,7 @@ from gammajax.fit.backends import get as get_backend
 from gammajax.fit.flags import FitFlags
 from gammajax.fit.goodness import goodness
 from gammajax.fit.judge import Verdict
+from gammajax.fit.polish import polished
 from gammajax.fit.problem import Problem
 from gammajax.fit.resolve import as_likelihood
 from gammajax.fit.result import FitResult
@@ -46,7 +47,7 @@ def run_fit(
         check_options(name, options)
         return _evaluated(datasets, problem, common)
     objective = problem.objective(store_trace)
-    out = minimize(objective, **options)
+    out = polished(objective, minimize(objective, **options))
     end = settle(problem, objective, out)
     _write(datasets, problem, end)
     flags = end.verdict.flags

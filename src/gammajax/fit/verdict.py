@@ -19,6 +19,8 @@ WEAK = 0.02
 NULL = 1e-7
 # of the rise that the curvature promises one error away; outside of it the statistic is no parabola
 PARABOLA = (1 / 3, 3.0)
+# parts of an error over which the weakest direction is followed
+PARTS = (0.1, 0.01, 1e-3, 1e-4)
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def settle(problem: Problem, objective: Objective, out: BackendResult) -> Settle
     if not parabolic:
         verdict = replace(verdict, flags=replace(verdict.flags, not_parabolic=True))
     weak = _weak(objective, verdict, hessian)
-    wide = _wide(objective, x, verdict)
+    wide = _wide(objective, x, stat, verdict)
     if verdict.flags.converged and parabolic and not weak and not wide:
         return Settled(x, stat, verdict)
     return _in_doubt(problem, objective, out, Settled(x, stat, verdict), wide)
@@ -72,7 +74,8 @@ def _judged(
         )
         kinked = tuple(objective.names[i] for i in changed)
     verdict = judge(
-        objective.names, x, objective.lower, objective.upper, stat, gradient, hessian, out.call_limit, out.success, corners
+        objective.names, x, objective.lower, objective.upper, stat, gradient, hessian, out.call_limit, out.success, corners,
+        objective.unit(stat),
     )  # fmt: skip
     if kinked:
         verdict = replace(verdict, flags=replace(verdict.flags, kinked=kinked))
@@ -96,11 +99,13 @@ def _parabolic(problem: Problem, objective: Objective, x: np.ndarray, verdict: V
     step[keep] = np.sqrt(2 / np.diag(curvature))
     step /= np.sqrt(max(0.5 * step[keep] @ curvature @ step[keep], 1.0))
     base, slope = problem.stat(x), problem.gradient(x)[keep]
+    unit = objective.unit(base)
+    step *= np.sqrt(unit)
     for sign in (1.0, -1.0):
         moved = objective.clip(x + sign * step)
         by = (moved - x)[keep]
         expected = slope @ by + 0.5 * by @ curvature @ by
-        if expected < 0.05:
+        if expected < 0.05 * unit:
             # a limit is in the way
             continue
         rise = problem.stat(moved) - base
@@ -117,9 +122,9 @@ def _weak(objective: Objective, verdict: Verdict, hessian: np.ndarray) -> bool:
     return weakest_direction(hessian[np.ix_(keep, keep)], [objective.names[i] for i in keep])[0] < WEAK
 
 
-def _wide(objective: Objective, x: np.ndarray, verdict: Verdict) -> list[int]:
+def _wide(objective: Objective, x: np.ndarray, stat: float, verdict: Verdict) -> list[int]:
     """Parameters whose error is larger than their value, or not known."""
-    error = np.sqrt(np.diag(verdict.covariance))
+    error = np.sqrt(np.diag(verdict.covariance) * objective.unit(stat))
     return [int(i) for i in _inside(objective, verdict) if not error[i] <= abs(x[i])]
 
 
@@ -191,7 +196,8 @@ def _polished(problem: Problem, objective: Objective, end: Settled, flat: list[i
     flags, names = end.verdict.flags, objective.names
     x, lowest = polished(problem, objective, end.x)
     drop = end.stat - lowest
-    promised = EDM_MINIMUM if np.isnan(end.verdict.edm) else max(EDM_MINIMUM, 3 * end.verdict.edm)
+    promised = EDM_MINIMUM * objective.unit(end.stat)
+    promised = promised if np.isnan(end.verdict.edm) else max(promised, 3 * end.verdict.edm)
     keep = np.array(sorted({*_inside(objective, end.verdict).tolist(), *flat}), dtype=int)
     smallest, direction = np.inf, {}
     # on a way that led elsewhere the curvature says nothing of this end
@@ -201,7 +207,7 @@ def _polished(problem: Problem, objective: Objective, end: Settled, flat: list[i
             if abs(value) < smallest:
                 smallest, direction = abs(value), along
     changed = flags
-    if smallest < NULL:
+    if smallest < NULL and not _rises_along(problem, objective, end.x, keep):
         changed = replace(
             changed, converged=False, singular=True, hessian_not_positive_definite=True, direction=direction
         )
@@ -212,6 +218,30 @@ def _polished(problem: Problem, objective: Objective, end: Settled, flat: list[i
     undefined = changed.singular or bool(flat)
     covariance = np.full_like(end.verdict.covariance, np.nan) if undefined else end.verdict.covariance
     return replace(end, verdict=replace(end.verdict, flags=changed, covariance=covariance))
+
+
+def _rises_along(problem: Problem, objective: Objective, x: np.ndarray, keep: np.ndarray) -> bool:
+    """Whether the statistic rises as the smallest curvature says, to both sides: then it is small, but not nothing.
+
+    A small part of an error away: valleys of so little curvature are bent.
+    """
+    block = problem.hessian(x)[np.ix_(keep, keep)]
+    diagonal = np.diag(block)
+    if np.any(diagonal <= 0):
+        return False
+    scale = 1 / np.sqrt(diagonal)
+    values, vectors = np.linalg.eigh(block * np.outer(scale, scale))
+    if values[0] <= 1e-13 * values[-1]:
+        return False
+    unit = objective.unit(problem.stat(x))
+    step = np.zeros_like(x)
+    step[keep] = scale * vectors[:, 0] * np.sqrt(2 * unit / values[0])
+    # by the slope, which rounding spares longer than the value
+    for part in PARTS:
+        slopes = [problem.gradient(x + by * step) @ step / by for by in (part, -part)]
+        if all(PARABOLA[0] < slope / (2 * unit) < PARABOLA[1] for slope in slopes):
+            return True
+    return False
 
 
 def _flat(flags: FitFlags, names: list[str]) -> FitFlags:

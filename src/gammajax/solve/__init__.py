@@ -4,7 +4,7 @@ from gammajax.solve.batch import BatchResult, Plan, evaluate_batch, minimize_bat
 from gammajax.solve.devices import resolve_device
 from gammajax.solve.linear import cholesky_solve
 from gammajax.solve.norm import norm_crossings, norm_minimum
-from gammajax.solve.point import derivatives
+from gammajax.solve.point import derivatives, scores
 from gammajax.solve.status import Status, fitted
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "norm_crossings",
     "norm_minimum",
     "resolve_device",
+    "scores",
 ]

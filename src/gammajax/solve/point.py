@@ -8,14 +8,14 @@ import numpy as np
 
 from gammajax.units import double_precision
 
-__all__ = ["derivatives", "derivatives_at", "is_compiled"]
+__all__ = ["derivatives", "derivatives_at", "is_compiled", "scores"]
 
 
 # one program for fit, covariance, every backend and the first small scans
 @jax.jit
 def _program(likelihood: Any, theta: jax.Array) -> tuple:
     stat, gradient, first, second = likelihood.scoring(theta)
-    return stat, gradient, first + second
+    return stat, gradient, first + second, first
 
 
 # likelihoods of which structure and with arrays of which sizes it was compiled for
@@ -36,14 +36,20 @@ def is_compiled(likelihood: Any) -> bool:
 
 def derivatives(likelihood: Any, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     """Statistic, gradient (P,) and exact Hessian (P, P) at theta (P,), internal units."""
+    return scores(likelihood, theta)[:3]
+
+
+def scores(likelihood: Any, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+    """The same, and the part of the Hessian (P, P) that is never negative: for chi2 that of Gauss and Newton."""
     global _last
     # the numbers of priors are few and are made anew each time: their values count
     key = b"".join(np.asarray(a, dtype=float).tobytes() for a in (theta, *jax.tree.leaves(likelihood.numbers)))
     if _last is not None and _last[1] == key and _holds(_last[0], likelihood):
         return _last[2]
     with double_precision():
-        stat, gradient, hessian = _program(likelihood, theta)
-        out = float(stat), np.asarray(gradient), np.asarray(hessian)
+        stat, *arrays = _program(likelihood, theta)
+        gradient, hessian, first = (np.asarray(a) for a in arrays)
+        out = float(stat), gradient, hessian, first
     _compiled.add(_kind(likelihood))
     _last = (likelihood.structure, tuple(ref(d) for d in _parts(likelihood))), key, out
     return out

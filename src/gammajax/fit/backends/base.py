@@ -44,6 +44,13 @@ class Objective:
         Vector whose squares add up to the value.
     residuals_refused : str
         Why there is none.
+    safe_hess : callable or None
+        Where the function is a sum of squares: the Hessian of Gauss and Newton (n, n), without the second derivatives of the
+        residuals and never negative.
+    noise : callable
+        Of a value: how much of it may be rounding.
+    unit : callable
+        Of a value: what counts as one unit of the function; less than 1 where the errors of the data turn out far too large.
     trace : list or None
         Takes (value, parameters) of each evaluation when it is a list.
     """
@@ -58,6 +65,9 @@ class Objective:
     hess: Callable[[np.ndarray], np.ndarray]
     residuals: Callable[[np.ndarray], np.ndarray] | None = None
     residuals_refused: str = "this statistic has no residual vector"
+    safe_hess: Callable[[np.ndarray], np.ndarray] | None = None
+    noise: Callable[[float], float] = lambda value: 1e-13 * max(abs(value), 1.0)
+    unit: Callable[[float], float] = lambda value: 1.0
     trace: list | None = None
     counts: Counts = field(default_factory=Counts)
 
@@ -79,6 +89,11 @@ class Objective:
         """Hessian, shape (n, n); counted."""
         self.counts.hess += 1
         return np.array(self.hess(np.array(x, dtype=float)))
+
+    def safe_hessian(self, x: np.ndarray) -> np.ndarray:
+        """Hessian of Gauss and Newton, shape (n, n)."""
+        assert self.safe_hess is not None
+        return np.array(self.safe_hess(np.array(x, dtype=float)))
 
     def residual_vector(self, x: np.ndarray) -> np.ndarray:
         """Residuals, shape (m,); counted, and traced as the value that their squares add up to."""

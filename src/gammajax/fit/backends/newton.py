@@ -1,138 +1,212 @@
-"""Our own optimiser for a single fit: Newton's method with exact Hessian in a trust region."""
+"""Our own optimiser for a single fit: exact Newton and Gauss-Newton steps in a trust region."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from gammajax.fit.backends.base import BackendResult, Objective, check_names
+from gammajax.fit.backends.trust_region import region_step
 
-__all__ = ["OPTIONS", "minimize"]
+__all__ = ["OPTIONS", "expected_distance", "minimize", "moving"]
 
-OPTIONS = {"tol": 1e-10, "max_iter": 200}
+OPTIONS = {"tol": 1e-10, "max_iter": 1000}
+
+# length of the first step of the first attempt, in expected errors
+FIRST = 2.0
+# how much of the largest curvature seen so far counts after one more step
+MEMORY = 0.5
+# an expected distance from which on the exact Hessian leads, not that of Gauss and Newton
+LEAD = 1e-2
+# ... at which Newton's method is on its last steps
+NEAR = 1e-3
+# ... and at which a step that the value does not show any more is the end
+STALLED = 1e-8
 
 
-def _moving(objective: Objective, x: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    """Parameters that no limit holds: a limit holds one whose descent leads outside."""
+@dataclass
+class _Point:
+    """Where the fit stands, with the exact derivatives there."""
+
+    x: np.ndarray
+    value: float
+    gradient: np.ndarray
+    hessian: np.ndarray
+    # of Gauss and Newton, where the function is a sum of squares
+    safe: np.ndarray | None
+
+    @property
+    def finite(self) -> bool:
+        return bool(np.isfinite(self.value) and np.isfinite(self.gradient).all() and np.isfinite(self.hessian).all())
+
+
+@dataclass
+class _Model:
+    """The function near a point, in units of the expected errors and in the parameters that no limit holds."""
+
+    free: np.ndarray
+    unit: np.ndarray
+    gradient: np.ndarray
+    curvatures: list[np.ndarray]
+    # expected distance to the minimum; infinite where the function curves downwards
+    edm: float
+
+
+def _look(objective: Objective, x: np.ndarray, value: float) -> _Point:
+    safe = None if objective.safe_hess is None else objective.safe_hessian(x)
+    return _Point(x, value, objective.gradient(x), objective.hessian(x), safe)
+
+
+def moving(objective: Objective, x: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    """Positions of the parameters that no limit holds: a limit holds one whose descent leads outside."""
     held = ((x <= objective.lower) & (gradient > 0)) | ((x >= objective.upper) & (gradient < 0))
-    return ~held
+    return np.flatnonzero(~held)
 
 
-def _errors(hessian: np.ndarray, fallback: np.ndarray) -> np.ndarray:
-    """Expected errors from the diagonal of the Hessian, shape (n,); `fallback` where there is no curvature."""
-    diagonal = np.abs(np.diag(hessian))
-    some = diagonal > 1e-300
-    return np.where(some, np.sqrt(2 / np.where(some, diagonal, 1.0)), np.where(fallback > 0, fallback, 1.0))
+def expected_distance(gradient: np.ndarray, hessian: np.ndarray) -> float:
+    """Decrease that a whole Newton step promises; infinite where the Hessian is not positive definite."""
+    diagonal = np.diag(hessian)
+    if np.any(diagonal <= 0):
+        return np.inf
+    scale = 1 / np.sqrt(diagonal)
+    values, vectors = np.linalg.eigh(hessian * np.outer(scale, scale))
+    if values[0] <= 1e-13 * values[-1]:
+        return np.inf
+    along = vectors.T @ (gradient * scale)
+    return float(0.5 * np.sum(along**2 / values))
 
 
-def _eigen_step(gradient: np.ndarray, hessian: np.ndarray, radius: float) -> tuple[np.ndarray, float, bool]:
-    """Step of at most `radius`, expected decrease, and whether the curvature is positive everywhere.
-
-    In the eigenvectors of the Hessian; directions of negative or no curvature are followed to the radius, also from a
-    saddle where the gradient along them is zero.
-    """
-    values, vectors = np.linalg.eigh(hessian)
-    along = vectors.T @ gradient
-    floor = 1e-12 * max(np.max(np.abs(values)), 1e-300)
-    positive = bool(values[0] > floor)
-    if positive:
-        step = -along / values
-        if np.linalg.norm(step) > radius:
-            step = _on_sphere(along, values, radius)
-    else:
-        step = -along / np.maximum(np.abs(values), floor)
-        size = np.linalg.norm(step)
-        step = step * min(1.0, radius / size) if size > 0 else step
-        down = values < -floor
-        if np.any(down) and np.linalg.norm(along[down]) <= 1e-8 * max(np.linalg.norm(along), 1e-8):
-            # a saddle: the gradient says nothing, the curvature does
-            step[np.argmin(values)] = radius
-    expected = -(along @ step + 0.5 * step @ (values * step))
-    return vectors @ step, float(expected), positive
-
-
-def _on_sphere(along: np.ndarray, values: np.ndarray, radius: float) -> np.ndarray:
-    """Step of length `radius` that solves (H + shift) s = -g, by bisection in the logarithm of the shift."""
-    low, high = 0.0, np.linalg.norm(along) / radius
-    for _ in range(60):
-        shift = 0.5 * (low + high)
-        if np.linalg.norm(along / (values + shift)) > radius:
-            low = shift
-        else:
-            high = shift
-    return -along / (values + high)
+def _model(objective: Objective, point: _Point, slopes: np.ndarray) -> _Model:
+    free = moving(objective, point.x, point.gradient)
+    fallback = np.where(objective.step > 0, objective.step, 1.0)
+    unit = np.where(slopes > 0, 1 / np.where(slopes > 0, slopes, 1.0), fallback)[free]
+    both = np.ix_(free, free)
+    exact = point.hessian[both] * np.outer(unit, unit)
+    gradient = point.gradient[free] * unit
+    edm = expected_distance(gradient, exact) if len(free) else 0.0
+    curvatures = [exact]
+    if point.safe is not None:
+        # far away the safe one leads, at the end the exact one
+        curvatures.insert(int(edm < LEAD * objective.unit(point.value)), point.safe[both] * np.outer(unit, unit))
+    return _Model(free, unit, gradient, curvatures, edm)
 
 
 def minimize(objective: Objective, **options: float) -> BackendResult:
     """Minimise with exact second derivatives; limits by projection with an active set.
+
+    Each step is the best one inside a trust region, for the exact Hessian or, where the function is a sum of squares and the
+    minimum is far, for that of Gauss and Newton; if it fails, for the other one. Lengths are measured in
+    expected errors. If this ends nowhere, it is tried once more from the same start with a first step as long as the parameters allow.
 
     Parameters
     ----------
     objective : `Objective`
         Function.
     tol : float
-        Stop when the expected distance to the minimum (EDM, in units of the function) is below this; default 1e-10.
+        Stop when the expected distance to the minimum (EDM, in units of the function) is below this; default 1e-10. For a chi2
+        below its degrees of freedom, in units of chi2 per degree of freedom.
     max_iter : int
-        Steps tried at most; default 200.
+        Steps tried at most, both attempts together; default 1000.
     """
     check_names(options, OPTIONS, "backend 'newton'")
     settings = {**OPTIONS, **options}
     x = objective.clip(np.array(objective.start, dtype=float))
-    value = objective.value(x)
-    radius, message, arrived = 2.0, "", False
-    iteration = 0
-    while iteration < settings["max_iter"]:
-        gradient, hessian = objective.gradient(x), objective.hessian(x)
-        if not (np.isfinite(value) and np.all(np.isfinite(gradient)) and np.all(np.isfinite(hessian))):
-            message = "value or derivatives are not finite"
+    start = _look(objective, x, objective.value(x))
+    point, message, arrived, used = _descend(objective, start, FIRST, settings["tol"], int(settings["max_iter"]))
+    left = int(settings["max_iter"]) - used
+    if not arrived and start.finite and left > 0:
+        again, text, there, _ = _descend(objective, start, None, settings["tol"], left)
+        if again.value <= point.value + objective.noise(point.value):
+            point, message, arrived = again, text, there
+    return BackendResult(
+        x=point.x,
+        fun=point.value,
+        success=arrived,
+        message=message or f"iteration limit of {settings['max_iter']} reached",
+        method="newton",
+        call_limit=not message,
+        options=settings,
+    )
+
+
+def _descend(
+    objective: Objective, point: _Point, radius: float | None, tol: float, steps: int
+) -> tuple[_Point, str, bool, int]:
+    """One attempt: where it ended, why (empty at the limit of steps), whether that is a minimum, and the steps it took."""
+    slopes, used = np.zeros_like(point.x), 0
+    while used < steps:
+        if not point.finite:
+            return point, "value or derivatives are not finite", False, used
+        curvature = np.diag(point.hessian if point.safe is None else point.safe)
+        slopes = np.maximum(MEMORY * slopes, np.sqrt(np.abs(curvature) / 2))
+        model = _model(objective, point, slopes)
+        if len(model.free) == 0:
+            return point, "every parameter is on a limit", True, used
+        size = max(float(np.linalg.norm(point.x[model.free] / model.unit)), 1.0)
+        radius = size if radius is None else radius
+        noise, unit = objective.noise(point.value), objective.unit(point.value)
+        if model.edm < tol * unit or (model.edm < noise and model.edm < NEAR * unit):
+            return (
+                _last_step(objective, point, model),
+                "converged: expected distance to the minimum below tol",
+                True,
+                used + 1,
+            )
+        new, radius, used = _improve(objective, point, model, radius, size, used, steps)
+        if new is None:
             break
-        free = np.flatnonzero(_moving(objective, x, gradient))
-        if len(free) == 0:
-            arrived, message = True, "every parameter is on a limit"
-            break
-        # steps are measured in the errors that the curvature promises here, so that the radius means the same for each
-        # parameter, also where the start was decades off
-        unit = _errors(hessian, objective.step)
-        scaled_g = gradient[free] * unit[free]
-        scaled_h = hessian[np.ix_(free, free)] * np.outer(unit[free], unit[free])
-        while iteration < settings["max_iter"]:
-            iteration += 1
-            step, expected, positive = _eigen_step(scaled_g, scaled_h, radius)
-            trial = x.copy()
-            trial[free] += step * unit[free]
+        stalled = point.value - new.value <= noise and model.edm < STALLED * unit
+        point = new
+        if stalled:
+            return point, "converged: no step can be seen in the value any more", True, used
+    else:
+        return point, "", False, used
+    return point, "" if used >= steps else "no step lowers the value any more", False, used
+
+
+def _last_step(objective: Objective, point: _Point, model: _Model) -> _Point:
+    """One more Newton step, which costs nothing more and squares the distance that is left."""
+    exact = model.curvatures[0]
+    trial = point.x.copy()
+    trial[model.free] -= np.linalg.solve(exact, model.gradient) * model.unit
+    trial = objective.clip(trial)
+    value = objective.value(trial)
+    if np.isfinite(value) and value <= point.value + objective.noise(point.value):
+        point.x, point.value = trial, value
+    return point
+
+
+def _improve(
+    objective: Objective, point: _Point, model: _Model, radius: float, size: float, used: int, steps: int
+) -> tuple[_Point | None, float, int]:
+    """The next point, or None; the radius after it, and the steps tried so far."""
+    noise = objective.noise(point.value)
+    near = model.edm < NEAR * objective.unit(point.value)
+    while used < steps and radius > 1e-14 * size:
+        best: tuple[float, float, float, np.ndarray] | None = None
+        for curvature in model.curvatures:
+            step = region_step(model.gradient, curvature, radius)
+            trial = point.x.copy()
+            trial[model.free] += step * model.unit
             trial = objective.clip(trial)
-            new = objective.value(trial)
-            gain = value - new
-            if positive and expected < settings["tol"]:
-                # the last step costs nothing more and squares the distance that is left
-                if np.isfinite(new) and gain >= -1e-13 * max(abs(value), 1.0):
-                    x, value = trial, new
-                arrived = True
+            # what a limit leaves of the step
+            kept = (trial - point.x)[model.free] / model.unit
+            expected = -float(model.gradient @ kept + 0.5 * kept @ curvature @ kept)
+            value = objective.value(trial)
+            used += 1
+            gain = point.value - value if np.isfinite(value) else -np.inf
+            if best is None or gain > best[0]:
+                best = gain, expected, float(np.linalg.norm(step)), trial
+            if gain > 0.25 * expected > 0:
                 break
-            if np.isfinite(new) and gain > 0:
-                length = float(np.linalg.norm(step))
+        assert best is not None
+        gain, expected, length, trial = best
+        if gain > 0 or (near and abs(gain) <= noise):
+            new = _look(objective, trial, point.value - gain)
+            if new.finite:
                 if gain > 0.75 * expected and length > 0.9 * radius:
                     radius *= 3
                 elif gain < 0.25 * expected:
                     radius = 0.5 * length
-                x, value = trial, new
-                break
-            if abs(gain) <= 1e-13 * max(abs(value), 1.0) and positive and expected < 1e-8:
-                # rounding: no step of this size can be seen in the value any more
-                arrived = True
-                break
-            radius = 0.25 * min(radius, float(np.linalg.norm(step)))
-            if radius < 1e-14:
-                message = "no step lowers the value any more"
-                break
-        if arrived:
-            message = "converged: expected distance to the minimum below tol"
-        if message:
-            break
-    limit = not message
-    return BackendResult(
-        x=x,
-        fun=value,
-        success=arrived,
-        message=message or f"iteration limit of {settings['max_iter']} reached",
-        method="newton",
-        call_limit=limit,
-        options=settings,
-    )
+                return new, radius, used
+        radius = 0.25 * min(radius, length)
+    return None, radius, used
