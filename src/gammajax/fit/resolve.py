@@ -55,6 +55,11 @@ def parameter_index(likelihood: Bound, parameter: Parameter | str | int) -> tupl
     else:
         position = find_parameter(parameter, list(parameters), parameters.unique_names)
     live = parameters[position]
+    if (root := live.follows) is not None:
+        raise InputError(
+            f"{parameters.unique_names[position]} is linked, {live.linked}, and does not vary by itself; ask for "
+            f"{root.parent.name} instead."
+        )
     index = next(i for i, p in enumerate(unique) if p is live)
     return index, live, likelihood.names[index]
 

@@ -142,6 +142,5 @@ def write_back(
         if i in index:
             p.value = theta[i] / factor[i]
         p.error = np.sqrt(full[i, i])
-    where = {id(p): i for i, p in enumerate(unique)}
-    spread = [where[id(p)] for p in parameters]
-    models.set_covariance(full[np.ix_(spread, spread)])
+    places, slopes = parameters.from_unique()
+    models.set_covariance(full[np.ix_(places, places)] * np.outer(slopes, slopes))

@@ -95,6 +95,13 @@ def _warn_of_links(models: Models) -> None:
                 "cannot read this file.",
                 stacklevel=4,
             )
+    parameters = models.parameters
+    pairs = zip(parameters, parameters.unique_names, strict=True)
+    if formulas := [f"{name} = {p.linked}" for p, name in pairs if p.linked]:
+        warnings.warn(
+            f"write: {', '.join(formulas)}: gammapy does not know such links and takes these parameters as frozen.",
+            stacklevel=4,
+        )
 
 
 def _places(models: Models) -> tuple[list[str], list[int], list[float]]:

@@ -4,8 +4,9 @@ import warnings
 from typing import Any
 
 import numpy as np
+from astropy import units as u
 
-from gammajax.errors import FileFormatError, ModelError
+from gammajax.errors import FileFormatError, InputError, ModelError
 from gammajax.hooks import register_hook
 from gammajax.io.parameters_yaml import Links
 from gammajax.io.spectral_yaml import read_spectral, spectral_to_dict
@@ -18,7 +19,7 @@ from gammajax.provenance import metadata
 __all__ = ["models_from_dict", "models_from_yaml", "models_to_dict", "models_to_yaml", "read_components"]
 
 # the last two are gammapy's, at the head of a model file that a fit result wrote
-TOP = ("components", "covariance", "penalties", "metadata", "checksum", "OptimizeResult", "CovarianceResult")
+TOP = ("components", "covariance", "penalties", "links", "metadata", "checksum", "OptimizeResult", "CovarianceResult")
 COMPONENT = ("name", "type", "apply_irf", "datasets_names", "spectral", "spatial", "temporal")
 # a source that is a point is the same in a 1-D analysis with and without its position
 KEPT_SPATIAL = ("PointSpatialModel", "point")
@@ -28,7 +29,7 @@ KEPT_SPATIAL = ("PointSpatialModel", "point")
 
 
 def models_to_dict(models: Models, full_output: bool = False) -> dict[str, Any]:
-    """Models as plain values: sources, and penalties, which gammapy does not store and does not read.
+    """Models as plain values: sources, and penalties and links by a formula, which gammapy does not store and does not read.
 
     Parameters
     ----------
@@ -48,6 +49,8 @@ def models_to_dict(models: Models, full_output: bool = False) -> dict[str, Any]:
     data: dict[str, Any] = {"components": [_component(m, links, full_output) for m in models]}
     if models.penalties:
         data["penalties"] = [_penalty(p, models) for p in models.penalties]
+    if found := _formulas(models):
+        data["links"] = found
     return data
 
 
@@ -80,6 +83,28 @@ def _penalty(penalty: GaussianPenalty, models: Models) -> dict[str, Any]:
         "precision": penalty.precision.tolist(),
         "weight": penalty.weight,
     }
+
+
+def _formulas(models: Models) -> list[dict[str, Any]]:
+    """Parameters that follow others, each once, numbers in the units of the two; gammapy takes them as frozen."""
+    parameters = models.parameters
+    names = {id(p): n for p, n in reversed(list(zip(parameters, parameters.unique_names, strict=True)))}
+    found = {}
+    for p in parameters:
+        if (root := p.follows) is None:
+            continue
+        if id(root.parent) not in names:
+            raise ModelError(
+                f"{names[id(p)]} is linked, {p.linked}, to a parameter of none of these models; write the models together."
+            )
+        factor, offset = root.numbers(p.unit, root.parent.unit)
+        found[id(p)] = {
+            "parameter": names[id(p)],
+            "follows": names[id(root.parent)],
+            "factor": factor,
+            "offset": offset,
+        }
+    return list(found.values())
 
 
 # -- from plain values ---------------------------------------------------------------------------------------------------
@@ -116,16 +141,31 @@ def read_components(data: dict[str, Any], where: str) -> Models:
     models = Models([_read_component(c, links) for c in top["components"].elements()])
     if "penalties" in top:
         models.set_penalties([_read_penalty(p, models) for p in top["penalties"].elements()])
+    if "links" in top:
+        for one in top["links"].elements():
+            _read_formula(one, models)
     return models
+
+
+def _read_formula(node: Node, models: Models) -> None:
+    node.mapping(("parameter", "follows", "factor", "offset"))
+    parameters = models.parameters
+    child, parent = (parameters[node[k].text()] for k in ("parameter", "follows"))
+    factor = u.Quantity(node["factor"].number(finite=True), child.unit / parent.unit)
+    try:
+        child.link(parent, factor, u.Quantity(node["offset"].number(finite=True), child.unit))
+    except InputError as error:
+        raise FileFormatError(f"{node.where}: {error}") from None
 
 
 def models_covariance_from_errors(models: Models) -> None:
     """Set the covariance of independent errors; parameters that are one have one error."""
     parameters = models.parameters
-    same = np.array([[a is b for b in parameters] for a in parameters], dtype=bool).reshape((len(parameters),) * 2)
-    variance = np.array([p.error for p in parameters]) ** 2
-    if np.any(variance != 0):
-        models.set_covariance(np.where(same, variance[:, None], 0.0))
+    error = np.array([p.error for p in parameters.unique_parameters])
+    if np.any(error != 0):
+        places, slopes = parameters.from_unique()
+        same = places[:, None] == places
+        models.set_covariance(np.where(same, np.outer(slopes, slopes) * error[places] ** 2, 0.0))
 
 
 def _read_background(node: Node, links: Links) -> FoVBackgroundModel:

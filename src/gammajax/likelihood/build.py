@@ -12,6 +12,7 @@ from gammajax.errors import InputError, ModelError
 from gammajax.likelihood.bins import Bins, bins_in_fit
 from gammajax.likelihood.structure import MATRIX, BinData, DatasetStructure, Points, ResponseData, Term
 from gammajax.models import BinRule, Source, SpectralForm, bin_rule
+from gammajax.models.form import affine_form
 from gammajax.parameters import Parameters
 from gammajax.units import double_precision
 
@@ -84,23 +85,41 @@ def response_data(
                 f"{source.name!r} holds a table with fixed energies, whose bin integrals are exact only while the energies of "
                 f"{dataset.name!r} are; freeze energy_scale at 1, or use a model without a table."
             )
-        key = (source.form, through)
+        form, index = _linked(source, position)
+        key = (form, through)
         if key not in keys:
             keys.append(key)
-            rules.append(
-                _rule(folded[2].tobytes(), source.form, mode) if through and folded else Points(dataset.points())
-            )
-        index = tuple(position[id(p)] for p in source.parameters) + (places if acting else ())
-        terms.append(Term(source.form, index, keys.index(key), MATRIX if through else 0, acting))
+            rules.append(_rule(folded[2].tobytes(), form, mode) if through and folded else Points(dataset.points()))
+        terms.append(Term(form, index + (places if acting else ()), keys.index(key), MATRIX if through else 0, acting))
     structure = DatasetStructure(tuple(terms), dataset.compatibility == "gammapy", dataset.stat_type, alpha)
     exposure, edisp = (folded[0], folded[1]) if folded is not None else (None, None)
     return ResponseData(exposure, edisp, tuple(diagonals), tuple(rules)), structure
+
+
+def _linked(source: Source, position: dict[int, int]) -> tuple[SpectralForm, tuple[int, ...]]:
+    """Form of a source and the places of its arguments in theta; a linked parameter is that of its parent, put through the link."""
+    pars = list(source.parameters)
+    if all(p.follows is None for p in pars):
+        return source.form, tuple(position[id(p)] for p in pars)
+    links, index = [], []
+    for p in pars:
+        root = p.follows
+        parent = p if root is None else root.parent
+        links.append((1.0, 0.0) if root is None else root.numbers(p.internal_unit, parent.internal_unit))
+        index.append(position[id(parent)])
+    return affine_form(source.form, tuple(links)), tuple(index)
 
 
 def _systematics(dataset: Dataset, source: Any, position: dict[int, int]) -> tuple[tuple, tuple, int | None]:
     """Factors on the response and their places in theta, and the place of the factor on alpha."""
     if source is None:
         return (), (), None
+    for name in source.acting:
+        if text := getattr(source, name).linked:
+            raise ModelError(
+                f"{source.name}: {name} is linked, {text}; only parameters of spectra can follow others by a formula. Share one "
+                "parameter instead: both models hold the same object."
+            )
     acting = tuple(n for n in source.acting if n != "background")
     alpha = position[id(source.background)] if "background" in source.acting else None
     if alpha is not None and dataset.stat_type != "wstat":

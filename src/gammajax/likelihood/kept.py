@@ -105,12 +105,12 @@ def _state(datasets: Datasets) -> tuple[list, list, list] | None:
 
 
 def _add(source: SkyModel, objects: list, contents: list, numbers: list) -> bool:
-    """What matters of a source; False if there is a prior."""
+    """What matters of a source; False if there is a prior, or a link that leads elsewhere."""
     spectral = source.spectral_model
     objects += [source, spectral, spectral.form]
     contents += [source.name, None if source.datasets_names is None else tuple(source.datasets_names)]
     for p in spectral.parameters:
-        if p.prior is not None:
+        if p.prior is not None or p.follows is not None:
             return False
         objects += [p, p.unit, p.internal_unit]
         contents.append(p.name)

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-__all__ = ["SpectralForm", "difference_form", "product_form", "scaled_form", "sum_form", "weighted_form"]
+__all__ = ["SpectralForm", "affine_form", "difference_form", "product_form", "scaled_form", "sum_form", "weighted_form"]
 
 
 @dataclass(frozen=True)
@@ -181,6 +181,38 @@ def scaled_form(form: SpectralForm, theta: tuple[float, ...]) -> SpectralForm:
         gammapy_closed=form.gammapy_closed,
         defaults=(1.0,),
         name=form.name,
+    )
+
+
+@lru_cache(maxsize=256)
+def affine_form(form: SpectralForm, links: tuple[tuple[float, float], ...]) -> SpectralForm:
+    """Form of a model whose parameters are factor times argument plus offset.
+
+    Parameters
+    ----------
+    form : `SpectralForm`
+        The model.
+    links : tuple of (float, float)
+        Factor and offset of each parameter, internal units; (1, 0) for the argument itself.
+    """
+
+    def moved(function: Callable | None, n: int) -> Callable | None:
+        """The function with its arguments, of which the first n are no parameters, put through the links."""
+        if function is None:
+            return None
+        return lambda *args: function(*args[:n], *(f * x + o for (f, o), x in zip(links, args[n:], strict=True)))
+
+    evaluate = moved(form.evaluate, 1)
+    assert evaluate is not None
+    return replace(
+        form,
+        evaluate=evaluate,
+        integral=moved(form.integral, 2),
+        breaks=moved(form.breaks, 0),
+        # with an offset the model is not proportional any more
+        linear=tuple(n for n, (_, o) in zip(form.names, links, strict=True) if n in form.linear and o == 0),
+        terms=tuple((a, affine_form(f, tuple(links[i] for i in index)), index) for a, f, index in form.terms),
+        defaults=tuple((x - o) / f for (f, o), x in zip(links, form.defaults, strict=False)),
     )
 
 

@@ -346,13 +346,12 @@ class Models:
     def snapshot(self) -> "Models":
         """Return a copy whose parameters are read-only and remember their unique names; links are kept."""
         made: dict[int, Parameter] = {}
-        members = []
-        for m in self:
-            pars = m.parameters
-            for p, name in zip(pars, pars.unique_names, strict=True):
-                if id(p) not in made:
-                    made[id(p)] = p.snapshot(name)
-            members.append(m.with_parameters([made[id(p)] for p in pars]))
+        pars = self.parameters
+        # what others follow comes first
+        for p, name in sorted(zip(pars, pars.unique_names, strict=True), key=lambda pair: pair[0].follows is not None):
+            if id(p) not in made:
+                made[id(p)] = p.snapshot(name, made)
+        members = [m.with_parameters([made[id(p)] for p in m.parameters]) for m in self]
         new = Models(members, [penalty.replace_parameters(made) for penalty in self.penalties])
         new._covariance = self._covariance
         return new

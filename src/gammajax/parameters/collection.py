@@ -95,13 +95,28 @@ class Parameters:
 
     @property
     def unique_parameters(self) -> "Parameters":
-        """Each parameter object once, at its first place."""
-        seen: set[int] = set()
-        keep = []
+        """Each parameter that moves by itself once, at its first place: instead of those linked by a formula, their parents."""
+        first: dict[int, tuple[Parameter, str]] = {}
+        for p, name in zip(self, self._unique_names, strict=True):
+            if p.follows is None:
+                first.setdefault(id(p), (p, name))
+        # a parent may be in none of the models at hand
         for p in self:
-            keep.append(id(p) not in seen)
-            seen.add(id(p))
-        return self._select(keep)
+            if (root := p.follows) is not None:
+                parent = root.parent
+                first.setdefault(id(parent), (parent, parent.unique_name or parent.name))
+        return Parameters([p for p, _ in first.values()], [n for _, n in first.values()])
+
+    def from_unique(self) -> tuple[np.ndarray, np.ndarray]:
+        """For each parameter the place of the unique one that it is or follows, and its derivative in that, each in its unit."""
+        where = {id(p): i for i, p in enumerate(self.unique_parameters)}
+        index, factor = [], []
+        for p in self:
+            root = p.follows
+            parent = p if root is None else root.parent
+            index.append(where[id(parent)])
+            factor.append(1.0 if root is None else root.numbers(p.unit, parent.unit)[0])
+        return np.array(index, dtype=int), np.array(factor)
 
     @property
     def free_unique_parameters(self) -> "Parameters":
@@ -113,14 +128,16 @@ class Parameters:
         return sum(p.prior_stat_sum() for p in self.unique_parameters)
 
     def freeze_all(self) -> None:
-        """Freeze every parameter."""
+        """Freeze every parameter; a linked one follows its parent."""
         for p in self:
-            p.frozen = True
+            if p.follows is None:
+                p.frozen = True
 
     def unfreeze_all(self) -> None:
-        """Free every parameter."""
+        """Free every parameter; a linked one follows its parent."""
         for p in self:
-            p.frozen = False
+            if p.follows is None:
+                p.frozen = False
 
     def to_table(self) -> Any:
         """Return an astropy Table with one row per parameter."""
@@ -131,6 +148,9 @@ class Parameters:
         for p, unique in zip(self, self._unique_names, strict=True):
             link = first.setdefault(id(p), unique)
             link = "" if link == unique else link
+            if (root := p.follows) is not None:
+                names = {id(q): n for q, n in zip(self, self._unique_names, strict=True)}
+                link = root.text(p.unit, names.get(id(root.parent)))
             rows.append((p.name, p.value, p.unit.to_string("fits"), p.error, p.min, p.max, p.frozen, link, _kind(p)))
         columns: list[Any] = list(zip(*rows, strict=True)) if rows else [[] for _ in COLUMNS]
         types = (str, float, str, float, float, float, bool, str, str)

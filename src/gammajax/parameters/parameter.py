@@ -6,6 +6,7 @@ import numpy as np
 from astropy import units as u
 
 from gammajax.errors import InputError
+from gammajax.parameters.links import Link, make_link
 from gammajax.parameters.priors import Prior
 from gammajax.units import to_unit
 
@@ -15,7 +16,7 @@ __all__ = ["Parameter"]
 class Parameter:
     """A named value with unit, limits, error and scan settings.
 
-    Two models share a parameter (a link) when they hold the same `Parameter` object.
+    Two models share a parameter (a link) when they hold the same `Parameter` object; `link` lets one parameter follow another.
 
     Parameters
     ----------
@@ -55,6 +56,7 @@ class Parameter:
     """
 
     _locked = False
+    _link: Link | None = None
 
     def __init__(
         self,
@@ -119,11 +121,12 @@ class Parameter:
 
     @property
     def value(self) -> float:
-        """Value in `unit`."""
-        return self._value
+        """Value in `unit`; that of a linked parameter follows its parent and cannot be set."""
+        return self._value if self._link is None else self._link.value(self._unit)
 
     @value.setter
     def value(self, value: Any) -> None:
+        self._refuse_linked("value")
         self._value = self._number(value, "value")
 
     @property
@@ -134,10 +137,11 @@ class Parameter:
     @property
     def quantity(self) -> u.Quantity:
         """Value with its unit."""
-        return u.Quantity(self._value, self._unit)
+        return u.Quantity(self.value, self._unit)
 
     @quantity.setter
     def quantity(self, value: Any) -> None:
+        self._refuse_linked("quantity")
         value = u.Quantity(value)
         to_unit(value, self.internal_unit, self.name)
         self._value, self._unit = float(value.value), value.unit
@@ -149,6 +153,7 @@ class Parameter:
 
     @min.setter
     def min(self, value: Any) -> None:
+        self._refuse_linked("min")
         self._min = self._number(value, "min")
 
     @property
@@ -158,27 +163,95 @@ class Parameter:
 
     @max.setter
     def max(self, value: Any) -> None:
+        self._refuse_linked("max")
         self._max = self._number(value, "max")
 
     @property
     def frozen(self) -> bool:
-        """Whether the parameter is kept fixed in fits."""
-        return self._frozen
+        """Whether the parameter is kept fixed in fits; True for a linked one, which a fit does not vary by itself."""
+        return self._frozen or self._link is not None
 
     @frozen.setter
     def frozen(self, value: Any) -> None:
+        self._refuse_linked("frozen")
         if not isinstance(value, bool | np.bool_):
             raise InputError(f"{self.name}.frozen: got {value!r}, expected True or False.")
         self._frozen = bool(value)
 
     @property
     def error(self) -> float:
-        """One standard deviation in `unit`; 0 before a fit and for frozen parameters."""
-        return self._error
+        """One standard deviation in `unit`; 0 before a fit and for frozen parameters; of a linked one that of its parent, propagated."""
+        if self._link is None:
+            return self._error
+        root = self._link.root()
+        return abs(root.numbers(self._unit, root.parent.unit)[0]) * root.parent.error
 
     @error.setter
     def error(self, value: Any) -> None:
+        self._refuse_linked("error")
         self._error = self._number(value, "error")
+
+    # -- links -----------------------------------------------------------------------------------------------------
+
+    def link(self, parent: "Parameter", factor: Any = 1.0, offset: Any = 0.0) -> None:
+        r"""Let this parameter follow another one, :math:`value = factor \cdot parent + offset`.
+
+        A fit then varies the parent alone; derivatives, errors, covariance and scans go through the link. Factor and offset are
+        part of what is compiled: other numbers compile anew.
+
+        Parameters
+        ----------
+        parent : `Parameter`
+            The parameter that is followed; it may follow another one itself.
+        factor : float or `~astropy.units.Quantity`
+            Not 0; a quantity where the two have units that are not convertible.
+        offset : float or `~astropy.units.Quantity`
+            A plain number is taken in the unit of this parameter.
+
+        Raises
+        ------
+        InputError
+            If it has limits or a prior, which belong to the parent, or the chain comes back to its start.
+        UnitError
+            If the units do not fit.
+
+        Examples
+        --------
+        >>> a, b = Parameter("a", 2.0, error=0.1), Parameter("b", 0.0)
+        >>> b.link(a, factor=2, offset=1)
+        >>> b.value, b.error, b.linked
+        (5.0, 0.2, '2 * a + 1')
+        """
+        if not isinstance(parent, Parameter):
+            raise InputError(f"{self.name}.link: got {parent!r}, expected a parameter.")
+        if not (np.isnan(self.min) and np.isnan(self.max)) or self.prior is not None:
+            raise InputError(
+                f"{self.name}.link: it has limits or a prior, which would have no effect; set them on {parent.name} instead."
+            )
+        self._link = make_link(self, parent, factor, offset)
+
+    def unlink(self) -> None:
+        """Follow no other parameter any more; the value stays as it is, and it is free or frozen as before the link."""
+        value, error = self.value, self.error
+        self._link = None
+        self.value, self.error = value, error
+
+    @property
+    def linked(self) -> str:
+        """The parameter that this one follows, as a formula in the units of the two; empty where it follows none."""
+        return "" if self._link is None else self._link.text(self._unit)
+
+    @property
+    def follows(self) -> Link | None:
+        """The link to the parameter at the end of the chain; None where there is none."""
+        return None if self._link is None else self._link.root()
+
+    def _refuse_linked(self, what: str) -> None:
+        if self._link is not None:
+            raise InputError(
+                f"{self.unique_name or self.name} is linked, {self.linked}: its {what} cannot be set; set it on "
+                f"{self._link.parent.name}, or call unlink() first."
+            )
 
     @property
     def factor(self) -> float:
@@ -192,6 +265,7 @@ class Parameter:
 
     @prior.setter
     def prior(self, value: Any) -> None:
+        self._refuse_linked("prior")
         if value is not None and not isinstance(value, Prior):
             raise InputError(
                 f"{self.name}.prior: got {value!r}, expected a prior such as GaussianPrior(mu=2.3, sigma=0.1), or None."
@@ -253,29 +327,36 @@ class Parameter:
         return spaced_values(low, high, nvalues, "lin", self.name)
 
     def copy(self) -> "Parameter":
-        """Return an independent, editable copy."""
+        """Return an independent, editable copy, which follows no other parameter."""
         new = object.__new__(type(self))
-        state = {key: value for key, value in self.__dict__.items() if key != "_locked"}
+        state = {key: value for key, value in self.__dict__.items() if key not in ("_locked", "_link")}
+        state |= {"_value": self.value, "_error": self.error}
         if state["_scan_values"] is not None:
             state["_scan_values"] = state["_scan_values"].copy()
         new.__dict__.update(state)
         return new
 
-    def snapshot(self, unique_name: str) -> "Parameter":
+    def snapshot(self, unique_name: str, made: Any = None) -> "Parameter":
         """Return a read-only copy that remembers where it came from.
 
         Parameters
         ----------
         unique_name : str
             The name it goes by.
+        made : dict, optional
+            Snapshots by the identity of the live parameter, so that a link leads to the snapshot of its parent. Without that it is
+            a plain value.
         """
         new = self.copy()
         new.unique_name = unique_name
+        root = self.follows
+        if root is not None and made is not None and id(root.parent) in made:
+            new._link = Link(made[id(root.parent)], root.factor, root.offset)
         object.__setattr__(new, "_locked", True)
         return new
 
     def __repr__(self) -> str:
-        state = "frozen" if self.frozen else f"error={self.error:.3g}"
+        state = self.linked or ("frozen" if self.frozen else f"error={self.error:.3g}")
         return f"Parameter({self.name!r}, {self.value:.6g} {self.unit.to_string()}, {state})"
 
 

@@ -218,6 +218,8 @@ def pack_priors(
     places = []
     for penalty in penalties:
         for p in penalty.parameters:
+            if p.linked:
+                raise InputError(f"{penalty!r}: {p.name!r} is linked, {p.linked}; put the penalty on its parent.")
             if id(p) not in position:
                 raise InputError(f"{penalty!r}: parameter {p.name!r} is in no model of the fit; drop the penalty.")
         places.append(tuple(position[id(p)] for p in penalty.parameters))
