@@ -14,38 +14,12 @@ from gammajax.errors import FileFormatError, InputError, MissingFileError, ScanE
 from gammajax.scan import StoredScan
 from gammajax.scan.folder import Folder
 from tests.problems import embedded
-
-ALPHA, BETA = np.linspace(1.9, 2.6, 25), np.linspace(0.0, 0.5, 20)
-AXES = {"alpha": ALPHA, "beta": BETA}
-CHUNK = 64
-
-
-def scan(fit, store, axes=AXES, **changes):
-    return fit.stat_grid(
-        axes, **({"reoptimize": True, "store": store, "chunk_size": CHUNK, "progress": False} | changes)
-    )
-
-
-def assert_same(one, other):
-    """Every number of two results, bit for bit."""
-    for name in ("stat", "status", "edm"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
-    assert one.nuisance.keys() == other.nuisance.keys()
-    for name in one.nuisance:
-        np.testing.assert_array_equal(one.nuisance[name], other.nuisance[name])
-    assert (one.stat_best, one.best, one.names, one.units) == (other.stat_best, other.best, other.names, other.units)
-
-
-def contents(folder):
-    """Bytes of every chunk file by name."""
-    return {p.name: p.read_bytes() for p in (folder / "chunks").iterdir()}
+from tests.scan.stored import ALPHA, AXES, BETA, CHUNK, assert_same, contents, fitted, scan
 
 
 @pytest.fixture(scope="module")
 def fit():
-    made = Fit([embedded()], backend="newton")
-    made.run()
-    return made
+    return fitted()
 
 
 @pytest.fixture(scope="module")

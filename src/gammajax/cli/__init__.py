@@ -12,6 +12,7 @@ __all__ = ["COMMANDS", "main"]
 # subcommand -> what it does; its module here has `add_arguments(parser)` and `run(arguments) -> int`
 COMMANDS: dict[str, str] = {
     "download": "fetch gammapy's public data sets into $GAMMAPY_DATA, checked",
+    "scan": "compute, watch and gather a stored scan",
     "tutorial": "read, fit, scan and draw the fitting tutorial",
 }
 

@@ -67,7 +67,7 @@ class Outcome:
 
     def __init__(self, task: Task, sink: Sink, report: Reporter) -> None:
         self.task, self.sink, self.report = task, sink, report
-        self.done = self.failed = self.refused = 0
+        self.done = self.failed = self.stored = 0
 
     def nodes(self, number: int) -> int:
         """Nodes of a chunk."""
@@ -78,7 +78,7 @@ class Outcome:
         """Hand over a finished chunk; False where another driver was first."""
         first = self.sink.commit(number, arrays)
         self.done += 1
-        self.refused += not first
+        self.stored += first
         self.report.chunk(self.nodes(number))
         return first
 

@@ -211,4 +211,10 @@ def run_store(
     if done and missing:
         log.info("scan %s: %d of %d chunks were done before.", folder.path, len(done), len(mine))
     report = Reporter(progress, len(mine), sum(nodes), len(done), finished, f"scan {folder.path.name}")
-    return run_chunks(task, store, missing, report, executor, device)
+    outcome = run_chunks(task, store, missing, report, executor, device)
+    if missing:
+        log.info(
+            "scan %s: %d chunks stored by this process, %d by others meanwhile, %d failed.",
+            folder.path, outcome.stored, outcome.done - outcome.stored, outcome.failed,
+        )  # fmt: skip
+    return outcome

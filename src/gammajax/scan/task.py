@@ -184,7 +184,12 @@ class Task:
             )
         models = hook("models from yaml")(document["models"])
         leaves = [arrays[f"leaf_{n}"] for n in range(sum(k.startswith("leaf_") for k in arrays))]
-        return cls.of(document, arrays, decode(document["structure"], leaves, models))
+        compact = decode(document["structure"], leaves, models)
+        if structure_digest(compact.structure) != document["spec"]["model"]:
+            raise InputError(
+                "scan: the models of the scan are defined differently here; import the file that defined them as it was then."
+            )
+        return cls.of(document, arrays, compact)
 
     def _fields(self) -> dict[str, Any]:
         names = ("spec", "info", *ARRAYS, "compact", "structure", "models", "why")

@@ -1,0 +1,86 @@
+"""What the tests of stored scans share: a small scan of the embedded data, its driver as a process of its own, and comparisons."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from gammajax import Fit
+from tests.problems import embedded
+
+ROOT = Path(__file__).parents[2]
+ALPHA, BETA = np.linspace(1.9, 2.6, 25), np.linspace(0.0, 0.5, 20)
+AXES = {"alpha": ALPHA, "beta": BETA}
+CHUNK = 64
+
+
+def fitted():
+    """A fit of the embedded data at its minimum."""
+    made = Fit([embedded()], backend="newton")
+    made.run()
+    return made
+
+
+def scan(fit, store, axes=AXES, **changes):
+    """A stored scan."""
+    return fit.stat_grid(
+        axes, **({"reoptimize": True, "store": store, "chunk_size": CHUNK, "progress": False} | changes)
+    )
+
+
+def fine(n):
+    """Axes with n nodes along the first."""
+    return {"alpha": np.linspace(1.9, 2.6, n), "beta": BETA}
+
+
+def assert_same(one, other):
+    """Every number of two results, bit for bit."""
+    for name in ("stat", "status", "edm"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    assert one.nuisance.keys() == other.nuisance.keys()
+    for name in one.nuisance:
+        np.testing.assert_array_equal(one.nuisance[name], other.nuisance[name])
+    assert (one.stat_best, one.best, one.names, one.units) == (other.stat_best, other.best, other.names, other.units)
+
+
+def contents(folder):
+    """Bytes of every chunk file by name."""
+    return {p.name: p.read_bytes() for p in (Path(folder) / "chunks").iterdir()}
+
+
+def environment(cache, **more):
+    """Environment of a process that finds the sources and keeps compiled programs in a folder."""
+    keep = {"JAX_COMPILATION_CACHE_DIR": str(cache), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
+    return os.environ | keep | {"PYTHONPATH": path, "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"} | more
+
+
+def driver(folder, cache, *options, **popen):
+    """``gammajax scan run`` as a process of its own."""
+    command = [sys.executable, "-m", "gammajax", "scan", "run", str(folder), "--no-cache", *options]
+    return subprocess.Popen(
+        command, env=environment(cache), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, **popen
+    )
+
+
+def n_done(folder):
+    """Chunks that are there."""
+    return len(list((Path(folder) / "chunks").glob("chunk-*.npz")))
+
+
+def wait_for(folder, n, process, seconds=120):
+    """Wait until n chunks are there, or the process has ended."""
+    end = time.monotonic() + seconds
+    while n_done(folder) < n and process.poll() is None:
+        assert time.monotonic() < end, f"{n_done(folder)} chunks after {seconds} s"
+        time.sleep(0.002)
+
+
+def kill(process, how=signal.SIGKILL):
+    """Send a signal and collect what the process said."""
+    process.send_signal(how)
+    return process.communicate(timeout=60)
