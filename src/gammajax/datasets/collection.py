@@ -4,14 +4,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from astropy import units as u
+
 from gammajax.datasets.base import Dataset
 from gammajax.datasets.batch import SpectrumBatch
-from gammajax.datasets.spectrum import SpectrumDatasetOnOff
 from gammajax.datasets.stacking import stack
 from gammajax.errors import DataError, InputError
 from gammajax.hooks import hook
 from gammajax.models import Models
 from gammajax.parameters import Parameters
+from gammajax.units import energy_values
 
 __all__ = ["Datasets"]
 
@@ -197,7 +200,7 @@ class Datasets:
         """Statistic summed over all data sets, without priors and penalties."""
         return sum(d.stat_sum() for d in self)
 
-    def stack_reduce(self, name: str | None = None) -> SpectrumDatasetOnOff:
+    def stack_reduce(self, name: str | None = None) -> Any:
         """Add the data sets up into one; see `gammajax.datasets.stacking.stack`.
 
         Parameters
@@ -207,11 +210,64 @@ class Datasets:
         """
         return stack(list(self), name)
 
-    def info_table(self) -> Any:
-        """Return an astropy Table, one row of `info_dict` per data set."""
+    def info_table(self, cumulative: bool = False) -> Any:
+        """Return an astropy Table, one row of `info_dict` per data set.
+
+        Parameters
+        ----------
+        cumulative : bool
+            Row k is that of the first k data sets stacked, without models.
+
+        Raises
+        ------
+        DataError
+            If the data sets are not of one class, so that their rows do not fit together.
+        """
         from astropy.table import QTable
 
-        return QTable(rows=[d.info_dict() for d in self])
+        kinds = {type(d).__name__ for d in self}
+        if len(kinds) > 1:
+            raise DataError(
+                f"info_table: the data sets are {', '.join(sorted(kinds))}, expected one class; take a part of them."
+            )
+        sets = [stack(self._datasets[: k + 1]) for k in range(len(self))] if cumulative else self._datasets
+        return QTable(rows=[d.info_dict() for d in sets])
+
+    def slice_by_energy(self, energy_min: Any = None, energy_max: Any = None) -> "Datasets":
+        """The bins of an energy range in all data sets, which keep their names; those without a bin there are left out.
+
+        Parameters
+        ----------
+        energy_min, energy_max : `~astropy.units.Quantity`, optional
+            The range; its limits move to the nearest edges.
+        """
+        found = []
+        low, high = (
+            np.nan if e is None else float(energy_values(u.Quantity(e), "energy")) for e in (energy_min, energy_max)
+        )
+        if low >= high:
+            raise InputError(f"slice_by_energy: got {low:g} to {high:g} TeV, expected energy_min < energy_max.")
+        for d in self:
+            if not hasattr(d, "slice_by_energy"):
+                raise DataError(f"slice_by_energy: {d.name!r} is a {type(d).__name__}, which has no energy bins.")
+            try:
+                found.append(d.slice_by_energy(energy_min, energy_max, d.name))
+            except InputError:
+                continue
+        return Datasets(found)
+
+    @property
+    def energy_ranges(self) -> tuple[Any, Any]:
+        """Lowest and highest energies of the axes, one of each for every data set."""
+        edges = [d.counts.geom.axis.edges for d in self]
+        return u.Quantity([e[0] for e in edges]), u.Quantity([e[-1] for e in edges])
+
+    def copy(self) -> "Datasets":
+        """Copies of all data sets by the same names, with the same models."""
+        new = Datasets([d.copy(d.name) for d in self])
+        for one, other in zip(new, self, strict=True):
+            one.models = other.models
+        return new
 
     def __str__(self) -> str:
         return "\n\n".join(str(d) for d in self)

@@ -10,7 +10,9 @@ from gammajax.datasets.base import Dataset
 from gammajax.datasets.checks import check_array, check_counts
 from gammajax.datasets.describe import info_dict, summary
 from gammajax.datasets.gti import GTI
+from gammajax.datasets.plots import CountsPlots
 from gammajax.datasets.registry import evaluator
+from gammajax.datasets.regroup import Regrouping
 from gammajax.errors import DataError, InputError
 from gammajax.response import check_dispersion, diagonal_dispersion
 from gammajax.units import to_unit
@@ -81,7 +83,7 @@ def check_gti(gti: Any, name: str) -> GTI | None:
     return gti
 
 
-class CountsSpectrum(Dataset):
+class CountsSpectrum(Regrouping, CountsPlots, Dataset):
     """Base of the spectra of counts. In all arrays the axis is energy: n_reco reconstructed and n_true true bins."""
 
     def __init__(
@@ -212,10 +214,12 @@ class CountsSpectrum(Dataset):
     @property
     def energy_range(self) -> tuple[u.Quantity, u.Quantity]:
         """Lowest and highest energy of the bins in the fit; nan when there is none."""
-        mask, axis = self.mask.data, self._geom.axis
-        if not mask.any():
-            return u.Quantity(np.nan, "TeV"), u.Quantity(np.nan, "TeV")
-        return axis.edges_min[mask][0], axis.edges_max[mask][-1]
+        return self._range(self.mask_array)
+
+    @property
+    def energy_range_total(self) -> tuple[u.Quantity, u.Quantity]:
+        """The same as `energy_range`, by gammapy's name for the widest of several regions."""
+        return self.energy_range
 
     # -- what the models predict ---------------------------------------------------------------------------------
 
@@ -267,7 +271,7 @@ class CountsSpectrum(Dataset):
         new.__dict__.update(state | {"_models": None, "name": name or f"{self.name}-copy", "meta": dict(self.meta)})
         return new
 
-    # -- reports and plots ---------------------------------------------------------------------------------------
+    # -- reports ---------------------------------------------------------------------------------------------
 
     def info_dict(self, in_safe_data_range: bool = True) -> dict[str, Any]:
         """Summary numbers by gammapy's names; see `gammajax.datasets.describe.info_dict`.
@@ -278,46 +282,6 @@ class CountsSpectrum(Dataset):
             Whether only bins that are safe to use count.
         """
         return info_dict(self, in_safe_data_range)
-
-    def plot_fit(self, **kwargs: Any) -> Any:
-        """Plot counts, prediction and residuals; see `gammajax.plotting.plot_fit`.
-
-        Parameters
-        ----------
-        **kwargs
-            To `gammajax.plotting.plot_fit`.
-        """
-        from gammajax.plotting import plot_fit
-
-        return plot_fit(self, **kwargs)
-
-    def plot_residuals(self, ax: Any = None, method: str = "diff", **kwargs: Any) -> Any:
-        """Plot residuals; see `gammajax.plotting.plot_residuals`.
-
-        Parameters
-        ----------
-        ax : `matplotlib.axes.Axes`, optional
-            Axes; the current ones if not given.
-        method : {"diff", "diff/model", "diff/sqrt(model)"}
-            How they are counted.
-        **kwargs
-            To `gammajax.plotting.plot_residuals`.
-        """
-        from gammajax.plotting import plot_residuals
-
-        return plot_residuals(self, ax=ax, method=method, **kwargs)
-
-    def peek(self, **kwargs: Any) -> Any:
-        """Plot counts, exposure and energy dispersion; see `gammajax.plotting.peek`.
-
-        Parameters
-        ----------
-        **kwargs
-            To `gammajax.plotting.peek`.
-        """
-        from gammajax.plotting import peek
-
-        return peek(self, **kwargs)
 
     def __str__(self) -> str:
         return summary(self)

@@ -10,7 +10,9 @@ from gammajax.datasets.axes import EnergyMap
 from gammajax.datasets.checks import check_array, check_counts, check_positive
 from gammajax.datasets.counts import CountsSpectrum, check_spectrum
 from gammajax.datasets.gti import GTI
+from gammajax.datasets.known import SpectrumDataset
 from gammajax.datasets.registry import file_format, read_file
+from gammajax.datasets.regroup import sums
 from gammajax.datasets.simulate import fake
 from gammajax.errors import DataError, InputError
 
@@ -26,6 +28,8 @@ class SpectrumDatasetOnOff(CountsSpectrum):
 
     stat_type = "wstat"
     tag = "SpectrumDatasetOnOff"
+    _counted = ("_n_on", "_n_off", "_acceptance")
+    _further = ("_acceptance_off",)
 
     def __init__(self, *, n_off: np.ndarray, acceptance: np.ndarray, acceptance_off: np.ndarray, **common: Any) -> None:
         super().__init__(**common)
@@ -196,6 +200,30 @@ class SpectrumDatasetOnOff(CountsSpectrum):
     def npred_background(self) -> EnergyMap:
         """Background in the ON region, alpha mu_bkg, profiled for the predicted signal, shape (n_reco,)."""
         return super().npred_background()
+
+    def _resample_further(self, new: Any, at: np.ndarray) -> None:
+        safe = self._mask_safe
+        background = sums(self.background.data * safe, at)
+        kept = new._n_off > 0
+        alpha = np.where(kept & (background > 0), background, 1.0) / np.where(kept, new._n_off, 1.0)
+        new._acceptance_off = np.where(
+            kept & (background > 0), new._acceptance / alpha, sums(self._acceptance_off * safe, at)
+        )
+
+    def to_spectrum_dataset(self, name: str | None = None) -> SpectrumDataset:
+        """Take alpha n_off as a known background, as gammapy does; without models.
+
+        Parameters
+        ----------
+        name : str, optional
+            Name of the new one.
+        """
+        copied = self.copy(name or f"{self.name}-known")
+        own = ("_n_off", "_acceptance", "_acceptance_off")
+        new = object.__new__(SpectrumDataset)
+        new.__dict__.update({k: v for k, v in copied.__dict__.items() if k not in own})
+        new._background, new.stat_type = self.background.data, "cash"
+        return new
 
     def counts_error(self) -> np.ndarray:
         """Square root of n_on + alpha^2 n_off, shape (n_reco,)."""

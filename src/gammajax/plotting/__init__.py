@@ -2,7 +2,7 @@
 
 from gammajax.plotting.contours import plot_contour_line
 from gammajax.plotting.correlation import plot_correlation
-from gammajax.plotting.datasets import peek, plot_fit, plot_residuals
+from gammajax.plotting.datasets import peek, plot_counts, plot_excess, plot_fit, plot_masks, plot_residuals
 from gammajax.plotting.flux_points import plot_flux_points
 from gammajax.plotting.scans import plot_scan
 from gammajax.plotting.spectra import plot_spectral_error, plot_spectral_model
@@ -11,8 +11,11 @@ __all__ = [
     "peek",
     "plot_contour_line",
     "plot_correlation",
+    "plot_counts",
+    "plot_excess",
     "plot_fit",
     "plot_flux_points",
+    "plot_masks",
     "plot_residuals",
     "plot_scan",
     "plot_spectral_error",

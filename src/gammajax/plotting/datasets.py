@@ -6,7 +6,7 @@ import numpy as np
 
 from gammajax.plotting.axes import new_axes
 
-__all__ = ["peek", "plot_fit", "plot_residuals"]
+__all__ = ["peek", "plot_counts", "plot_excess", "plot_fit", "plot_masks", "plot_residuals"]
 
 RESIDUAL_LABELS = {
     "diff": "data - model",
@@ -57,18 +57,102 @@ def plot_fit(
         _, (ax_spectrum, ax_residuals) = plt.subplots(
             2, 1, sharex=True, figsize=(8, 7), gridspec_kw={"height_ratios": [5, 2], "hspace": 0}
         )
-    centre, width = _bars(dataset)
-    shown = {"fmt": ".", "color": "tab:blue", "label": "excess counts"} | (kwargs_spectrum or {})
-    ax_spectrum.errorbar(centre, dataset.excess.data, yerr=dataset.counts_error(), xerr=width, **shown)
-    edges = dataset.counts.geom.axis.edges_tev
-    ax_spectrum.stairs(dataset.npred_signal().data, edges, color="tab:orange", linewidth=1.5, label="predicted signal")
+    plot_excess(dataset, ax=ax_spectrum, kwargs_excess=kwargs_spectrum)
     _grey_outside(ax_spectrum, dataset)
-    ax_spectrum.set_xscale("log")
-    ax_spectrum.set_ylabel("Counts")
     ax_spectrum.set_title(f"{dataset.name}; grey: not in the fit")
     ax_spectrum.legend()
     plot_residuals(dataset, ax=ax_residuals, **({"method": "diff/sqrt(model)"} | (kwargs_residuals or {})))
     return ax_spectrum, ax_residuals
+
+
+def plot_excess(
+    dataset: Any, ax: Any = None, kwargs_excess: dict | None = None, kwargs_npred_signal: dict | None = None
+) -> Any:
+    """Plot excess counts with the predicted signal.
+
+    Parameters
+    ----------
+    dataset : `gammajax.SpectrumDatasetOnOff` or `gammajax.SpectrumDataset`
+        Data set with models.
+    ax : `matplotlib.axes.Axes`, optional
+        Axes; the current ones if not given.
+    kwargs_excess, kwargs_npred_signal : dict, optional
+        To the error bars of the excess, and to the steps of the prediction.
+
+    Returns
+    -------
+    `matplotlib.axes.Axes`
+    """
+    ax = new_axes(ax)
+    centre, width = _bars(dataset)
+    shown = {"fmt": ".", "color": "tab:blue", "label": "excess counts"} | (kwargs_excess or {})
+    ax.errorbar(centre, dataset.excess.data, yerr=dataset.counts_error(), xerr=width, **shown)
+    signal = {"color": "tab:orange", "linewidth": 1.5, "label": "predicted signal"} | (kwargs_npred_signal or {})
+    ax.stairs(dataset.npred_signal().data, dataset.counts.geom.axis.edges_tev, **signal)
+    ax.set(xscale="log", xlabel="Energy [TeV]", ylabel="Counts")
+    ax.legend()
+    return ax
+
+
+def plot_counts(
+    dataset: Any, ax: Any = None, kwargs_counts: dict | None = None, kwargs_background: dict | None = None
+) -> Any:
+    """Plot ON counts and the background in the ON region.
+
+    Parameters
+    ----------
+    dataset : `gammajax.SpectrumDatasetOnOff` or `gammajax.SpectrumDataset`
+        Data set.
+    ax : `matplotlib.axes.Axes`, optional
+        Axes; the current ones if not given.
+    kwargs_counts, kwargs_background : dict, optional
+        To `matplotlib.axes.Axes.stairs`.
+
+    Returns
+    -------
+    `matplotlib.axes.Axes`
+    """
+    ax = new_axes(ax)
+    edges = dataset.counts.geom.axis.edges_tev
+    ax.stairs(dataset.counts.data, edges, **({"label": "counts"} | (kwargs_counts or {})))
+    ax.stairs(dataset.background.data, edges, **({"label": "background"} | (kwargs_background or {})))
+    ax.set(xscale="log", xlabel="Energy [TeV]", ylabel="Counts")
+    ax.legend()
+    return ax
+
+
+def plot_masks(dataset: Any, ax: Any = None, kwargs_fit: dict | None = None, kwargs_safe: dict | None = None) -> Any:
+    """Shade the bins of `mask_safe`, and of `mask_fit` where there is one.
+
+    Parameters
+    ----------
+    dataset : `gammajax.SpectrumDatasetOnOff` or `gammajax.SpectrumDataset`
+        Data set.
+    ax : `matplotlib.axes.Axes`, optional
+        Axes; the current ones if not given.
+    kwargs_fit, kwargs_safe : dict, optional
+        To `matplotlib.axes.Axes.fill_between`.
+
+    Returns
+    -------
+    `matplotlib.axes.Axes`
+    """
+    ax = new_axes(ax)
+    edges = dataset.counts.geom.axis.edges_tev
+    for mask, shown, more in (
+        (dataset.mask_fit, {"label": "mask fit", "color": "tab:green"}, kwargs_fit),
+        (dataset.mask_safe, {"label": "mask safe", "color": "black"}, kwargs_safe),
+    ):
+        if mask is not None:
+            inside = np.append(mask.data, False)
+            # heights in parts of the axes, so that the range of the counts stays as it is
+            ax.fill_between(
+                edges, 0, inside.astype(float), step="post", transform=ax.get_xaxis_transform(),
+                **({"alpha": 0.2, "linewidth": 0} | shown | (more or {})),
+            )  # fmt: skip
+    ax.set(xscale="log", xlabel="Energy [TeV]")
+    ax.legend()
+    return ax
 
 
 def plot_residuals(dataset: Any, ax: Any = None, method: str = "diff", **kwargs: Any) -> Any:
