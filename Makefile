@@ -11,6 +11,8 @@ OUTPUT ?= tutorial-output
 SHERPA ?=
 # further arguments of pytest, such as ARGS="-k wstat"
 ARGS ?=
+# test processes side by side; the tests of one file stay in one process and share what they compile
+JOBS ?= 2
 
 MINIMUM := (3, 11)
 comma := ,
@@ -33,13 +35,13 @@ tutorial: $(INSTALLED)
 	$(BIN)/python -m gammajax.tutorial --output $(OUTPUT)
 
 test: $(INSTALLED_TEST)
-	$(BIN)/python -m pytest --doctest-modules src tests $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --doctest-modules src tests $(ARGS)
 
 notebooks: $(INSTALLED_TEST)
 	$(BIN)/python -m pytest -m notebook tests/test_notebooks.py $(ARGS)
 
 slow: $(INSTALLED_TEST)
-	$(BIN)/python -m pytest -m slow tests $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m slow tests $(ARGS)
 
 benchmarks: $(INSTALLED_TEST)
 	$(PIP) -e ".[bench]"
