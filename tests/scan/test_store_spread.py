@@ -1,0 +1,358 @@
+"""Scans on executors: the same bits, whatever dies on the way; only the guilty chunk fails."""
+
+import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import gammajax
+from gammajax import Fit, Likelihood
+from gammajax.errors import InputError, ScanError
+from gammajax.scan.worker import make_payload, task_of
+from tests.scan import faulty
+from tests.scan.stored import ROOT, assert_same, contents, environment, fine, fitted, n_done, scan
+
+AXES, SMALL = fine(30), 20
+
+
+@pytest.fixture(scope="module")
+def fit():
+    return fitted()
+
+
+@pytest.fixture(scope="module")
+def serial(fit, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("serial") / "scan"
+    return folder, scan(fit, folder, AXES, chunk_size=SMALL)
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """A folder in which workers note what they begin."""
+    made = tmp_path / "begun"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def workers(monkeypatch, tmp_path_factory):
+    """The environment that child processes inherit: the sources, and a cache of compiled programs."""
+    for name, value in environment(tmp_path_factory.mktemp("cache")).items():
+        monkeypatch.setenv(name, value)
+
+
+def pool(*faults, n=2):
+    return ProcessPoolExecutor(
+        n,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=faulty.install if faults else None,
+        initargs=faults,
+    )
+
+
+class Inline:
+    """An executor that computes at once, and can be told to break."""
+
+    def __init__(self, broken_from=None):
+        self.calls, self.broken_from = 0, broken_from
+
+    def submit(self, function, *arguments):
+        self.calls += 1
+        future = Future()
+        if self.broken_from is not None and self.calls >= self.broken_from:
+            future.set_exception(BrokenExecutor("the head node is gone"))
+        else:
+            future.set_result(function(*arguments))
+        return future
+
+
+def test_threads_compute_the_same_bits_with_and_without_a_store(fit, serial, tmp_path):
+    with ThreadPoolExecutor(2) as threads:
+        stored = scan(fit, tmp_path / "scan", AXES, chunk_size=SMALL, executor=threads)
+        memory = scan(fit, None, AXES, chunk_size=SMALL, executor=threads)
+    assert_same(stored, serial[1])
+    assert_same(memory, serial[1])
+    assert contents(tmp_path / "scan") == contents(serial[0])
+
+
+def test_what_is_sent_is_rebuilt_the_same(fit, serial):
+    from gammajax.scan.store import resume
+
+    task = resume(serial[0]).task
+    payload = pickle.loads(pickle.dumps(make_payload(task)))
+    assert payload.compact is None
+    again = task_of(payload)
+    assert again.fingerprint == task.fingerprint
+    assert task_of(payload) is again
+    for name, values in task.arrays().items():
+        np.testing.assert_array_equal(again.arrays()[name], values)
+
+
+def test_functions_without_a_file_are_sent_as_they_are():
+    pytest.importorskip("cloudpickle")
+    scale = 3.0
+    likelihood = Likelihood.from_function(lambda t: (t[0] - 1) ** 2 + scale * (t[1] - t[0]) ** 2, {"x": 0.5, "y": 0.5})
+    own = Fit(likelihood, backend="newton")
+    own.run()
+    x = np.linspace(0, 2, 21)
+    result = own.stat_grid({"x": x}, reoptimize=True, executor=Inline(), chunk_size=5, progress=False)
+    np.testing.assert_allclose(result.stat, (x - 1) ** 2, rtol=0, atol=1e-9)
+
+
+def test_few_chunks_are_under_way(fit, tmp_path):
+    """No more than three for each worker, and none is held once it is stored."""
+    under_way, most = set(), []
+    lock = threading.Lock()
+
+    class Counting(ThreadPoolExecutor):
+        def submit(self, function, *arguments):
+            future = super().submit(function, *arguments)
+            with lock:
+                under_way.add(future)
+                most.append(sum(not f.done() for f in under_way))
+            return future
+
+    with Counting(1) as executor:
+        scan(fit, tmp_path / "scan", AXES, chunk_size=SMALL, executor=executor)
+    assert max(most) <= 3
+
+
+def test_a_foreign_executor_that_breaks_ends_the_scan_and_keeps_the_chunks(fit, serial, tmp_path):
+    with pytest.raises(
+        ScanError, match=r"executor is gone \(BrokenExecutor: the head node is gone\).*Give a new executor"
+    ):
+        scan(fit, tmp_path / "scan", AXES, chunk_size=SMALL, executor=Inline(broken_from=8))
+    assert 0 < n_done(tmp_path / "scan") < 30
+    assert_same(scan(fit, tmp_path / "scan", AXES, chunk_size=SMALL, executor=Inline()), serial[1])
+
+
+def test_a_chunk_that_raises_fails_alone(fit, serial, tmp_path, begun, monkeypatch):
+    monkeypatch.setattr("gammajax.scan.engine.compute_chunk", faulty.real)
+    faulty.install(begun, "raise", 7)
+
+    class Raising(Inline):
+        def submit(self, function, *arguments):
+            try:
+                return super().submit(function, *arguments)
+            except ValueError as error:
+                future = Future()
+                future.set_exception(error)
+                return future
+
+    with pytest.warns(UserWarning, match="1 of 30 chunks failed"):
+        result = scan(fit, tmp_path / "scan", AXES, chunk_size=SMALL, executor=Raising())
+    assert faulty.computed(begun).count(7) == 3
+    assert result.failures == ("chunk 7 (nodes 140 to 159): ValueError: no such table",)
+    good = np.arange(600) // SMALL != 7
+    np.testing.assert_array_equal(result.stat.ravel()[good], serial[1].stat.ravel()[good])
+
+
+def test_executors_that_cannot_be(fit, tmp_path):
+    with pytest.raises(InputError, match="expected an object with submit"):
+        scan(fit, tmp_path / "a", executor=4)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as forks:
+        with pytest.raises(
+            InputError, match=r"forked from one in which JAX runs come to a deadlock; .*get_context\('spawn'\)"
+        ):
+            scan(fit, tmp_path / "b", executor=forks)
+    with pytest.raises(InputError, match="device=.*says where this process computes, but the executor does"):
+        scan(fit, tmp_path / "c", executor=Inline(), device="cpu")
+
+
+# -- processes ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("workers")
+def test_a_process_of_a_pool_is_killed(fit, serial, tmp_path):
+    def killer():
+        while n_done(tmp_path / "scan") < 5:
+            time.sleep(0.01)
+        os.kill(next(iter(executor._processes)), signal.SIGKILL)
+
+    scan(fit, tmp_path / "scan", AXES, chunk_size=SMALL, compute=False)
+    with pool() as executor:
+        thread = threading.Thread(target=killer)
+        thread.start()
+        result = scan(fit, tmp_path / "scan", AXES, chunk_size=SMALL, executor=executor)
+        thread.join()
+    assert_same(result, serial[1])
+    assert contents(tmp_path / "scan") == contents(serial[0])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("workers")
+def test_a_chunk_that_kills_processes_of_a_pool_fails_alone(fit, serial, tmp_path, begun):
+    with pool(begun, "poison", 7) as executor, pytest.warns(UserWarning, match="1 of 30 chunks failed"):
+        result = scan(fit, tmp_path / "scan", AXES, chunk_size=SMALL, executor=executor)
+    assert len(result.failures) == 1
+    assert result.failures[0].startswith("chunk 7 (nodes 140 to 159): the worker process died of it (BrokenProcessPool")
+    good = np.arange(600) // SMALL != 7
+    np.testing.assert_array_equal(result.stat.ravel()[good], serial[1].stat.ravel()[good])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("workers")
+def test_a_pool_whose_device_is_lost_ends_the_scan(fit, tmp_path, begun):
+    with (
+        pool(begun, "device", 0, n=1) as executor,
+        pytest.raises(ScanError, match="the device of a worker failed in chunk"),
+    ):
+        scan(fit, tmp_path / "scan", AXES, chunk_size=SMALL, executor=executor)
+    assert gammajax.scan.open(tmp_path / "scan").failed == {}
+
+
+# -- Dask --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def client(workers):
+    pytest.importorskip("distributed")
+    from gammajax.scan.dask import local_client
+
+    with local_client(2) as made:
+        yield made
+
+
+def on_all(client, *faults):
+    """Have every worker process be faulty, those too that are started later."""
+    from distributed import WorkerPlugin
+
+    class Faulty(WorkerPlugin):
+        def setup(self, worker):
+            from tests.scan import faulty
+
+            faulty.install(*faults)
+
+    client.register_plugin(Faulty(), name="faulty")
+
+
+@pytest.mark.slow
+def test_a_worker_of_dask_is_killed(fit, serial, tmp_path, client, begun):
+    on_all(client, begun, "none", None)
+    address = client.scheduler.address
+    assert "127.0.0.1" in address
+    workers = list(client.run(os.getpid).values())
+
+    def killer():
+        while n_done(tmp_path / "scan") < 5:
+            time.sleep(0.01)
+        os.kill(workers[0], signal.SIGKILL)
+
+    scan(fit, tmp_path / "scan", AXES, chunk_size=SMALL, compute=False)
+    thread = threading.Thread(target=killer)
+    thread.start()
+    result = scan(fit, tmp_path / "scan", AXES, chunk_size=SMALL, executor=client.get_executor(pure=False))
+    thread.join()
+    assert_same(result, serial[1])
+    assert contents(tmp_path / "scan") == contents(serial[0])
+    # what was done is not done again: no more than what was under way
+    assert len(faulty.computed(begun)) <= 30 + 6
+
+
+@pytest.mark.slow
+def test_a_chunk_that_kills_workers_of_dask_fails_alone(fit, serial, tmp_path, client, begun):
+    on_all(client, begun, "poison", 7)
+    with pytest.warns(UserWarning, match="1 of 30 chunks failed"):
+        result = scan(fit, tmp_path / "scan", AXES, chunk_size=SMALL, executor=client)
+    assert len(result.failures) == 1
+    assert "chunk 7 (nodes 140 to 159): the worker process died of it (KilledWorker" in result.failures[0]
+    good = np.arange(600) // SMALL != 7
+    np.testing.assert_array_equal(result.stat.ravel()[good], serial[1].stat.ravel()[good])
+
+
+@pytest.mark.slow
+def test_a_worker_of_dask_with_a_lost_device_goes_and_its_chunks_do_not(fit, serial, tmp_path, client, begun):
+    on_all(client, begun, "device", None)
+    assert len(client.nthreads()) == 2
+    result = scan(fit, tmp_path / "scan", AXES, chunk_size=SMALL, executor=client)
+    assert result.failures == ()
+    assert_same(result, serial[1])
+    assert (tmp_path / "bad-device").exists()
+    assert len(client.nthreads()) == 1
+
+
+EVERYTHING = """
+import sys
+import numpy as np
+from gammajax.scan.dask import local_client
+from gammajax.scan.store import resume, run_store
+
+if __name__ == "__main__":
+    store = resume(sys.argv[1])
+    with local_client(2) as client:
+        run_store(store, executor=client, progress=False)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("workers")
+def test_driver_scheduler_and_workers_are_killed_together(fit, tmp_path):
+    pytest.importorskip("distributed")
+    axes, folder = fine(100), tmp_path / "scan"
+    serial = scan(fit, tmp_path / "serial", axes, chunk_size=SMALL)
+    scan(fit, folder, axes, chunk_size=SMALL, compute=False)
+    script = tmp_path / "everything.py"
+    script.write_text(EVERYTHING)
+    for _ in range(3):
+        before = n_done(folder)
+        process = subprocess.Popen([sys.executable, str(script), str(folder)], cwd=ROOT, start_new_session=True)
+        while n_done(folder) < min(before + 15, 100) and process.poll() is None:
+            time.sleep(0.01)
+        # the whole group: driver, scheduler, nannies, workers
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert 45 <= n_done(folder) <= 100
+    assert_same(scan(fit, folder, axes, chunk_size=SMALL), serial)
+    assert contents(folder) == contents(tmp_path / "serial")
+
+
+@pytest.mark.slow
+def test_the_scheduler_of_dask_is_lost(fit, tmp_path, workers):
+    pytest.importorskip("distributed")
+    from distributed import Client
+
+    env = os.environ | {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s"}
+    scheduler = subprocess.Popen(
+        [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
+         "--scheduler-file", str(tmp_path / "scheduler.json")],
+        env=env, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "distributed.cli.dask_worker", "--host", "127.0.0.1", "--nthreads", "1", "--no-dashboard",
+         "--death-timeout", "20", "--scheduler-file", str(tmp_path / "scheduler.json")],
+        env=env, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    folder = tmp_path / "scan"
+
+    def killer():
+        while n_done(folder) < 5:
+            time.sleep(0.01)
+        scheduler.kill()
+
+    scan(fit, folder, fine(300), chunk_size=SMALL, compute=False)
+    try:
+        while not (tmp_path / "scheduler.json").exists():
+            time.sleep(0.1)
+        with Client(scheduler_file=str(tmp_path / "scheduler.json"), timeout="10s") as client:
+            client.wait_for_workers(1, timeout=60)
+            thread = threading.Thread(target=killer)
+            thread.start()
+            begin = time.monotonic()
+            with pytest.raises(ScanError, match=r"make the same call again|Make the same call again"):
+                scan(fit, folder, fine(300), chunk_size=SMALL, executor=client)
+            assert time.monotonic() - begin < 120
+            thread.join()
+    finally:
+        for process in (worker, scheduler):
+            process.kill()
+            process.wait()
+    assert 5 <= n_done(folder) < 300
