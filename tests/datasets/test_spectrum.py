@@ -36,8 +36,11 @@ def test_wrong_units_are_refused_by_name():
 
 
 def test_fractional_counts_warn():
-    with pytest.warns(UserWarning, match="small: n_on: 1 bins hold fractional counts"):
-        small(n_on=[12.5, 9, 7, 4, 1, 0])
+    with pytest.warns(UserWarning, match="small: 1 bins of n_on and 2 bins of n_off hold fractional counts") as caught:
+        d = small(n_on=[12.5, 9, 7, 4, 1, 0], n_off=[30, 20.5, 11, 6, 0.1, 1])
+    assert len(caught) == 1
+    assert d.fractional_counts
+    assert not small().fractional_counts
 
 
 def test_derived_maps():

@@ -49,6 +49,12 @@ class Dataset:
         """Bins in the fit, bool, shape (n_bins,)."""
         raise NotImplementedError
 
+    @property
+    def fractional_counts(self) -> bool:
+        """Whether counts are not whole: Asimov or weighted data, whose errors are not those of a Poisson measurement."""
+        arrays = self.statistic_arrays()
+        return any(np.any(arrays[k] != np.round(arrays[k])) for k in ("n_on", "n_off") if k in arrays)
+
     # -- models and what they predict ------------------------------------------------------------------------------
 
     @property

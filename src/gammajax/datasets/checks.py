@@ -7,7 +7,7 @@ import numpy as np
 
 from gammajax.errors import DataError
 
-__all__ = ["check_array", "check_counts", "check_positive"]
+__all__ = ["check_array", "check_counts", "check_positive", "warn_of_fractions"]
 
 
 def check_array(values: Any, n: int, what: str) -> np.ndarray:
@@ -24,21 +24,26 @@ def check_array(values: Any, n: int, what: str) -> np.ndarray:
 
 
 def check_counts(values: Any, n: int, what: str) -> np.ndarray:
-    """Counts: finite and not negative; fractional ones are accepted with a warning."""
+    """Counts: finite and not negative; fractional ones are accepted, see `warn_of_fractions`."""
     array = check_array(values, n, what)
     bad = np.flatnonzero(array < 0)
     if len(bad):
         raise DataError(
             f"{what}[{bad[0]}] is {array[bad[0]]:g}, expected counts of at least 0; {len(bad)} bins are affected."
         )
-    fractional = int(np.sum(array != np.round(array)))
-    if fractional:
+    return array
+
+
+def warn_of_fractions(name: str, **counts: np.ndarray) -> None:
+    """Say once for a data set that counts are fractional: they are Asimov or weighted data."""
+    found = {what: int(np.sum(values != np.round(values))) for what, values in counts.items()}
+    parts = [f"{n} bins of {what}" for what, n in found.items() if n]
+    if parts:
         warnings.warn(
-            f"{what}: {fractional} bins hold fractional counts; they are used as they are (Asimov or weighted data), "
+            f"{name}: {' and '.join(parts)} hold fractional counts; they are used as they are (Asimov or weighted data), "
             "errors then are not those of a Poisson measurement.",
             stacklevel=3,
         )
-    return array
 
 
 def check_positive(values: Any, n: int, what: str) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 from astropy import units as u
 
 from gammajax.datasets.axes import EnergyMap
-from gammajax.datasets.checks import check_array, check_counts
+from gammajax.datasets.checks import check_array, check_counts, warn_of_fractions
 from gammajax.datasets.counts import CountsSpectrum, check_spectrum
 from gammajax.datasets.gti import GTI
 from gammajax.datasets.registry import evaluator, file_format, read_file
@@ -107,6 +107,7 @@ class SpectrumDataset(CountsSpectrum):
         if np.any(known < 0):
             i = int(np.argmax(known < 0))
             raise DataError(f"{name}: background[{i}] is {known[i]:g}, expected at least 0.")
+        warn_of_fractions(name, counts=common["n_on"])
         return cls(background=known, stat_type=stat_type, **common)
 
     @classmethod
@@ -186,4 +187,6 @@ class SpectrumDataset(CountsSpectrum):
         counts : array, shape (n_reco,)
             Counts.
         """
-        self._n_on = check_counts(counts, self._geom.axis.nbin, f"{self.name}: counts")
+        n_on = check_counts(counts, self._geom.axis.nbin, f"{self.name}: counts")
+        warn_of_fractions(self.name, counts=n_on)
+        self._n_on = n_on

@@ -7,7 +7,7 @@ import numpy as np
 from astropy import units as u
 
 from gammajax.datasets.axes import EnergyMap
-from gammajax.datasets.checks import check_array, check_counts, check_positive
+from gammajax.datasets.checks import check_array, check_counts, check_positive, warn_of_fractions
 from gammajax.datasets.counts import CountsSpectrum, check_spectrum
 from gammajax.datasets.gti import GTI
 from gammajax.datasets.known import SpectrumDataset
@@ -109,6 +109,7 @@ class SpectrumDatasetOnOff(CountsSpectrum):
         )  # fmt: skip
         n = common["axis"].nbin
         off = check_counts(n_off, n, f"{name}: n_off")
+        warn_of_fractions(name, n_on=common["n_on"], n_off=off)
         acc = check_array(acceptance, n, f"{name}: acceptance")
         if (alpha is None) == (acceptance_off is None):
             raise InputError(f"{name}: give either alpha or acceptance_off, not both and not neither.")
@@ -253,4 +254,6 @@ class SpectrumDatasetOnOff(CountsSpectrum):
         """
         n = self._geom.axis.nbin
         on = check_counts(n_on, n, f"{self.name}: n_on")
-        self._n_on, self._n_off = on, check_counts(n_off, n, f"{self.name}: n_off")
+        off = check_counts(n_off, n, f"{self.name}: n_off")
+        warn_of_fractions(self.name, n_on=on, n_off=off)
+        self._n_on, self._n_off = on, off

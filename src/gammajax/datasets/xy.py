@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from gammajax.datasets.base import Dataset
-from gammajax.datasets.checks import check_array, check_counts, check_positive
+from gammajax.datasets.checks import check_array, check_counts, check_positive, warn_of_fractions
 from gammajax.errors import DataError, InputError
 from gammajax.models import FunctionModel, Models
 
@@ -81,6 +81,8 @@ class XYDataset(Dataset):
             raise DataError(f"{name}: x has shape {self.x.shape}, expected finite values of shape (n,) or (n, k).")
         what = f"{name}: y"
         self.y = check_array(y, n, what) if stat_type == "chi2" else check_counts(y, n, what)
+        if stat_type != "chi2":
+            warn_of_fractions(name, y=self.y)
         self.error = None if error is None else check_positive(error, n, f"{name}: error")
         self._mask = np.ones(n, dtype=bool) if mask_fit is None else np.array(mask_fit)
         if self._mask.shape != (n,) or self._mask.dtype != bool:

@@ -12,8 +12,10 @@ from gammajax.hooks import register_hook
 from gammajax.io.files import refuse_existing, target, write_bytes
 from gammajax.io.fits import expand
 from gammajax.io.gadf import guess_format
+from gammajax.io.gadf_write import file_bytes
 from gammajax.io.models_files import SUFFIXES, model_files, read_models
 from gammajax.io.ogip_set import partner_names
+from gammajax.io.ogip_write import ogip_files
 from gammajax.io.yaml_nodes import Node
 from gammajax.io.yaml_text import dump, load, read_text, with_checksum
 from gammajax.provenance import metadata
@@ -58,6 +60,8 @@ def write_datasets(
 
     Raises
     ------
+    WriteError
+        If the disk is full or the folder read-only; all files are the old ones then.
     InputError
         If a file is there and `overwrite` is not set, a name of a data set makes no name of a file, or a data set has no file format.
     """
@@ -79,10 +83,11 @@ def write_datasets(
         lists |= model_files(datasets.models, filename_models, False, write_covariance, checksum)
     lists[full] = (with_checksum(text) if checksum else text).encode()
     refuse_existing([*(f for path, d in places.items() for f in _files(path, d, format)), *lists], overwrite)
+    contents: dict[Path, bytes] = {}
     for path, d in places.items():
-        d.write(path, format=_format_of(d, format), overwrite=overwrite)
-    # what names the others comes last
-    write_bytes(lists)
+        contents |= _contents(path, d, format)
+    # all or nothing, and what names the others comes last
+    write_bytes(contents | lists)
 
 
 def _format_of(dataset: Any, format: str) -> str:
@@ -91,6 +96,13 @@ def _format_of(dataset: Any, format: str) -> str:
 
 def _files(path: Path, dataset: Any, format: str) -> list[Path]:
     return [path] if _format_of(dataset, format) == "gadf" else list(partner_names(path).values())
+
+
+def _contents(path: Path, dataset: Any, format: str) -> dict[Path, bytes]:
+    kind = _format_of(dataset, format)
+    if kind == "gadf":
+        return {path: file_bytes(dataset)}
+    return ogip_files(dataset, path, "keV" if kind == "ogip-standard" else "TeV")
 
 
 def _name_of_file(dataset: Any) -> str:

@@ -203,7 +203,7 @@ def _check_sums(hdu: Any, stream: Any, where: str) -> None:
     if whole and _sum(stream, place["hdrLoc"], end) not in (0, 0xFFFFFFFF):
         raise FileFormatError(
             f"{where}: the header does not match its CHECKSUM; the file is damaged, or was changed by a program that left the old "
-            "sum behind: write it with astropy's writeto(..., checksum=True), or read it with checksum=False."
+            "sum behind: write it with astropy's writeto(..., checksum=True), or read a spectrum with checksum=False."
         )
     if stated and not whole:
         warnings.warn(f"{where}: has a DATASUM but no CHECKSUM; nothing protects its header.", stacklevel=2)

@@ -1,5 +1,6 @@
 """The likelihood: a pure function of (theta, data)."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -64,6 +65,11 @@ class Likelihood(Bound):
             raise DataError(
                 f"no bins left in the fit of {', '.join(datasets.names)}: mask_safe and mask_fit have no bin in common; "
                 "widen mask_fit, for instance with dataset.counts.geom.energy_mask(energy_min, energy_max)."
+            )
+        if idle := [d.name for d in datasets if not d.mask_array.any()]:
+            warnings.warn(
+                f"no bins left in the fit of {', '.join(idle)}, which takes no part: mask_safe and mask_fit have no bin in common.",
+                stacklevel=3,
             )
         self._bind(parameters, datasets.models, tuple(datasets.names))
         penalties, numbers = penalties_of(parameters, datasets.models)
