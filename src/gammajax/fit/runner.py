@@ -107,6 +107,7 @@ def _data_notes(likelihood: Any) -> tuple[str, ...]:
     for name, structure, data in zip(
         likelihood.dataset_names, likelihood.structure.datasets, likelihood.data, strict=False
     ):
+        out += _fractional(name, data)
         if getattr(structure, "statistic", "") != "wstat":
             continue
         off = np.asarray(data.values["n_off"])[np.asarray(data.mask)]
@@ -120,6 +121,18 @@ def _data_notes(likelihood: Any) -> tuple[str, ...]:
         if p.frozen and p.prior is not None:
             out.append(f"{unique} is frozen and has a prior: it adds a constant to the statistic.")
     return tuple(out)
+
+
+def _fractional(name: str, data: Any) -> list[str]:
+    values = getattr(data, "values", None)
+    if not isinstance(values, dict):
+        return []
+    counts = [np.asarray(values[k]) for k in ("n_on", "n_off") if k in values]
+    if not any(np.any(c != np.round(c)) for c in counts):
+        return []
+    return [
+        f"{name}: the counts are fractional (Asimov or weighted data): errors are not those of a Poisson measurement."
+    ]
 
 
 def _write(datasets: Any, problem: Problem, end: Settled) -> None:

@@ -1,5 +1,6 @@
 """Opening FITS files: what is missing, damaged, hostile or no FITS is refused before anything of it is used."""
 
+import errno
 import io
 import os
 import re
@@ -69,14 +70,15 @@ def open_fits(path: Path, what: str, checksum: bool = True) -> Iterator[Any]:
         with hdus:
             try:
                 _check(hdus, stream, size, checksum, where)
-            except (GammajaxError, Warning):
+                yield hdus
+            except (GammajaxError, Warning, MemoryError):
+                # a warning that the program turns into an error is no damage
                 raise
             except Exception as error:
                 # damaged headers make astropy raise whatever it happens to meet first
                 raise FileFormatError(
                     f"{where}: cannot be read ({type(error).__name__}: {error}); the file is damaged."
                 ) from error
-            yield hdus
 
 
 def _check(hdus: Any, stream: Any, size: int, checksum: bool, where: str) -> None:
@@ -156,6 +158,8 @@ def _parsed(stream: Any, where: str) -> Any:
             warnings.simplefilter("ignore")
             return fits.open(stream, memmap=False, lazy_load_hdus=False, checksum=False)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.EINVAL, errno.EOVERFLOW):
+            raise FileFormatError(f"{where}: declares more data than any file can hold; it is damaged.") from error
         raise FileFormatError(f"{where}: not a FITS file that can be read ({error}).") from error
 
 

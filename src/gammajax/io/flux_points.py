@@ -1,5 +1,6 @@
 """Tables of flux points, FITS and ECSV, by the column names of GADF."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,6 @@ def write_flux_points(dataset: Any, filename: str | Path, overwrite: bool = Fals
     overwrite : bool
         Whether an existing file is replaced.
     """
-    import tempfile
-
     from astropy.table import QTable
 
     path = target(filename, tuple(FORMATS), "flux points")
@@ -80,10 +79,10 @@ def write_flux_points(dataset: Any, filename: str | Path, overwrite: bool = Fals
     table = QTable(meta={"SED_TYPE": "dnde"})
     table["e_ref"], table["dnde"], table["dnde_err"] = dataset.energy, dataset.dnde, dataset.dnde_err
     table["is_ul"] = dataset.is_ul
-    with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / f"points{path.suffix}"
-        table.write(made, format=kind)
-        write_bytes({path: made.read_bytes()})
+    made: Any = io.BytesIO() if kind == "fits" else io.StringIO()
+    table.write(made, format=kind)
+    content = made.getvalue()
+    write_bytes({path: content if isinstance(content, bytes) else content.encode()})
 
 
 register_hook("read flux points", read_flux_points)

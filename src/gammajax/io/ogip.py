@@ -59,13 +59,11 @@ def read_ogip(
     options = ReadOptions(name, allow_outside, grouping, checksum, any_energy, bkg, arf, rmf, dict(units or {}))
     try:
         s = read_files(filename, options)
-    except (GammajaxError, Warning):
-        # a warning that the program turns into an error is no damage
+    except (GammajaxError, Warning, MemoryError):
         raise
     except Exception as error:
-        # damaged headers make astropy raise whatever it happens to meet first
         raise FileFormatError(
-            f"{Path(filename).name}, or a file that it names: cannot be read ({type(error).__name__}: {error}); the file is damaged."
+            f"{Path(filename).name}, or a file that it names: cannot be read ({type(error).__name__}: {error})."
         ) from error
     return SpectrumDatasetOnOff.from_arrays(
         s.n_on,

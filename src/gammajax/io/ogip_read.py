@@ -20,6 +20,9 @@ from gammajax.response import diagonal_dispersion
 
 __all__ = ["OgipSpectrum", "read_files"]
 
+# reconstructed over true energy, beyond which a unit is wrong
+BIAS = 100.0
+
 
 @dataclass(frozen=True)
 class OgipSpectrum:
@@ -158,7 +161,7 @@ def _read(
     if len(own) - 1 != n:
         raise DataError(f"{path.name}: EBOUNDS has {len(own) - 1} channels, COUNTS has {n}; expected the same number.")
     edisp = diagonal_dispersion(true_edges, own) if response is None else response.edisp
-    _check_overlap(true_edges, own, path)
+    _check_energies(true_edges, own, edisp, path)
     if options.checksum:
         check_same_set(path, str(table.header.get("GJSET", "")), sets)
     area = _known_area(area, edisp, mask_safe, arf)
@@ -202,12 +205,24 @@ def _channel_edges(own: np.ndarray | None, response: Matrix, what: str) -> np.nd
     return own if own is not None else response.energy_edges
 
 
-def _check_overlap(true_edges: np.ndarray, edges: np.ndarray, path: Path) -> None:
-    """Refuse true and reconstructed energies without any in common: one of the units is wrong."""
-    if true_edges[-1] <= edges[0] or true_edges[0] >= edges[-1]:
+def _check_energies(true_edges: np.ndarray, edges: np.ndarray, edisp: np.ndarray, path: Path) -> None:
+    """Refuse true and reconstructed energies that are decades apart: one of the units is wrong.
+
+    Of each row of the dispersion the mean of ln E over its channels is compared with its true energy, and the median of the rows is
+    judged: no instrument is wrong by a factor of 100 in the middle of its range, and units differ by 1000.
+    """
+    centre, true = (np.log(e[:-1] * e[1:]) / 2 for e in (edges, true_edges))
+    sums = edisp.sum(axis=1)
+    filled = sums > 0
+    if not filled.any():
         raise DataError(
-            f"{path.name}: the true energies are {true_edges[0]:g} to {true_edges[-1]:g} TeV, the channels {edges[0]:g} to "
-            f"{edges[-1]:g} TeV, with none in common; check the units of ENERG_LO, ENERG_HI, E_MIN and E_MAX."
+            f"{path.name}: the dispersion is 0 for every true energy and channel; check the units of the energies."
+        )
+    factor = float(np.exp(np.median((edisp @ centre)[filled] / sums[filled] - true[filled])))
+    if not 1 / BIAS < factor < BIAS:
+        raise DataError(
+            f"{path.name}: the channels (EBOUNDS, {edges[0]:g} to {edges[-1]:g} TeV) lie at {factor:.3g} times the true energies that "
+            f"reach them ({true_edges[0]:g} to {true_edges[-1]:g} TeV); check the units of E_MIN, E_MAX, ENERG_LO and ENERG_HI."
         )
 
 
