@@ -1,7 +1,8 @@
 """gammapy objects in and out: fit and scan gammapy's data sets here, results on gammapy's models.
 
 `from_gammapy` makes our data sets and models from gammapy's as they are in memory, `fit` fits them and writes values, errors and
-covariance back, and `register` adds a backend ``"gammajax"`` to gammapy's own ``Fit``.
+covariance back, `confidence`, `stat_profile`, `stat_surface` and `stat_contour` scan them in one batch each, and `register` adds
+a backend ``"gammajax"`` to gammapy's own ``Fit``.
 """
 
 from typing import Any
@@ -14,7 +15,7 @@ from gammajax.errors import DataError, InputError
 from gammajax.fit import Fit, FitResult
 from gammajax.interop.gammapy_models import Converted, convert_models
 
-__all__ = ["fit", "from_gammapy", "register"]
+__all__ = ["confidence", "fit", "from_gammapy", "register", "stat_contour", "stat_profile", "stat_surface"]
 
 
 def from_gammapy(datasets: Any, *, compatibility: str | None = None) -> Datasets:
@@ -25,7 +26,8 @@ def from_gammapy(datasets: Any, *, compatibility: str | None = None) -> Datasets
     datasets : `gammapy.datasets.Datasets`, data set or list
         SpectrumDatasetOnOff and SpectrumDataset.
     compatibility : {None, "gammapy"}
-        None for exact bin integrals, "gammapy" for gammapy's own scheme.
+        None for exact bin integrals, "gammapy" for gammapy's own scheme, in which the prior of a parameter that several models
+        share counts once for each of them.
 
     Raises
     ------
@@ -44,7 +46,7 @@ def _convert(datasets: Any, compatibility: str | None) -> tuple[Datasets, Conver
     from gammapy.datasets import Datasets as Theirs
 
     models = Theirs(members).models
-    converted = convert_models(models)
+    converted = convert_models(models, like_gammapy=compatibility == "gammapy")
     ours = Datasets([_dataset(d, models) for d in members])
     for d in ours:
         d.compatibility = compatibility
@@ -143,6 +145,111 @@ def _write_covariance(datasets: Any, converted: Converted) -> None:
     theirs.models = models
 
 
+def _bound(datasets: Any, parameters: tuple, compatibility: str | None) -> tuple[Fit, list[Any]]:
+    """A fit of our data sets, and our parameters for gammapy's, which come as objects or by name."""
+    ours, converted = _convert(datasets, compatibility)
+    made = {id(theirs): mine for theirs, mine in converted.pairs}
+    return Fit(ours, backend="newton"), [made.get(id(p), getattr(p, "name", p)) for p in parameters]
+
+
+def confidence(datasets: Any, parameter: Any, sigma: float = 1, *, compatibility: str | None = None) -> Any:
+    """Asymmetric errors of a parameter of gammapy's data sets, which were fitted with `fit` before.
+
+    Parameters
+    ----------
+    datasets : `gammapy.datasets.Datasets`, data set or list
+        Data sets with models at their best fit.
+    parameter : `gammapy.modeling.Parameter` or str
+        The parameter, or its name.
+    sigma : float
+        Level; TS = sigma^2.
+    compatibility : {None, "gammapy"}
+        As in the fit: "gammapy" after ``Fit(backend="gammajax")``, None after `fit`.
+
+    Returns
+    -------
+    `gammajax.ConfidenceResult`
+        With gammapy's keys; `errn` and `errp` are in the unit of the parameter.
+    """
+    bound, (mine,) = _bound(datasets, (parameter,), compatibility)
+    return bound.confidence(mine, sigma)
+
+
+def stat_profile(datasets: Any, parameter: Any, reoptimize: bool = False, *, compatibility: str | None = None) -> Any:
+    """Profile of the statistic over the `scan_values` of a parameter; all of them in one batch.
+
+    Parameters
+    ----------
+    datasets : `gammapy.datasets.Datasets`, data set or list
+        Data sets with models at their best fit.
+    parameter : `gammapy.modeling.Parameter` or str
+        The parameter, or its name.
+    reoptimize : bool
+        Whether all other free parameters are re-fitted at every value.
+    compatibility : {None, "gammapy"}
+        As in the fit: "gammapy" after ``Fit(backend="gammajax")``, None after `fit`.
+
+    Returns
+    -------
+    `gammajax.ScanResult`
+        With gammapy's keys.
+    """
+    bound, (mine,) = _bound(datasets, (parameter,), compatibility)
+    return bound.stat_profile(mine, reoptimize=reoptimize)
+
+
+def stat_surface(datasets: Any, x: Any, y: Any, reoptimize: bool = False, *, compatibility: str | None = None) -> Any:
+    """Statistic over the `scan_values` of two parameters; all nodes in one batch.
+
+    Parameters
+    ----------
+    datasets : `gammapy.datasets.Datasets`, data set or list
+        Data sets with models at their best fit.
+    x, y : `gammapy.modeling.Parameter` or str
+        The parameters, or their names.
+    reoptimize : bool
+        Whether all other free parameters are re-fitted at every node.
+    compatibility : {None, "gammapy"}
+        As in the fit: "gammapy" after ``Fit(backend="gammajax")``, None after `fit`.
+
+    Returns
+    -------
+    `gammajax.ScanResult`
+        With gammapy's keys.
+    """
+    bound, mine = _bound(datasets, (x, y), compatibility)
+    return bound.stat_surface(*mine, reoptimize=reoptimize)
+
+
+def stat_contour(
+    datasets: Any, x: Any, y: Any, numpoints: int = 10, sigma: float = 1, *, compatibility: str | None = None
+) -> Any:
+    """Contour of two parameters on which the re-optimised TS is sigma^2; all points in one batch.
+
+    gammapy's own ``Fit.stat_contour`` asks MINUIT whatever its backend is; this does not.
+
+    Parameters
+    ----------
+    datasets : `gammapy.datasets.Datasets`, data set or list
+        Data sets with models at their best fit.
+    x, y : `gammapy.modeling.Parameter` or str
+        The parameters, or their names.
+    numpoints : int
+        Number of points.
+    sigma : float
+        Level, one number of standard deviations of one parameter.
+    compatibility : {None, "gammapy"}
+        As in the fit: "gammapy" after ``Fit(backend="gammajax")``, None after `fit`.
+
+    Returns
+    -------
+    `gammajax.ContourResult`
+        With gammapy's keys.
+    """
+    bound, mine = _bound(datasets, (x, y), compatibility)
+    return bound.stat_contour(*mine, numpoints=numpoints, sigma=sigma)
+
+
 def _of_statistic(function: Any, options: dict) -> tuple[Datasets, Converted]:
     """Our data sets for those whose statistic gammapy's Fit hands to a backend."""
     theirs = getattr(function, "__self__", None)
@@ -171,8 +278,21 @@ def _optimize(parameters: Any, function: Any, store_trace: bool = False, **optio
     values = np.array([p.value for p in ours.parameters.unique_parameters])[_positions(parameters, converted, ours)]
     free = parameters.unique_parameters.free_parameters
     factors = [p.transform(v) for p, v in zip(free, values, strict=True)]
-    info = {"success": result.success, "nfev": result.nfev, "message": result.message, "trace": []}
+    info = {
+        "success": result.success,
+        "nfev": result.nfev,
+        "message": result.message,
+        "trace": _trace(result, len(free)),
+    }
     return np.array(factors), info, None
+
+
+def _trace(result: FitResult, n_free: int) -> list[dict[str, float]]:
+    """Rows as gammapy's backends return them; gammapy gives the columns their names."""
+    if result.trace is None:
+        return []
+    names = ["total_stat", *(f"par_{k:03d}" for k in range(n_free))]
+    return [dict(zip(names, (float(v) for v in row), strict=True)) for row in result.trace]
 
 
 def _covariance(parameters: Any, function: Any, **options: Any) -> tuple:
@@ -192,10 +312,12 @@ def _covariance(parameters: Any, function: Any, **options: Any) -> tuple:
 def _confidence(
     parameters: Any, parameter: Any, function: Any, sigma: float, reoptimize: bool = True, **options: Any
 ) -> dict:
-    if not reoptimize:
-        raise InputError("the gammajax backend re-fits the other parameters; freeze them for an interval without it.")
     ours, converted = _of_statistic(function, options)
     mine = dict((id(t), p) for t, p in converted.pairs)[id(parameter)]
+    if not reoptimize:
+        # copies: gammapy's own parameters stay free
+        for other in ours.parameters.unique_parameters:
+            other.frozen = other is not mine
     fitted = Fit(ours)
     # intervals are those of the minimum: gammapy's fit may have stopped beside it
     run = fitted.run(backend="newton")

@@ -1,5 +1,6 @@
 """gammapy's spectral models as ours: same classes, values, limits, links and priors."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from gammajax.models import (
     FoVBackgroundModel,
     Models,
     PiecewiseNormSpectralModel,
+    ScaleSpectralModel,
     SkyModel,
     SpectralModel,
     TemplateSpectralModel,
@@ -28,7 +30,9 @@ SCALES = {"LogScale": "log", "LinearScale": "lin"}
 class Converted:
     """Our models, and which of gammapy's parameters each of our parameters came from."""
 
-    def __init__(self) -> None:
+    def __init__(self, times: dict[int, int] | None = None) -> None:
+        # how often the prior of a parameter counts, by the identity of gammapy's object; once if not given
+        self._times = times or {}
         # by the identity of gammapy's object: a parameter that two models share is shared here as well
         self._made: dict[int, Parameter] = {}
         self.pairs: list[tuple[Any, Parameter]] = []
@@ -41,7 +45,7 @@ class Converted:
                 theirs.name, float(theirs.value), theirs.unit, min=theirs.min, max=theirs.max, frozen=bool(theirs.frozen),
                 error=float(theirs.error), scan_min=theirs._scan_min, scan_max=theirs._scan_max,
                 scan_n_values=theirs.scan_n_values, scan_n_sigma=theirs.scan_n_sigma, interp=theirs.interp,
-                prior=None if theirs.prior is None else _prior(theirs),
+                prior=None if theirs.prior is None else _prior(theirs, self._times.get(id(theirs), 1)),
             )  # fmt: skip
             if theirs._scan_values is not None:
                 ours.scan_values = theirs._scan_values
@@ -61,7 +65,7 @@ class Converted:
             theirs.value, theirs.error = ours.value, ours.error
 
 
-def _prior(parameter: Any) -> Any:
+def _prior(parameter: Any, times: int) -> Any:
     name = type(parameter.prior).__name__
     known = prior_classes()
     if name not in known:
@@ -70,7 +74,7 @@ def _prior(parameter: Any) -> Any:
         )
     prior = parameter.prior
     values: dict[str, Any] = {p.name: float(p.value) for p in prior.parameters}
-    return known[name](weight=float(prior.weight), **values)
+    return known[name](weight=times * float(prior.weight), **values)
 
 
 def spectral(theirs: Any, converted: Converted) -> SpectralModel:
@@ -87,6 +91,9 @@ def spectral(theirs: Any, converted: Converted) -> SpectralModel:
         return CompoundSpectralModel(
             spectral(theirs.model1, converted), spectral(theirs.model2, converted), theirs.operator.__name__
         )
+    if name == "ScaleSpectralModel":
+        # of gammapy's flux point estimator: the model inside does not vary
+        return ScaleSpectralModel(spectral(theirs.model, Converted()), norm=pars[0])
     if name == "EBLAbsorptionNormSpectralModel":
         return EBLAbsorptionNormSpectralModel(
             theirs.energy, theirs.param, theirs.data, redshift=pars[0], alpha_norm=pars[1]
@@ -107,25 +114,32 @@ def spectral(theirs: Any, converted: Converted) -> SpectralModel:
     return cls(**{p.name: ours for p, ours in zip(theirs.parameters, pars, strict=True)})
 
 
-def convert_models(theirs: Any) -> Converted:
+def convert_models(theirs: Any, like_gammapy: bool = False) -> Converted:
     """Our models for gammapy's, as they are in memory.
 
     Parameters
     ----------
     theirs : `gammapy.modeling.models.Models`
         Sky models with a spectral model, and background models.
+    like_gammapy : bool
+        Count the prior of a linked parameter once for each model that holds it, as gammapy's statistic does.
 
     Raises
     ------
     ModelError
-        For a temporal model, or a model that is not known here.
+        For a temporal model, a part of the response that is switched off, or a model that is not known here.
     """
-    out, members = Converted(), []
+    times = Counter(id(p) for p in theirs.parameters) if like_gammapy else None
+    out, members = Converted(times), []
     for m in theirs:
         kind = type(m).__name__
         if kind == "SkyModel":
             if m.temporal_model is not None:
                 raise ModelError(f"{m.name!r} has a temporal model; fits of spectra take a constant source here.")
+            if not all((m.apply_irf or {}).values()):
+                raise ModelError(
+                    f"{m.name!r} has apply_irf={m.apply_irf}; here every model goes through the whole response."
+                )
             model: Any = SkyModel(spectral(m.spectral_model, out), m.name, m.datasets_names)
         elif kind == "FoVBackgroundModel" and m.spatial_model is None:
             model = FoVBackgroundModel(m.datasets_names[0], spectral(m.spectral_model, out), name=m.name)
