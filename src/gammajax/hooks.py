@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from gammajax.errors import InputError
 
-__all__ = ["StoredResult", "hook", "register_hook"]
+__all__ = ["StoredResult", "hook", "lock_arrays", "register_hook"]
 
 _hooks: dict[str, Callable[..., Any]] = {}
 
@@ -31,6 +33,19 @@ def hook(name: str) -> Callable[..., Any]:
     if name not in _hooks:
         raise InputError(f"{name!r} is not there; `import gammajax` first, which registers the file formats.")
     return _hooks[name]
+
+
+def lock_arrays(result: Any) -> None:
+    """Make all arrays of a result read-only, those in its tuples, lists and dictionaries too."""
+    values = list(vars(result).values())
+    while values:
+        value = values.pop()
+        if isinstance(value, np.ndarray):
+            value.setflags(write=False)
+        elif isinstance(value, tuple | list):
+            values += value
+        elif isinstance(value, dict):
+            values += value.values()
 
 
 class StoredResult:

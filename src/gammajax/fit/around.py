@@ -29,12 +29,17 @@ def _moved(objective: Objective, x: np.ndarray, i: int, by: float) -> np.ndarray
     return objective.clip(out)
 
 
-def has_no_effect(problem: Problem, objective: Objective, x: np.ndarray, i: int) -> bool:
-    """Whether the statistic stays what it is for other values of parameter i, small and large."""
+def has_no_effect(problem: Problem, objective: Objective, x: np.ndarray, i: int, flat: bool = False) -> bool:
+    """Whether the statistic stays what it is for other values of parameter i, small and large.
+
+    Where the statistic is so large that rounding hides an effect, only a parameter whose derivatives are 0 (`flat`) counts.
+    """
     base, size = problem.stat(x), _size(objective, x, i)
+    nothing, rounding = NOTHING * objective.unit(base), 1e-14 * abs(base)
+    if rounding > nothing and not flat:
+        return False
     tried = [_moved(objective, x, i, sign * factor * size) for factor in (0.1, 1.0) for sign in (1, -1)]
-    tolerance = NOTHING * max(objective.unit(base), 1e-3 * abs(base))
-    return all(abs(problem.stat(t) - base) < tolerance for t in tried)
+    return all(abs(problem.stat(t) - base) <= nothing + rounding for t in tried)
 
 
 def polished(

@@ -8,7 +8,7 @@ import numpy as np
 
 from gammajax.errors import FitError, InputError
 from gammajax.fit.confidence import check_best, free_covariance, intervals
-from gammajax.hooks import StoredResult
+from gammajax.hooks import StoredResult, lock_arrays
 from gammajax.provenance import Provenance
 from gammajax.scan import Refit, level_lines, profile_grid
 from gammajax.scan.crossing import Crossings, Rays, find_crossings, ts_along, whitened
@@ -74,6 +74,9 @@ class ContourResult(Mapping, StoredResult):
     method: str = "rays"
     pieces: list[np.ndarray] = field(default_factory=list)
     provenance: Provenance | None = None
+
+    def __post_init__(self) -> None:
+        lock_arrays(self)
 
     @property
     def joint_probability(self) -> float:

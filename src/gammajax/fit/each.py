@@ -8,6 +8,7 @@ import numpy as np
 
 from gammajax.datasets import Datasets, SpectrumBatch, SpectrumDatasetOnOff
 from gammajax.errors import DataError, FitError
+from gammajax.hooks import lock_arrays
 from gammajax.likelihood import EachCompact, Likelihood, compact_of, own_numbers
 from gammajax.solve import Status, fitted, minimize_batch, resolve_device
 from gammajax.units import double_precision
@@ -49,6 +50,9 @@ class EachResult:
     edm: np.ndarray = field(repr=False)
     iterations: np.ndarray = field(repr=False)
     status: np.ndarray = field(repr=False)
+
+    def __post_init__(self) -> None:
+        lock_arrays(self)
 
     @property
     def success(self) -> np.ndarray:

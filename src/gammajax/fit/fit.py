@@ -8,6 +8,7 @@ from gammajax.errors import InputError
 from gammajax.fit.backends import get as get_backend
 from gammajax.fit.each import EachResult, run_each
 from gammajax.fit.forms import either_form
+from gammajax.fit.goodness import GoodnessOfFit, goodness_by_toys
 from gammajax.fit.interval_calls import INTERVAL_BACKENDS, IntervalCalls
 from gammajax.fit.judge import judge
 from gammajax.fit.nested import NestedTest, nested_test
@@ -144,6 +145,39 @@ class Fit(IntervalCalls, ScanCalls):
         )  # fmt: skip
         write_back(likelihood, datasets.models, likelihood.start, i, verdict.covariance * np.outer(scale, scale))
         return datasets.models.covariance
+
+    @either_form
+    def goodness_of_fit(
+        self, n_toys: int = 1000, *, random_state: Any, datasets: Any, device: Any = None
+    ) -> GoodnessOfFit:
+        """Goodness of fit of the present models, calibrated by simulations that are each fitted again, all in one batch.
+
+        Nothing is written on the models. The counts are simulated from the models as they are: fit them before.
+
+        Parameters
+        ----------
+        n_toys : int
+            How many.
+        random_state : int or `numpy.random.Generator`
+            Seed or generator.
+        datasets : data set, optional
+            One spectrum of counts, if the fit is not bound to one.
+        device : jax.Device or str, optional
+            Where to run.
+
+        Returns
+        -------
+        `GoodnessOfFit`
+            With the share of simulations whose statistic is at least that of the data.
+
+        Raises
+        ------
+        InputError
+            For anything but one spectrum of counts.
+        FitError
+            If the data, or a tenth of the simulations, could not be fitted.
+        """
+        return goodness_by_toys(datasets, n_toys, random_state, resolve_device(device))
 
     def run_each(self, datasets: Any, *, tol: float = 1e-9, max_iter: int = 200, device: Any = None) -> EachResult:
         """Fit each of many data sets by itself, all in one batch.

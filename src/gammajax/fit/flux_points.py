@@ -13,6 +13,7 @@ from astropy import units as u
 from gammajax.datasets import Datasets
 from gammajax.errors import DataError, FitError, InputError
 from gammajax.fit.resolve import as_datasets
+from gammajax.hooks import lock_arrays
 from gammajax.likelihood import STATISTICS
 from gammajax.models import Models, SkyModel
 from gammajax.solve import norm_crossings, norm_minimum
@@ -67,6 +68,9 @@ class FluxPoints:
     success: np.ndarray
     n_sigma: float
     n_sigma_ul: float
+
+    def __post_init__(self) -> None:
+        lock_arrays(self)
 
     @property
     def sqrt_ts(self) -> np.ndarray:

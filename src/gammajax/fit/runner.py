@@ -114,8 +114,8 @@ def _data_notes(likelihood: Any) -> tuple[str, ...]:
         empty = int(np.sum(off == 0))
         if empty > NO_OFF * len(off):
             out.append(
-                f"{name}: {empty} of {len(off)} bins in the fit have no OFF counts, where the W statistic takes the background as "
-                "0 and is biased; use wider bins or a model of the background."
+                f"{name}: {empty} of {len(off)} bins in the fit have no OFF counts, where the W statistic tends to take the "
+                "background as 0; use wider bins or a model of the background."
             )
     for p, unique in zip(likelihood.parameters.unique_parameters, likelihood.names, strict=True):
         if p.frozen and p.prior is not None:

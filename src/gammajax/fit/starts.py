@@ -9,6 +9,7 @@ from gammajax.errors import InputError
 from gammajax.fit.backends import get as get_backend
 from gammajax.fit.judge import judge
 from gammajax.fit.problem import Problem, derivatives
+from gammajax.hooks import lock_arrays
 from gammajax.scan import Refit
 from gammajax.solve import BatchResult, Status, fitted, minimize_batch
 
@@ -52,8 +53,7 @@ class StartsResult:
     won: int
 
     def __post_init__(self) -> None:
-        for name in ("start", "end", "stat", "status", "minimum"):
-            getattr(self, name).setflags(write=False)
+        lock_arrays(self)
 
     def __len__(self) -> int:
         return len(self.stat)

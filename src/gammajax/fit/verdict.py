@@ -133,11 +133,15 @@ def _in_doubt(
 ) -> Settled:  # fmt: skip
     """A closer look, gravest first."""
     flags, x = end.verdict.flags, end.x
-    suspects = wide or [int(i) for i in _inside(objective, end.verdict)]
+    few = wide and flags.converged and not flags.not_parabolic
+    suspects = wide if few else [int(i) for i in _inside(objective, end.verdict)]
     dead = [objective.names.index(name) for name in flags.unidentified]
-    idle = tuple(i for i in {*suspects, *dead} if has_no_effect(problem, objective, x, i))
+    idle = tuple(i for i in {*suspects, *dead} if has_no_effect(problem, objective, x, i, i in dead))
     # flat at this very point only, as a saddle of higher order is
     flat = [i for i in dead if i not in idle]
+    if flat:
+        flags = _flat(flags, [objective.names[i] for i in flat])
+        end = replace(end, verdict=replace(end.verdict, flags=flags))
     held = None if flags.converged else corner(problem, objective, x)
     if held is not None:
         at, i = held
@@ -156,7 +160,7 @@ def _in_doubt(
         return _marked(objective, end, idle, **found)
     if flags.call_limit and not flags.converged:
         return end
-    return _polished(problem, objective, end, flat)
+    return _polished(problem, objective, end, bool(flat))
 
 
 def _others(names: tuple[str, ...], away: dict[str, str]) -> tuple[str, ...]:
@@ -191,21 +195,24 @@ def _held(covariance: np.ndarray, gone: list[int]) -> np.ndarray:
     return out
 
 
-def _polished(problem: Problem, objective: Objective, end: Settled, flat: list[int]) -> Settled:
+def _polished(problem: Problem, objective: Objective, end: Settled, flat: bool) -> Settled:
     """Newton's method from the end: a lower statistic, or nothing left of the curvature in some direction."""
     flags, names = end.verdict.flags, objective.names
     x, lowest = polished(problem, objective, end.x)
     drop = end.stat - lowest
     promised = EDM_MINIMUM * objective.unit(end.stat)
     promised = promised if np.isnan(end.verdict.edm) else max(promised, 3 * end.verdict.edm)
-    keep = np.array(sorted({*_inside(objective, end.verdict).tolist(), *flat}), dtype=int)
+    keep = _inside(objective, end.verdict)
     smallest, direction = np.inf, {}
     # on a way that led elsewhere the curvature says nothing of this end
     if drop <= promised and len(keep) > 1:
         for at in (end.x, x):
-            value, along = weakest_direction(problem.hessian(at)[np.ix_(keep, keep)], [names[i] for i in keep])
-            if abs(value) < smallest:
-                smallest, direction = abs(value), along
+            block = problem.hessian(at)[np.ix_(keep, keep)]
+            # each must have a curvature of its own: one without is no matter of correlation
+            if np.all(np.diag(block) > 0):
+                value, along = weakest_direction(block, [names[i] for i in keep])
+                if abs(value) < smallest:
+                    smallest, direction = abs(value), along
     changed = flags
     if smallest < NULL and not _rises_along(problem, objective, end.x, keep):
         changed = replace(
@@ -213,9 +220,7 @@ def _polished(problem: Problem, objective: Objective, end: Settled, flat: list[i
         )
     if drop > promised:
         changed = replace(changed, converged=False, lower_nearby=float(drop))
-    if flat:
-        changed = _flat(changed, [names[i] for i in flat])
-    undefined = changed.singular or bool(flat)
+    undefined = changed.singular or flat
     covariance = np.full_like(end.verdict.covariance, np.nan) if undefined else end.verdict.covariance
     return replace(end, verdict=replace(end.verdict, flags=changed, covariance=covariance))
 

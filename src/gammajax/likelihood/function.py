@@ -13,6 +13,7 @@ from gammajax.likelihood.exact import Exact
 from gammajax.likelihood.penalties import penalties_of, penalty_stat
 from gammajax.likelihood.structure import Structure
 from gammajax.models import FunctionModel, Models, as_parameters
+from gammajax.models.checked import called
 from gammajax.parameters import Parameter
 from gammajax.units import double_precision, require_double
 
@@ -36,19 +37,22 @@ class FunctionLikelihood(Bound):
         self.structure = Structure((function, data is not None), penalties)  # type: ignore[arg-type]
         factor = np.array([_factor(p) for p in made])
         with double_precision():
-            self.data, self.numbers = jax.device_put(((factor, data), numbers))
+            # copies: a device on the host can share the memory of an array
+            self.data, self.numbers = jax.device_put((jax.tree.map(np.array, (factor, data)), numbers))
         self._compact = None
         self._check(function)
 
     def _check(self, function: Callable[..., Any]) -> None:
         with double_precision():
-            try:
-                out = jax.eval_shape(self.stat, np.asarray(self.start))
-            except (TypeError, ValueError) as error:
-                raise ModelError(
-                    f"Likelihood.from_function: {getattr(function, '__name__', function)!r} failed for theta of shape "
-                    f"({len(self.start)},): {error}"
-                ) from error
+            what = f"Likelihood.from_function: {getattr(function, '__name__', function)!r}"
+            out = called(
+                lambda: jax.eval_shape(self.stat, np.asarray(self.start)),
+                f"{what} for theta of shape ({len(self.start)},)",
+            )
+        if not np.issubdtype(out.dtype, np.floating):
+            raise ModelError(
+                f"{what} returned numbers of type {out.dtype}, expected a real statistic in double precision."
+            )
         if out.shape != ():
             raise ModelError(
                 f"Likelihood.from_function: the function returned shape {out.shape}, expected a scalar, the statistic summed "

@@ -8,6 +8,7 @@ from astropy import units as u
 
 from gammajax.errors import InputError
 from gammajax.models.base import DNDE, Declared, SpectralModel
+from gammajax.models.checked import checked
 from gammajax.models.form import SpectralForm
 
 __all__ = ["define_spectral_model"]
@@ -89,7 +90,7 @@ def define_spectral_model(
         raise InputError(f"{name}: got unit {unit!r}, expected 'cm-2 s-1 TeV-1' or '' for a factor.")
     at = tuple(names.index(b) for b in breaks)
     form = SpectralForm(
-        function,
+        checked(function, f"the spectral model {name}"),
         names,
         linear=tuple(linear),
         log_slope=log_slope,

@@ -10,6 +10,7 @@ import numpy as np
 from astropy import units as u
 
 from gammajax.errors import InputError, ModelError
+from gammajax.models.checked import checked
 from gammajax.models.integrate import SpectralForm
 from gammajax.models.source import Source
 from gammajax.parameters import Covariance, Parameter, Parameters
@@ -52,7 +53,8 @@ def as_parameters(parameters: Any, what: str) -> list[Parameter]:
 
 @lru_cache(maxsize=256)
 def _form(function: Callable[..., jax.Array], names: tuple[str, ...]) -> SpectralForm:
-    return SpectralForm(function, names)
+    what = f"the model function {getattr(function, '__name__', function)!r} of ({', '.join(('x', *names))})"
+    return SpectralForm(checked(function, what, rows=True), names)
 
 
 class FunctionModel(Source):
@@ -139,7 +141,7 @@ class FunctionModel(Source):
 
         with double_precision():
             values = [p.value * p.factor for p in self._parameters]
-            return np.asarray(jax.jit(self.function)(np.asarray(x, dtype=float), *values))
+            return np.asarray(jax.jit(self.form.evaluate)(np.asarray(x, dtype=float), *values))
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{p.name}={p.quantity:.4g}" for p in self._parameters)

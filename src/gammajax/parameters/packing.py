@@ -70,7 +70,8 @@ def pack(parameters: Parameters) -> ParameterTable:
     size = np.abs(theta)
     for i, p in enumerate(unique):
         if size[i] == 0:
-            size[i] = abs(p.error * factor[i]) or 1.0
+            # the error of a fit that failed is nan
+            size[i] = abs(p.error * factor[i]) if p.error > 0 else 1.0
     scale = 10.0 ** np.floor(np.log10(size)) if len(size) else np.zeros(0)
     free = np.array([not p.frozen for p in unique], dtype=bool)
     return ParameterTable(tuple(unique.unique_names), theta, bounds[:, 0], bounds[:, 1], free, scale, factor)

@@ -51,7 +51,8 @@ def check_axis(values: Any, name: str) -> np.ndarray:
     InputError
         For an empty, non-finite or repeated node.
     """
-    values = np.atleast_1d(np.asarray(values, dtype=float))
+    # a copy: a result holds it, and the person may go on with the array
+    values = np.atleast_1d(np.array(values, dtype=float))
     if values.ndim != 1 or values.size == 0:
         raise InputError(
             f"scan of {name}: got values of shape {values.shape}, expected at least one value in one dimension."

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gammajax.errors import InputError
-from gammajax.hooks import StoredResult
+from gammajax.hooks import StoredResult, lock_arrays
 from gammajax.provenance import Provenance
 from gammajax.solve import Status
 
@@ -70,6 +70,9 @@ class ScanResult(Mapping, StoredResult):
     starts: int = 1
     provenance: Provenance | None = None
     failures: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        lock_arrays(self)
 
     # -- as a dictionary -------------------------------------------------------------------------------------------
 

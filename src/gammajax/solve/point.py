@@ -44,8 +44,10 @@ def scores(likelihood: Any, theta: np.ndarray) -> tuple[float, np.ndarray, np.nd
     global _last
     # the numbers of priors are few and are made anew each time: their values count
     key = b"".join(np.asarray(a, dtype=float).tobytes() for a in (theta, *jax.tree.leaves(likelihood.numbers)))
-    if _last is not None and _last[1] == key and _holds(_last[0], likelihood):
-        return _last[2]
+    # another thread may replace it at any moment
+    last = _last
+    if last is not None and last[1] == key and _holds(last[0], likelihood):
+        return last[2]
     with double_precision():
         stat, *arrays = _program(likelihood, theta)
         gradient, hessian, first = (np.asarray(a) for a in arrays)

@@ -1,0 +1,178 @@
+"""Goodness of fit against scipy and closed forms, and the calibration of what it says."""
+
+import numpy as np
+import pytest
+from astropy import units as u
+from scipy import stats
+
+from gammajax import (
+    Datasets,
+    Fit,
+    FunctionModel,
+    GaussianPrior,
+    GoodnessOfFit,
+    Likelihood,
+    PowerLawSpectralModel,
+    SkyModel,
+    SpectrumBatch,
+    SpectrumDataset,
+    XYDataset,
+)
+from gammajax.errors import InputError
+from tests.problems import small
+
+FLUX = u.Unit("cm-2 s-1 TeV-1")
+EDGES = np.geomspace(1, 10, 13) * u.TeV
+
+
+def line(y=None, **kwargs):
+    x = np.linspace(0, 1, 12)
+    rng = np.random.default_rng(4)
+    values = 2 * x + 1 + 0.1 * rng.standard_normal(12) if y is None else y
+    model = FunctionModel(lambda x, a, b: a * x + b, {"a": 1.0, "b": 0.0})
+    return XYDataset(x, values, kwargs.pop("error", 0.1), model=model, **kwargs)
+
+
+def counts(expected, seed=1, stat_type="cash"):
+    """A power law with about `expected` counts in the last bin, on a known background, simulated."""
+    exposure = np.full(12, 1e13) * u.Unit("cm2 s")
+    d = SpectrumDataset.from_arrays(
+        np.zeros(12),
+        0.5 * expected,
+        exposure=exposure,
+        energy_edges=EDGES,
+        energy_true_edges=EDGES,
+        stat_type=stat_type,
+    )
+    d.models = SkyModel(PowerLawSpectralModel(index=2.0, amplitude=3e-12 * expected * FLUX), name="s")
+    d.fake(seed)
+    return d
+
+
+def test_gaussian_data():
+    d = line()
+    result = Fit(d, backend="newton").run()
+    x, y = d.x, d.y
+    a, b = np.polyfit(x, y, 1)
+    chi2 = np.sum(((y - a * x - b) / 0.1) ** 2)
+    found = result.goodness
+    assert found.stat == pytest.approx(chi2, rel=1e-10)
+    assert (found.dof, found.method) == (10, "chi2")
+    assert found.p_value == pytest.approx(stats.chi2.sf(chi2, 10), rel=1e-9)
+    assert "chi2 distribution with 10 degrees of freedom" in str(result)
+
+
+def test_counts_that_are_large_follow_a_chi2_and_cash_is_put_on_its_scale():
+    found = {}
+    for kind in ("cash", "cstat"):
+        d = counts(40, stat_type=kind)
+        found[kind] = Fit(d, backend="newton").run().goodness
+        mu, n = d.npred_signal().data + d.background.data, d.counts.data
+        deviance = 2 * np.sum(mu - n + n * np.log(n / mu))
+        assert found[kind].stat == pytest.approx(deviance, rel=1e-8)
+        assert found[kind].p_value == pytest.approx(stats.chi2.sf(deviance, 10), rel=1e-6)
+        assert "at least 10 counts expected in every bin" in found[kind].reason
+    # both are sums of numbers of order 100
+    assert found["cash"].stat == pytest.approx(found["cstat"].stat, abs=1e-10)
+
+
+def test_few_measured_but_enough_expected():
+    # one bin falls to 8 by chance where 14 are expected: that is no reason to say nothing
+    d = counts(20, seed=3)
+    n = np.round(d.npred_signal().data + d.background.data)
+    n[-1] = 8
+    d.set_counts(n)
+    assert Fit(d, backend="newton").run().goodness.method == "chi2"
+    off = small(n_on=np.full(6, 60), n_off=[100, 100, 100, 100, 100, 8], alpha=0.5)
+    off.models = SkyModel(PowerLawSpectralModel(index=2.3, amplitude=8e-12 * FLUX), name="s")
+    assert Fit(off, backend="newton").run().goodness.p_value is None
+
+
+WITHOUT = {
+    "few counts": (lambda: counts(2), "bins with few counts, below 10, follow no chi2"),
+    "a prior": (lambda: _prior(line()), "priors add to what is known"),
+    "at a limit": (lambda: _limit(line()), "held at a limit"),
+    "no freedom": (lambda: line(mask_fit=np.arange(12) < 2), "no degrees of freedom"),
+    "no bins": (lambda: Likelihood.from_function(lambda t: (t[0] - 1) ** 2, {"a": 0.0}), "a function without bins"),
+    "not converged": (lambda: line(y=np.full(12, 1.0), error=0.1), "did not converge"),
+}
+
+
+def _prior(d):
+    d.models.parameters["a"].prior = GaussianPrior(mu=2, sigma=1)
+    return d
+
+
+def _limit(d):
+    d.models.parameters["a"].max = 1.5
+    return d
+
+
+@pytest.mark.parametrize("case", WITHOUT)
+def test_without_calibration_there_is_no_p_value(case):
+    make, text = WITHOUT[case]
+    options = {"max_steps": 1} if case == "not converged" else {}
+    result = Fit(make(), backend="optax" if options else "newton", optimize_opts=options).run()
+    assert result.goodness.p_value is None
+    assert result.goodness.method == "none"
+    assert text in result.goodness.reason
+    assert "p-value none" in str(result)
+
+
+def test_fractional_counts_have_no_p_value():
+    d = counts(40)
+    with pytest.warns(UserWarning, match="fractional counts"):
+        d.set_counts(d.npred_signal().data + d.background.data)
+    assert "not whole numbers" in Fit(d, backend="newton").run().goodness.reason
+
+
+def test_simulations():
+    d = counts(2)
+    fit = Fit(d, backend="newton")
+    result = fit.run()
+    before = d.models.parameters.value.copy()
+    found = fit.goodness_of_fit(400, random_state=2)
+    assert isinstance(found, GoodnessOfFit)
+    assert found.stat == pytest.approx(result.goodness.stat, abs=1e-5)
+    assert (found.dof, found.method) == (10, "toys")
+    assert 0.9 * 400 < found.n_toys <= 400
+    # the same with fits one by one, from the same simulations
+    batch = SpectrumBatch.simulate(d, 400, 2)
+    larger = 0
+    for i in range(60):
+        one = Fit(batch[i], backend="newton").run()
+        larger += one.goodness.stat >= found.stat
+        for p, value in zip(d.models.parameters, before, strict=True):
+            p.value = value
+    assert larger / 60 == pytest.approx(found.p_value, abs=5 * np.sqrt(0.25 / 60))
+    assert found == fit.goodness_of_fit(400, random_state=2)
+    assert d.models.parameters.value.tolist() == before.tolist()
+    with pytest.raises(InputError, match="simulations are for one spectrum of counts; got XYDataset"):
+        Fit(line()).goodness_of_fit(10, random_state=1)
+    with pytest.raises(InputError, match="got SpectrumDataset, SpectrumDataset"):
+        Fit(Datasets([counts(2), counts(2).copy(name="b")])).goodness_of_fit(10, random_state=1)
+    with pytest.raises(InputError, match="got n_toys=0"):
+        fit.goodness_of_fit(0, random_state=1)
+
+
+def test_a_wrong_model_is_seen():
+    # counts that no power law describes
+    d = counts(2, seed=5)
+    d.set_counts(np.where(np.arange(12) % 2, 40, 0))
+    fit = Fit(d, backend="newton")
+    fit.run()
+    assert fit.goodness_of_fit(300, random_state=1).p_value == pytest.approx(1 / 301)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("expected", "offset"), [(14, 0.02)])
+def test_the_threshold_is_large_enough(expected, offset):
+    """At about the smallest counts for which there is a p-value it is uniform: Kolmogorov's distance of 4000 simulations."""
+    d = counts(expected)
+    many = SpectrumBatch.simulate(d, 4000, 11)
+    result = Fit().run_each(many)
+    n = many.arrays["n_on"]
+    deviance = result.total_stat - np.sum(2 * (n - n * np.log(np.where(n > 0, n, 1))), axis=1)
+    distance = stats.kstest(stats.chi2.sf(deviance, 10), "uniform").statistic
+    # 1.63 / sqrt(4000) is the 1 % quantile for exact uniformity, `offset` what the approximation may add
+    assert distance < 1.63 / np.sqrt(4000) + offset
