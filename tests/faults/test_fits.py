@@ -157,7 +157,7 @@ def test_no_backend_says_success_over_a_meaningless_number(row, name):
 
 
 EXPECTED = {
-    "monkey saddle": (Status.UNIDENTIFIED, ""),
+    "monkey saddle": (Status.RUNAWAY, "runs away"),
     "cubes": (Status.RUNAWAY, "x runs away: the statistic does not rise any more as it falls, however far"),
     "inflection": (Status.RUNAWAY, "x runs away"),
     "exponential": (Status.RUNAWAY, "x runs away: the statistic does not rise any more as it grows, however far"),

@@ -39,7 +39,10 @@ def has_no_effect(problem: Problem, objective: Objective, x: np.ndarray, i: int,
     if rounding > nothing and not flat:
         return False
     tried = [_moved(objective, x, i, sign * factor * size) for factor in (0.1, 1.0) for sign in (1, -1)]
-    return all(abs(problem.stat(t) - base) <= nothing + rounding for t in tried)
+    # far out a model may end in no number at all, which says nothing
+    changes = np.array([problem.stat(t) - base for t in tried])
+    changes = changes[np.isfinite(changes)]
+    return len(changes) > 1 and bool(np.all(np.abs(changes) <= nothing + rounding))
 
 
 def polished(

@@ -128,7 +128,7 @@ class FitResult(StoredResult):
             ("nfev", str(self.nfev)),
             ("gradient evaluations", str(self.ngrad)),
             ("Hessian evaluations", str(self.nhess)),
-            ("total stat", f"{self.total_stat:.6f}"),
+            ("total stat", f"{self.total_stat:.6f}" if abs(self.total_stat) < 1e15 else f"{self.total_stat:.6g}"),
             (
                 "bins, free parameters",
                 f"{self.n_bins}, {self.n_free} (dof {self.dof})" if self.n_bins else f"none, {self.n_free}",

@@ -47,8 +47,10 @@ def run_fit(
         check_options(name, options)
         return _evaluated(datasets, problem, common)
     objective = problem.objective(store_trace)
-    out = polished(objective, minimize(objective, **options))
-    end = settle(problem, objective, out)
+    # a parameter on its way to infinity overflows there, and the verdict says so
+    with np.errstate(over="ignore", invalid="ignore"):
+        out = polished(objective, minimize(objective, **options))
+        end = settle(problem, objective, out)
     _write(datasets, problem, end)
     flags = end.verdict.flags
     return FitResult(

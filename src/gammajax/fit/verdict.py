@@ -214,7 +214,7 @@ def _polished(problem: Problem, objective: Objective, end: Settled, flat: bool) 
                 if abs(value) < smallest:
                     smallest, direction = abs(value), along
     changed = flags
-    if smallest < NULL and not _rises_along(problem, objective, end.x, keep):
+    if smallest < NULL and not _rises_along(problem, objective, x, keep):
         changed = replace(
             changed, converged=False, singular=True, hessian_not_positive_definite=True, direction=direction
         )
@@ -226,7 +226,7 @@ def _polished(problem: Problem, objective: Objective, end: Settled, flat: bool) 
 
 
 def _rises_along(problem: Problem, objective: Objective, x: np.ndarray, keep: np.ndarray) -> bool:
-    """Whether the statistic rises as the smallest curvature says, to both sides: then it is small, but not nothing.
+    """Whether, at a minimum, the statistic rises as the smallest curvature says, to both sides: then it is small, but not nothing.
 
     A small part of an error away: valleys of so little curvature are bent.
     """
