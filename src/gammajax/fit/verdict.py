@@ -202,6 +202,7 @@ def _polished(problem: Problem, objective: Objective, end: Settled, flat: bool) 
     drop = end.stat - lowest
     promised = EDM_MINIMUM * objective.unit(end.stat)
     promised = promised if np.isnan(end.verdict.edm) else max(promised, 3 * end.verdict.edm)
+    promised = max(promised, 3 * objective.noise(end.stat))
     keep = _inside(objective, end.verdict)
     smallest, direction = np.inf, {}
     # on a way that led elsewhere the curvature says nothing of this end
