@@ -59,13 +59,13 @@ def test_kill_the_driver_and_go_on(fit, tmp_path, cache):
 @pytest.mark.slow
 def test_kill_the_driver_at_random_moments(fit, tmp_path, cache):
     """Until it is done; whatever it was doing, what is there then is whole."""
-    axes = fine(200)
+    axes = fine(120)
     serial = scan(fit, tmp_path / "serial", axes, chunk_size=20)
     folder, rng, kills = tmp_path / "killed", random.Random(1), 0
     scan(fit, folder, axes, chunk_size=20, compute=False)
-    while n_done(folder) < 200 and kills < 12:
+    while n_done(folder) < 120 and kills < 8:
         process = driver(folder, cache)
-        wait_for(folder, min(n_done(folder) + rng.randrange(5, 30), 199), process)
+        wait_for(folder, min(n_done(folder) + rng.randrange(3, 20), 119), process)
         # anywhere between two commits and in the middle of one
         try:
             process.wait(rng.uniform(0.0, 0.02))

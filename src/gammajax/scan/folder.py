@@ -143,8 +143,10 @@ class Folder:
         ScanError
             If it cannot be written; no part of it is left.
         """
-        content = _npz(arrays | {"chunk": np.array(number), "fingerprint": np.array(fingerprint)})
-        first = self.place(self.chunk_path(number).relative_to(self.path), content, f"chunk {number}")
+        everything = arrays | {"chunk": np.array(number), "fingerprint": np.array(fingerprint)}
+        name = self.chunk_path(number).relative_to(self.path)
+        # straight into the file: a chunk can be large
+        first = self.place(name, partial(_save, arrays=everything), f"chunk {number}")
         with suppress(OSError):
             (self.path / FAILED / f"chunk-{number:07d}.json").unlink()
         return first
@@ -200,13 +202,16 @@ class Folder:
 
     # -- writing ---------------------------------------------------------------------------------------------------------
 
-    def place(self, name: Path, content: bytes, what: str) -> bool:
-        """Write a file under its name, whole or not at all; False where one is there already."""
+    def place(self, name: Path, content: bytes | Callable[[Any], Any], what: str) -> bool:
+        """Write a file under its name, whole or not at all; False where one is there already.
+
+        `content` is what it holds, or a function that writes it into a stream.
+        """
         self._written += 1
         temporary = self.path / f"{TEMPORARY}{socket.gethostname()}-{os.getpid()}-{self._written}"
         try:
             with open(temporary, "xb") as stream:
-                stream.write(content)
+                stream.write(content) if isinstance(content, bytes) else content(stream)
                 stream.flush()
                 os.fsync(stream.fileno())
             first = _link(temporary, self.path / name)
@@ -312,8 +317,12 @@ def _numbers(folder: Path, suffix: str) -> list[int]:
 
 def _npz(arrays: dict[str, np.ndarray]) -> bytes:
     stream = io.BytesIO()
-    np.savez(stream, **arrays)  # type: ignore[arg-type]
+    _save(stream, arrays)
     return stream.getvalue()
+
+
+def _save(stream: Any, arrays: dict[str, np.ndarray]) -> None:
+    np.savez(stream, **arrays)  # type: ignore[arg-type]
 
 
 def _load(content: bytes) -> dict[str, np.ndarray]:

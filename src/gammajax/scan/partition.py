@@ -15,8 +15,8 @@ AIM = 10.0
 FEW, SHORTEST = 8, 1.0
 # seconds for which the rate is measured at least
 MEASURE = 0.2
-# numbers of a chunk at most: its arrays are in memory at once
-MOST = 1 << 25
+# numbers of a chunk at most: its arrays, 64 MB, are in memory at once
+MOST = 1 << 23
 # nodes of an inner batch on a CPU
 WHOLE = 32
 
