@@ -195,6 +195,17 @@ def make_ecpl(m, index, lambda_, alpha):
     )
 
 
+def make_secpl(m, g2):
+    return m.SuperExpCutoffPowerLaw3FGLSpectralModel(
+        amplitude=3e-12 * DNDE, reference=1.5 * TEV, ecut=3.3 * TEV, index_1=1.7, index_2=g2
+    )
+
+
+def around(ecut, width):
+    """Where a sharp cut-off is to be split for a quadrature; `width` is its scale in ln E."""
+    return tuple(ecut * np.exp(width * np.array([-20, -10, -5, -3, -2, -1, 0, 0.7, 1.3, 2, 2.5, 3, 3.4, 3.75, 4.3, 6])))
+
+
 def make_dr3(m, g2, a=0.5):
     return m.SuperExpCutoffPowerLaw4FGLDR3SpectralModel(
         amplitude=3e-12 * DNDE, reference=1.5 * TEV, expfactor=a, index_1=1.7, index_2=g2
@@ -247,6 +258,14 @@ TABLE = {
         gammapy=False,
     ),
     "bpl": Row(make_bpl, broken, moving=(3,)),
+    "bpl, indices 1": Row(
+        lambda m: m.BrokenPowerLawSpectralModel(index1=1, index2=1 + 1e-7, amplitude=3e-12 * DNDE, ebreak=2.5 * TEV),
+        broken,
+        moving=(3,),
+        # its piecewise power law cancels beside 1
+        gammapy=False,
+    ),
+    "bpl, a step": Row(lambda m: make_bpl(m, index2=300.0), broken, moving=(3,), gammapy=False),
     "bpl, no kink": Row(lambda m: make_bpl(m, index2=1.6), broken, moving=(3,)),
     "bpl, break at 0.1 TeV": Row(lambda m: make_bpl(m, ebreak=0.1), broken, moving=(3,)),
     "sbpl": Row(lambda m: make_sbpl(m, 1.5, 3.0, 0.7), smooth_broken),
@@ -254,6 +273,7 @@ TABLE = {
     "sbpl, sharp": Row(lambda m: make_sbpl(m, 1.5, 3.0, 0.2), smooth_broken),
     "ecpl": Row(lambda m: make_ecpl(m, 1.5, 0.1, 1.0), cutoff),
     "ecpl, sharp": Row(lambda m: make_ecpl(m, 2.0, 1.0, 1.3), cutoff),
+    "ecpl, alpha 3": Row(lambda m: make_ecpl(m, 2.0, 0.4, 3.0), cutoff),
     "ecpl, rising": Row(lambda m: make_ecpl(m, 2.5, -0.05, 1.0), cutoff),
     "ecpl-norm": Row(make_norm, cutoff),
     "ecpl-3fgl": Row(
@@ -268,6 +288,8 @@ TABLE = {
         ),
         super_3fgl,
     ),
+    "secpl-3fgl, sharp": Row(lambda m: make_secpl(m, 30.0), super_3fgl, breaks=around(3.3, 1 / 30)),
+    "secpl-3fgl, a step": Row(lambda m: make_secpl(m, 2000.0), super_3fgl, breaks=around(3.3, 1 / 2000), gammapy=False),
     "secpl-4fgl": Row(
         lambda m: m.SuperExpCutoffPowerLaw4FGLSpectralModel(
             amplitude=3e-12 * DNDE, reference=1.5 * TEV, expfactor=3e-5, index_1=1.7, index_2=0.7
@@ -276,7 +298,19 @@ TABLE = {
         # numbers of 1e4 are subtracted in the exponent
         tolerance=1e-11,
     ),
+    "secpl-4fgl, sharp": Row(
+        lambda m: m.SuperExpCutoffPowerLaw4FGLSpectralModel(
+            amplitude=3e-12 * DNDE, reference=1.5 * TEV, expfactor=1e-52, index_1=1.7, index_2=8.0
+        ),
+        super_4fgl,
+        breaks=around(10**0.5, 1 / 8),
+        gammapy=False,
+    ),
     "secpl-4fgl-dr3": Row(lambda m: make_dr3(m, 0.7), super_dr3),
+    # gammapy has 0 for 1e-236, where its exponent is a difference of large numbers
+    "secpl-4fgl-dr3, sharp": Row(
+        lambda m: make_dr3(m, 20.0), super_dr3, breaks=around(2.1, 1 / 20), gammapy=False
+    ),
     "secpl-4fgl-dr3, index_2 0": Row(lambda m: make_dr3(m, 0.0), super_dr3, gammapy=False),
     # gammapy's series near the reference ends after three terms
     "secpl-4fgl-dr3, index_2 small": Row(lambda m: make_dr3(m, 3e-3), super_dr3, tolerance=1e-7),

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from astropy import units as u
 
-from gammajax import BrokenPowerLawSpectralModel, PowerLawSpectralModel, SmoothBrokenPowerLawSpectralModel
+from gammajax import (
+    BrokenPowerLawSpectralModel,
+    ExpCutoffPowerLawSpectralModel,
+    PowerLawSpectralModel,
+    SmoothBrokenPowerLawSpectralModel,
+    SuperExpCutoffPowerLaw3FGLSpectralModel,
+    SuperExpCutoffPowerLaw4FGLDR3SpectralModel,
+    SuperExpCutoffPowerLaw4FGLSpectralModel,
+)
 from gammajax.models import PowerLawNormSpectralModel, bin_rule, flux_per_bin
 from gammajax.models.functions import (
     exp_cutoff_power_law,
@@ -158,3 +166,38 @@ def test_strength_zero_and_negative(row):
         assert np.all(zero == 0)
         np.testing.assert_allclose(less, -one, rtol=1e-14)
         np.testing.assert_allclose(slope, one, rtol=1e-14)
+
+
+FAR = {
+    "bpl, index 400": (BrokenPowerLawSpectralModel, [1.6, 400.0, 1.0, 2.5]),
+    "secpl-3fgl, index_2 3000": (SuperExpCutoffPowerLaw3FGLSpectralModel, [1.0, 1.0, 2.5, 1.6, 3000.0]),
+    "secpl-4fgl, index_2 15": (SuperExpCutoffPowerLaw4FGLSpectralModel, [1.0, 1.0, 1e-96, 1.6, 15.0]),
+    "secpl-4fgl-dr3, index_2 90": (SuperExpCutoffPowerLaw4FGLDR3SpectralModel, [1.0, 1.0, 1e-32, 1.6, 90.0]),
+    "ecpl, alpha 300": (ExpCutoffPowerLawSpectralModel, [1.6, 1.0, 1.0, 0.4, 300.0]),
+}
+
+
+@pytest.mark.parametrize(
+    ("cls", "theta"),
+    [pytest.param(*v, id=k, marks=[pytest.mark.slow] * ("3fgl" not in k and "bpl" not in k)) for k, v in FAR.items()],
+)
+def test_nothing_overflows_far_out(cls, theta):
+    """Where a fit runs away to: as good as no flux beyond 2.6 TeV, the power law far below, all derivatives finite."""
+    form = cls.form
+    rule = bin_rule(np.geomspace(1e-2, 1e2, 41), form)
+    with jax.enable_x64(True):
+        f = jax.jit(lambda t: flux_per_bin(form, rule, tuple(t)))
+        t = np.array(theta)
+        value, slope, back = np.asarray(f(t)), np.asarray(jax.jacfwd(f)(t)), np.asarray(jax.jacrev(f)(t))
+        curve = np.asarray(jax.jacfwd(jax.jacfwd(f))(t))
+    for found in (value, slope, back, curve):
+        assert np.all(np.isfinite(found))
+    largest = np.abs(slope).max(axis=0)
+    np.testing.assert_allclose(back / largest, slope / largest, rtol=1e-9, atol=1e-9)
+    lo, hi = np.asarray(rule.lo), np.asarray(rule.hi)
+    assert np.all(value[lo > 2.6] < 1e-12 * value[0])
+    reference = 2.5 if cls is BrokenPowerLawSpectralModel else 1.0
+    below = hi < 1.0
+    plain = (lo**-0.6 - hi**-0.6) / 0.6 * reference**1.6
+    # the exponent is normalised at the reference, 1e-6 for the mildest of these
+    np.testing.assert_allclose(value[below], plain[below], rtol=2e-6)

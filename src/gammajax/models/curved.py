@@ -263,5 +263,5 @@ class GaussianSpectralModel(SpectralModel):
         linear=("amplitude",),
         log_slope=60.0,
         least_nodes=16,
-        breaks=lambda amplitude, mean, sigma: tuple(mean + k * sigma for k in CUTS),
+        cuts=lambda amplitude, mean, sigma: tuple(mean + k * sigma for k in CUTS),
     )

@@ -9,8 +9,11 @@ from gammajax.models.functions import (
     exp_cutoff_power_law,
     exp_cutoff_power_law_3fgl,
     super_exp_cutoff_3fgl,
+    super_exp_cutoff_3fgl_cuts,
     super_exp_cutoff_4fgl,
+    super_exp_cutoff_4fgl_cuts,
     super_exp_cutoff_4fgl_dr3,
+    super_exp_cutoff_4fgl_dr3_cuts,
 )
 
 __all__ = [
@@ -37,7 +40,8 @@ class ExpCutoffPowerLawSpectralModel(SpectralModel):
     lambda_ : `~astropy.units.Quantity`
         :math:`\lambda`, default 0.1 TeV-1.
     alpha : float
-        Exponent of the cut-off, default 1, frozen.
+        Exponent of the cut-off, default 1, frozen. The bin integrals are exact to 1e-9 up to 3; for a sharper cut-off take
+        `SuperExpCutoffPowerLaw3FGLSpectralModel`.
 
     Examples
     --------
@@ -59,7 +63,7 @@ class ExpCutoffPowerLawSpectralModel(SpectralModel):
         ("index", "amplitude", "reference", "lambda_", "alpha"),
         linear=("amplitude",),
         constants=("reference", "alpha"),
-        log_slope=40.0,
+        log_slope=60.0,
     )
 
     @property
@@ -85,7 +89,7 @@ class ExpCutoffPowerLawNormSpectralModel(SpectralModel):
     lambda_ : `~astropy.units.Quantity`
         :math:`\lambda`, default 0.1 TeV-1.
     alpha : float
-        Exponent of the cut-off, default 1, frozen.
+        Exponent of the cut-off, default 1, frozen. The bin integrals are exact to 1e-9 up to 3.
     """
 
     tag = ("ExpCutoffPowerLawNormSpectralModel", "ecpl-norm")
@@ -102,7 +106,7 @@ class ExpCutoffPowerLawNormSpectralModel(SpectralModel):
         ("index", "norm", "reference", "lambda_", "alpha"),
         linear=("norm",),
         constants=("reference", "alpha"),
-        log_slope=40.0,
+        log_slope=60.0,
     )
 
 
@@ -174,6 +178,8 @@ class SuperExpCutoffPowerLaw3FGLSpectralModel(SpectralModel):
         linear=("amplitude",),
         constants=("reference",),
         log_slope=60.0,
+        least_nodes=14,
+        cuts=super_exp_cutoff_3fgl_cuts,
     )
 
 
@@ -210,6 +216,8 @@ class SuperExpCutoffPowerLaw4FGLSpectralModel(SpectralModel):
         linear=("amplitude",),
         constants=("reference",),
         log_slope=60.0,
+        least_nodes=14,
+        cuts=super_exp_cutoff_4fgl_cuts,
     )
 
 
@@ -247,6 +255,8 @@ class SuperExpCutoffPowerLaw4FGLDR3SpectralModel(SpectralModel):
         linear=("amplitude",),
         constants=("reference",),
         log_slope=60.0,
+        least_nodes=14,
+        cuts=super_exp_cutoff_4fgl_dr3_cuts,
     )
 
     @property

@@ -37,6 +37,9 @@ class SpectralForm:
     breaks : callable, optional
         ``breaks(*parameters)``: a tuple of energies (TeV, its length the same always) at which the model has a kink or jumps;
         bins are cut there. ``evaluate`` takes the upper side of a jump at the break itself.
+    cuts : callable, optional
+        ``cuts(*parameters)``: energies like `breaks` at which nothing happens, but between which a narrow line or a sharp
+        cut-off is smooth enough for `least_nodes`.
     nodes : tuple of float
         Break energies that never move, TeV: the nodes of a table.
     power_between : bool
@@ -59,6 +62,7 @@ class SpectralForm:
     log_slope: float | None = None
     least_nodes: int = 0
     breaks: Callable[..., tuple] | None = None
+    cuts: Callable[..., tuple] | None = None
     nodes: tuple[float, ...] = ()
     power_between: bool = False
     terms: tuple[tuple[float, "SpectralForm", tuple[int, ...]], ...] = ()
@@ -84,7 +88,8 @@ def _joined(first: SpectralForm, second: SpectralForm) -> dict[str, Any]:
         "names": prefixed[0] + prefixed[1],
         "constants": constants[0] + constants[1],
         "nodes": tuple(sorted({*first.nodes, *second.nodes})),
-        "breaks": _united(first, second) if first.breaks or second.breaks else None,
+        "breaks": _united(first.breaks, second.breaks, len(first.names)),
+        "cuts": _united(first.cuts, second.cuts, len(first.names)),
         "log_slope": None if unknown else _slope(first) + _slope(second),
         "least_nodes": max(first.least_nodes, second.least_nodes),
         "defaults": first.defaults + second.defaults,
@@ -92,15 +97,17 @@ def _joined(first: SpectralForm, second: SpectralForm) -> dict[str, Any]:
     }
 
 
-def _united(first: SpectralForm, second: SpectralForm) -> Callable[..., tuple]:
-    n = len(first.names)
+def _united(first: Callable | None, second: Callable | None, n: int) -> Callable[..., tuple] | None:
+    """Energies of both, as a function of all parameters, of which the first n are those of the first."""
+    if first is None and second is None:
+        return None
 
-    def breaks(*parameters: Any) -> tuple:
-        ours = first.breaks(*parameters[:n]) if first.breaks else ()
-        theirs = second.breaks(*parameters[n:]) if second.breaks else ()
+    def energies(*parameters: Any) -> tuple:
+        ours = first(*parameters[:n]) if first else ()
+        theirs = second(*parameters[n:]) if second else ()
         return (*ours, *theirs)
 
-    return breaks
+    return energies
 
 
 def _terms(form: SpectralForm, shift: int = 0) -> tuple[tuple[float, SpectralForm, tuple[int, ...]], ...]:
@@ -175,6 +182,7 @@ def scaled_form(form: SpectralForm, theta: tuple[float, ...]) -> SpectralForm:
         log_slope=form.log_slope,
         least_nodes=form.least_nodes,
         breaks=_bound(form.breaks, theta),
+        cuts=_bound(form.cuts, theta),
         nodes=form.nodes,
         power_between=form.power_between,
         terms=tuple((a, scaled_form(f, tuple(theta[i] for i in index)), (0,)) for a, f, index in form.terms),
@@ -209,6 +217,7 @@ def affine_form(form: SpectralForm, links: tuple[tuple[float, float], ...]) -> S
         evaluate=evaluate,
         integral=moved(form.integral, 2),
         breaks=moved(form.breaks, 0),
+        cuts=moved(form.cuts, 0),
         # with an offset the model is not proportional any more
         linear=tuple(n for n, (_, o) in zip(form.names, links, strict=True) if n in form.linear and o == 0),
         terms=tuple((a, affine_form(f, tuple(links[i] for i in index)), index) for a, f, index in form.terms),

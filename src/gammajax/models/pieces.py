@@ -9,7 +9,7 @@ import numpy as np
 
 from gammajax.elementary import exp
 from gammajax.models.form import SpectralForm
-from gammajax.models.functions.special import clip, exprel
+from gammajax.models.functions.special import exprel
 
 __all__ = ["between_breaks", "power_law_pieces", "summed"]
 
@@ -63,6 +63,9 @@ def _power_law_between(a: jax.Array, b: jax.Array, fa: jax.Array, fb: jax.Array)
 def between_breaks(form: SpectralForm, edges: Any, count: int, parameters: Sequence[jax.Array]) -> jax.Array:
     """Integral over pieces that are cut again at the breaks of the model, which move with its parameters.
 
+    A piece with cuts inside is what lies before the first of them, what lies behind the last, and the whole intervals from one
+    cut to the next, which are the same for all pieces: however many breaks there are, a piece is evaluated twice.
+
     Parameters
     ----------
     form : `SpectralForm`
@@ -74,25 +77,40 @@ def between_breaks(form: SpectralForm, edges: Any, count: int, parameters: Seque
     parameters : sequence of scalars
         Internal units.
     """
-    assert form.breaks is not None
-    cuts = jnp.sort(jnp.stack([jnp.asarray(b) for b in form.breaks(*parameters)]))[:, None, None]
     strength, shape = _split(form, parameters)
-    # one array over all pieces, shape (n_breaks + 1, n_pieces, n_bins): the program is as small as that of one piece
-    lo, hi = edges[None, :-1], edges[None, 1:]
-    points = jnp.concatenate([lo, clip(cuts, lo, hi), hi])
-    low = jnp.concatenate([jnp.full_like(cuts[:1], -jnp.inf), cuts * (1 + GUARD)])
-    high = jnp.concatenate([cuts * (1 - GUARD), jnp.full_like(cuts[:1], jnp.inf)])
+    lo, hi = edges[:-1], edges[1:]
+    energies = [jnp.asarray(e) for f in (form.breaks, form.cuts) if f is not None for e in f(*parameters)]
+    cuts = jnp.sort(jnp.stack(energies))
+    # far away it must not be evaluated: there may be no number for it
+    cuts = jnp.clip(cuts, jnp.min(lo), jnp.max(hi))
+    n = len(cuts)
+    # cuts k to m - 1 are inside; one on the lower edge is, so that moving a break on an edge moves one of the two bins
+    k = sum((c < lo).astype(int) for c in cuts)
+    m = sum((c < hi).astype(int) for c in cuts)
+    cut = m > k
+    first = jnp.where(cut, cuts[jnp.minimum(k, n - 1)], hi)
+    last = jnp.where(cut, cuts[jnp.maximum(m - 1, 0)], hi)
+    ends = jnp.stack([lo, last]), jnp.stack([first, hi])
+    parts = jnp.sum(_piece(form, shape, cuts, count, *ends, jnp.stack([k, m])), axis=0)
+    if n > 1:
+        whole = _piece(form, shape, cuts, count, cuts[:-1], cuts[1:], np.arange(1, n))
+        parts = parts + sum(jnp.where((k <= j) & (j + 1 < m), whole[j], 0.0) for j in range(n - 1))
+    return strength * summed(parts)
+
+
+def _piece(form: SpectralForm, shape: list, cuts: Any, count: int, a: Any, b: Any, region: Any) -> jax.Array:
+    """Integral from `a` to `b`, in the region before the cut of the same number; any shape."""
+    n = len(cuts)
+    low = jnp.where(region > 0, cuts[jnp.maximum(region - 1, 0)] * (1 + GUARD), -jnp.inf)
+    high = jnp.where(region < n, cuts[jnp.minimum(region, n - 1)] * (1 - GUARD), jnp.inf)
 
     def density(energy: jax.Array) -> jax.Array:
         # an empty piece beside a break still has slopes: its nodes must not fall on the other side by rounding
         inside = jnp.minimum(jnp.maximum(energy, low), high)
         return energy * form.evaluate(energy + jax.lax.stop_gradient(inside - energy), *shape)
 
-    a, b = points[:-1], points[1:]
     if form.power_between:
-        parts = _power_law_between(a, b, density(a), density(b))
-    else:
-        x, w = (v.reshape(-1, 1, 1, 1) for v in np.polynomial.legendre.leggauss(count))
-        middle, half = 0.5 * (jnp.log(a) + jnp.log(b)), 0.5 * (jnp.log(b) - jnp.log(a))
-        parts = half * summed(density(exp(middle + half * x)) * w)
-    return strength * summed(parts.reshape(-1, parts.shape[-1]))
+        return _power_law_between(a, b, density(a), density(b))
+    x, w = (v.reshape(-1, *[1] * a.ndim) for v in np.polynomial.legendre.leggauss(count))
+    middle, half = 0.5 * (jnp.log(a) + jnp.log(b)), 0.5 * (jnp.log(b) - jnp.log(a))
+    return half * summed(density(exp(middle + half * x)) * w)

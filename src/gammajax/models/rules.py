@@ -125,10 +125,11 @@ def range_rule(lo: np.ndarray, hi: np.ndarray, form: SpectralForm, mode: str = "
         parts = tuple(range_rule(lo, hi, f, mode) for _, f, _ in form.terms)
         return BinRule(lo, hi, none, none, parts=parts, mode="sum")
     points = _pieces(lo, hi, form.nodes)
-    if form.breaks is None and form.power_between:
+    pieced = form.breaks is not None or form.cuts is not None
+    if form.power_between and not pieced:
         return BinRule(lo, hi, points, none, mode="power")
     count = max(form.least_nodes, _count(lo, hi, UNKNOWN_SLOPE if form.log_slope is None else form.log_slope))
-    if form.breaks is not None:
+    if pieced:
         return BinRule(lo, hi, points, none, mode="breaks", count=count)
     return _gauss_legendre(lo, hi, points, count)
 

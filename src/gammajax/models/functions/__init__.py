@@ -15,8 +15,11 @@ from gammajax.models.functions.cutoffs import (
     exp_cutoff_power_law,
     exp_cutoff_power_law_3fgl,
     super_exp_cutoff_3fgl,
+    super_exp_cutoff_3fgl_cuts,
     super_exp_cutoff_4fgl,
+    super_exp_cutoff_4fgl_cuts,
     super_exp_cutoff_4fgl_dr3,
+    super_exp_cutoff_4fgl_dr3_cuts,
 )
 from gammajax.models.functions.power_laws import (
     broken_power_law,
@@ -50,7 +53,10 @@ __all__ = [
     "power_law_integral",
     "smooth_broken_power_law",
     "super_exp_cutoff_3fgl",
+    "super_exp_cutoff_3fgl_cuts",
     "super_exp_cutoff_4fgl",
+    "super_exp_cutoff_4fgl_cuts",
     "super_exp_cutoff_4fgl_dr3",
+    "super_exp_cutoff_4fgl_dr3_cuts",
     "template",
 ]

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gammajax.elementary import exp
-from gammajax.models.functions.special import clip, exprel
+from gammajax.models.functions.special import exprel
 
 __all__ = [
     "broken_power_law",
@@ -138,13 +138,8 @@ def broken_power_law_integral(
     lo: jax.Array, hi: jax.Array, index1: jax.Array, index2: jax.Array, amplitude: jax.Array, ebreak: jax.Array
 ) -> jax.Array:
     """Integral of `broken_power_law` over bins from `lo` to `hi` (TeV), cut at the break; cm-2 s-1."""
-    cut = clip(ebreak, lo, hi)
-    # a piece that is empty is evaluated at the break: far from it a steep power law overflows, and 0 times inf is nan
-    below = _piece(lo, cut, jnp.where(lo < ebreak, lo, ebreak), index1, ebreak)
-    return amplitude * (below + _piece(cut, hi, jnp.where(cut < ebreak, ebreak, cut), index2, ebreak))
-
-
-def _piece(lo: jax.Array, hi: jax.Array, at: jax.Array, index: jax.Array, ebreak: jax.Array) -> jax.Array:
-    """Integral of (E/ebreak)^-index from lo, which is `at` unless the piece is empty, to hi."""
-    h = jnp.log(hi / lo)
-    return at * exp(-index * (jnp.log(at) - jnp.log(ebreak))) * h * exprel((1 - index) * h)
+    after, before = ebreak < lo, ebreak >= hi
+    # the part that a bin does not have is an empty one at the break: elsewhere (E/Eb)^-index may overflow, and inf x 0 is nan
+    below = power_law_integral(jnp.where(after, ebreak, lo), jnp.where(before, hi, ebreak), index1, amplitude, ebreak)
+    above = power_law_integral(jnp.where(after, lo, ebreak), jnp.where(before, ebreak, hi), index2, amplitude, ebreak)
+    return below + above

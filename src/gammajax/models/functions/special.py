@@ -1,4 +1,4 @@
-"""Quotients that are smooth through 0/0, and a limit with a right derivative at its ends."""
+"""Quotients that are smooth through 0/0, and what keeps exponentials from overflowing."""
 
 from math import factorial
 
@@ -7,12 +7,21 @@ import jax.numpy as jnp
 
 from gammajax.elementary import exp
 
-__all__ = ["clip", "exprel", "exprel2", "log_cosh"]
+__all__ = ["exponent_limit", "exprel", "exprel2", "log_cosh"]
 
 
-def clip(x: jax.Array, lo: jax.Array, hi: jax.Array) -> jax.Array:
-    """`x` limited to [lo, hi]; its slope is 1 for lo <= x < hi, so that x on the edge of two bins moves one of them."""
-    return jnp.where(x < lo, lo, jnp.where(x < hi, x, hi))
+def exponent_limit(factor: jax.Array | float) -> jax.Array:
+    r"""Largest s that a cut-off :math:`e^{-a e^s}` needs to know of: the flux is 0 long before.
+
+    Beyond, :math:`e^s` and its squares in the second derivatives overflow, and inf x 0 is nan.
+
+    Parameters
+    ----------
+    factor : scalar
+        a.
+    """
+    size = jnp.maximum(jnp.abs(factor), 1e-300)
+    return jax.lax.stop_gradient(jnp.minimum(12.0 - jnp.log(size), 700.0))
 
 
 @jax.custom_jvp
