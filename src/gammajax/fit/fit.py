@@ -8,6 +8,7 @@ from gammajax.errors import InputError
 from gammajax.fit.backends import get as get_backend
 from gammajax.fit.each import EachResult, run_each
 from gammajax.fit.forms import either_form
+from gammajax.fit.gauss_newton import gauss_newton_covariance
 from gammajax.fit.goodness import GoodnessOfFit, goodness_by_toys
 from gammajax.fit.interval_calls import INTERVAL_BACKENDS, IntervalCalls
 from gammajax.fit.judge import judge
@@ -178,6 +179,27 @@ class Fit(IntervalCalls, ScanCalls):
             If the data, or a tenth of the simulations, could not be fitted.
         """
         return goodness_by_toys(datasets, n_toys, random_state, resolve_device(device))
+
+    @either_form
+    def gauss_newton_covariance(self, datasets: Any) -> Covariance:
+        r"""Covariance without the second derivatives of the model, at the present parameter values; for chi2.
+
+        With J the derivatives of the residuals (measured - predicted) / error, it is :math:`(J^T J)^{-1}`, and that of
+        curve fitting programs. `covariance` is that of the exact Hessian; the two are equal where the model is linear or meets
+        the data. Nothing is written on the models. Where only the ratios of the errors are known, multiply by chi2 per degree of
+        freedom: ``covariance.scaled(result.total_stat / result.dof)``.
+
+        Parameters
+        ----------
+        datasets : `Datasets`, data set or list, optional
+            Data sets, if the fit is not bound to some.
+
+        Raises
+        ------
+        InputError
+            For statistics that are no sum of squares.
+        """
+        return gauss_newton_covariance(as_likelihood(datasets))
 
     def run_each(self, datasets: Any, *, tol: float = 1e-9, max_iter: int = 200, device: Any = None) -> EachResult:
         """Fit each of many data sets by itself, all in one batch.

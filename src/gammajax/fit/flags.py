@@ -45,6 +45,8 @@ class FitFlags:
         One error away the statistic is not what the curvature promises: errors from the covariance are no intervals.
     lower_nearby : float
         By how much a lower statistic was found from the end, where the expected distance promised none.
+    lower_elsewhere : float
+        By how much the minimum is lower to which backend "newton" comes from the same start; looked for with chi2 only.
     stopped : bool
         The optimiser itself says that it failed, and the distance to the minimum is above 1e-6.
     bad_bins, bad_parameters : tuple of str
@@ -67,6 +69,7 @@ class FitFlags:
     kinked: tuple[str, ...] = ()
     not_parabolic: bool = False
     lower_nearby: float = 0.0
+    lower_elsewhere: float = 0.0
     stopped: bool = False
     bad_bins: tuple[str, ...] = ()
     bad_parameters: tuple[str, ...] = ()
@@ -135,6 +138,11 @@ class FitFlags:
             "in the covariance); use fit.confidence for an interval or an upper limit."
             for name in self.at_corner
         ]
+        if self.lower_elsewhere:
+            out.append(
+                f"From the same start backend 'newton' comes to a minimum that is lower by {self.lower_elsewhere:.3g}; use it, or "
+                "try several with fit.run(starts=20)."
+            )
         if self.lower_nearby:
             out.append(
                 f"From the end a statistic lower by {self.lower_nearby:.3g} was found, which the EDM did not promise: this is "

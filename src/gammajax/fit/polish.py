@@ -9,11 +9,11 @@ from gammajax.fit.backends.newton import expected_distance, moving
 
 __all__ = ["polished"]
 
-STEPS = 4
+STEPS = 6
 # further away it is for the optimiser to go on; MINUIT's own goal is below it
 CLOSE = 1e-3
 # a distance that no longer matters
-ENOUGH = 1e-14
+ENOUGH = 1e-24
 
 
 def polished(objective: Objective, out: BackendResult) -> BackendResult:
@@ -34,7 +34,7 @@ def polished(objective: Objective, out: BackendResult) -> BackendResult:
 
 
 def _minimum(objective: Objective, point: np.ndarray) -> np.ndarray | None:
-    value, last = objective.fun(point), np.inf
+    value, last, distance, unit = objective.fun(point), np.inf, np.inf, 1.0
     for _ in range(STEPS):
         gradient, hessian = np.asarray(objective.grad(point)), np.asarray(objective.hess(point))
         if not (np.isfinite(value) and np.isfinite(gradient).all() and np.isfinite(hessian).all()):
@@ -48,7 +48,7 @@ def _minimum(objective: Objective, point: np.ndarray) -> np.ndarray | None:
             return point
         if not distance < min(CLOSE, 0.1 * last):
             # rounding is all that is left, or it was too far
-            return point if distance < CLOSE * unit else None
+            break
         scale = 1 / np.sqrt(np.diag(hessian))
         trial = point.copy()
         trial[free] -= scale * np.linalg.solve(hessian * np.outer(scale, scale), gradient * scale)
@@ -57,4 +57,4 @@ def _minimum(objective: Objective, point: np.ndarray) -> np.ndarray | None:
         if not new <= value + objective.noise(value):
             return None
         point, value, last = trial, new, distance
-    return None
+    return point if distance < CLOSE * unit else None

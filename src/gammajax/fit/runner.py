@@ -13,13 +13,15 @@ from gammajax.fit.polish import polished
 from gammajax.fit.problem import Problem
 from gammajax.fit.resolve import as_likelihood
 from gammajax.fit.result import FitResult
+from gammajax.fit.second_opinion import second_opinion
 from gammajax.fit.starts import best_start
 from gammajax.fit.trace import trace_table
 from gammajax.fit.verdict import Settled, settle
 from gammajax.likelihood import Likelihood
+from gammajax.parameters import Covariance, Parameters
 from gammajax.provenance import provenance
 
-__all__ = ["run_fit", "write_back"]
+__all__ = ["covariance_of", "run_fit", "write_back"]
 
 # share of bins without OFF counts from which on a result says so
 NO_OFF = 0.5
@@ -51,6 +53,8 @@ def run_fit(
     with np.errstate(over="ignore", invalid="ignore"):
         out = polished(objective, minimize(objective, **options))
         end = settle(problem, objective, out)
+        if name != "newton":
+            end = second_opinion(problem, end)
     _write(datasets, problem, end)
     flags = end.verdict.flags
     return FitResult(
@@ -148,14 +152,29 @@ def write_back(
     """Write values, errors and covariance (free parameters, internal units) on the models."""
     parameters = likelihood.parameters
     assert parameters is not None
-    unique = list(parameters.unique_parameters)
-    factor = np.array([p.factor for p in unique])
-    full = np.zeros((len(unique),) * 2)
-    full[np.ix_(index, index)] = covariance
-    full /= np.outer(factor, factor)
-    for i, p in enumerate(unique):
+    full = _in_own_units(parameters, index, covariance)
+    for i, p in enumerate(parameters.unique_parameters):
         if i in index:
-            p.value = theta[i] / factor[i]
+            p.value = theta[i] / p.factor
         p.error = np.sqrt(full[i, i])
+    models.set_covariance(_of_all(parameters, full))
+
+
+def covariance_of(likelihood: Likelihood, index: np.ndarray, covariance: np.ndarray) -> Covariance:
+    """Covariance of all parameters from that of the free ones (internal units); nothing is written on the models."""
+    parameters = likelihood.parameters
+    assert parameters is not None
+    return Covariance(parameters, _of_all(parameters, _in_own_units(parameters, index, covariance)))
+
+
+def _in_own_units(parameters: Parameters, index: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    factor = np.array([p.factor for p in parameters.unique_parameters])
+    full = np.zeros((len(factor),) * 2)
+    full[np.ix_(index, index)] = covariance
+    return full / np.outer(factor, factor)
+
+
+def _of_all(parameters: Parameters, full: np.ndarray) -> np.ndarray:
+    """Linked parameters repeated as in the models."""
     places, slopes = parameters.from_unique()
-    models.set_covariance(full[np.ix_(places, places)] * np.outer(slopes, slopes))
+    return full[np.ix_(places, places)] * np.outer(slopes, slopes)

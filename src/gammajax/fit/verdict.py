@@ -219,7 +219,7 @@ def _polished(problem: Problem, objective: Objective, end: Settled, flat: bool) 
         changed = replace(
             changed, converged=False, singular=True, hessian_not_positive_definite=True, direction=direction
         )
-    if drop > promised:
+    if drop > promised + objective.noise(end.stat):
         changed = replace(changed, converged=False, lower_nearby=float(drop))
     undefined = changed.singular or flat
     covariance = np.full_like(end.verdict.covariance, np.nan) if undefined else end.verdict.covariance

@@ -55,6 +55,20 @@ class Covariance:
         with np.errstate(invalid="ignore", divide="ignore"):
             return self._data / np.outer(scale, scale)
 
+    def scaled(self, factor: float) -> "Covariance":
+        """The same times a factor, such as chi2 per degree of freedom where only the ratios of the errors of the data are known.
+
+        Parameters
+        ----------
+        factor : float
+            Positive; errors grow with its square root.
+        """
+        if not (np.isfinite(factor) and factor > 0):
+            raise InputError(
+                f"covariance.scaled: got {factor!r}, expected a positive number, such as chi2 per degree of freedom."
+            )
+        return Covariance(self.parameters, self._data * float(factor))
+
     def get_subcovariance(self, parameters: Parameters) -> "Covariance":
         """Block of the given parameters.
 

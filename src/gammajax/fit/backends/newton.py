@@ -109,14 +109,9 @@ def minimize(objective: Objective, **options: float) -> BackendResult:
     """
     check_names(options, OPTIONS, "backend 'newton'")
     settings = {**OPTIONS, **options}
-    x = objective.clip(np.array(objective.start, dtype=float))
-    start = _look(objective, x, objective.value(x))
-    point, message, arrived, used = _descend(objective, start, FIRST, settings["tol"], int(settings["max_iter"]))
-    left = int(settings["max_iter"]) - used
-    if not arrived and start.finite and left > 0:
-        again, text, there, _ = _descend(objective, start, None, settings["tol"], left)
-        if again.value <= point.value + objective.noise(point.value):
-            point, message, arrived = again, text, there
+    # far from the minimum numbers may overflow: such steps are refused
+    with np.errstate(all="ignore"):
+        point, message, arrived = _attempts(objective, settings["tol"], int(settings["max_iter"]))
     return BackendResult(
         x=point.x,
         fun=point.value,
@@ -126,6 +121,18 @@ def minimize(objective: Objective, **options: float) -> BackendResult:
         call_limit=not message,
         options=settings,
     )
+
+
+def _attempts(objective: Objective, tol: float, steps: int) -> tuple[_Point, str, bool]:
+    """Where the better of one or two attempts ended, why, and whether that is a minimum."""
+    x = objective.clip(np.array(objective.start, dtype=float))
+    start = _look(objective, x, objective.value(x))
+    point, message, arrived, used = _descend(objective, start, FIRST, tol, steps)
+    if arrived or not start.finite or used >= steps:
+        return point, message, arrived
+    again, text, there, _ = _descend(objective, start, None, tol, steps - used)
+    lower = again.value <= point.value + objective.noise(point.value)
+    return (again, text, there) if lower else (point, message, arrived)
 
 
 def _descend(
