@@ -103,8 +103,8 @@ class Fit(IntervalCalls, ScanCalls):
         optimize_opts : dict, optional
             Its options, instead of those of the fit.
         starts : int
-            With more than one, the fit is tried from so many starts in one batch, the present values first, and goes on from the
-            lowest end; ``result.starts`` tells which minima there are.
+            With more than one, the fit is tried from so many starts, the present values first, in one batch where there are many,
+            and goes on from the lowest end; ``result.starts`` tells which minima there are.
         device : jax.Device or str, optional
             Where that batch runs.
 
