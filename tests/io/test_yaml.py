@@ -386,7 +386,7 @@ WRONG = {
     "prior value": ("frozen: false", "prior: {type: GaussianPrior, parameters: [{name: sgma, value: 1}]}", r"\.prior: GaussianPrior: unknown value 'sgma'"),
     "prior width": ("frozen: false", "prior: {type: GaussianPrior, parameters: [{name: sigma, value: 0}]}", r"\.prior: GaussianPrior.sigma: got 0"),
     "prior unit": ("frozen: false", "prior: {type: GaussianPrior, parameters: [{name: mu, value: 1, unit: TeV}, {name: sigma, value: 1, unit: TeV}]}", "has unit 'TeV', expected one convertible to ''"),
-    "temporal": ("    spectral:", "    temporal: {type: ConstantTemporalModel}\n    spectral:", r"components\[0\]\.temporal: gammajax has no temporal models"),
+    "temporal": ("    spectral:", "    temporal: {type: SpinTemporalModel}\n    spectral:", r"components\[0\]\.temporal\.type: unknown temporal model 'SpinTemporalModel'"),
     "spatial": ("    spectral:", "    spatial: {type: GaussianSpatialModel, parameters: []}\n    spectral:", "'GaussianSpatialModel' changes what a spectrum counts"),
     "irf": ("    spectral:", "    apply_irf: {exposure: true, psf: true, edisp: false}\n    spectral:", r"apply_irf: only true"),
     "no components": ("components:", "component:", r"unknown key 'component'.* Did you mean 'components'"),

@@ -22,6 +22,8 @@ class Dataset:
     name: str
     _models: Models | None = None
     _compatibility: str | None = None
+    # good time intervals: what models that vary in time need
+    gti: Any = None
 
     # -- what a likelihood asks for --------------------------------------------------------------------------------
 

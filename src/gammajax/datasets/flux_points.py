@@ -7,6 +7,7 @@ import numpy as np
 from astropy import units as u
 
 from gammajax.datasets.base import Dataset
+from gammajax.datasets.registry import evaluator
 from gammajax.errors import DataError
 from gammajax.hooks import hook
 from gammajax.units import energy_values, parsed, to_unit
@@ -212,11 +213,7 @@ class FluxPointsDataset(Dataset):
 
     def flux_pred(self) -> u.Quantity:
         """Predicted fluxes of all models, shape (n,)."""
-        total = u.Quantity(np.zeros(len(self._energy)), parsed(DNDE))
-        for m in self.models or ():
-            if m.shows_in(self.name):
-                total = total + m.spectral_model(self.energy)
-        return total
+        return u.Quantity(evaluator("npred_signal")(self), parsed(DNDE))
 
     def residuals(self, method: str = "diff") -> np.ndarray:
         """Residuals: "diff" in cm-2 s-1 TeV-1, "diff/model", or "diff/error"; shape (n,).

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
-from gammajax.datasets import Datasets, SpectrumDataset, SpectrumDatasetOnOff
+from gammajax.datasets import GTI, Datasets, SpectrumDataset, SpectrumDatasetOnOff
 from gammajax.errors import DataError, InputError
 from gammajax.fit import Fit, FitResult
 from gammajax.interop.gammapy_models import Converted, convert_models
@@ -74,6 +74,8 @@ def _dataset(d: Any, models: Any) -> Any:
         "mask_safe": None if d.mask_safe is None else _flat(d.mask_safe).astype(bool),
         "name": d.name,
     }
+    if d.gti is not None:
+        common["gti"] = GTI.create(d.gti.time_start, d.gti.time_stop, d.gti.time_ref)
     livetime = d.exposure.meta.get("livetime") if d.exposure.meta else None
     if livetime is not None:
         common["livetime"] = u.Quantity(livetime)
@@ -140,7 +142,7 @@ def _write_covariance(datasets: Any, converted: Converted) -> None:
     # gammapy keeps the order of the models and of their parameters
     models.covariance = np.array(converted.models.covariance.data)
     for model, ours in zip(models, converted.models, strict=True):
-        model.spectral_model.covariance = np.array(ours.covariance.data)
+        model.spectral_model.covariance = np.array(ours.spectral_model.covariance.data)
     # the collection keeps a covariance of its own, which it would put back on the models at the next look
     theirs.models = models
 

@@ -10,13 +10,17 @@ from gammajax.models import (
     CompoundSpectralModel,
     EBLAbsorptionNormSpectralModel,
     FoVBackgroundModel,
+    LightCurveTemplateTemporalModel,
     Models,
     PiecewiseNormSpectralModel,
     ScaleSpectralModel,
     SkyModel,
     SpectralModel,
+    TemplatePhaseCurveTemporalModel,
     TemplateSpectralModel,
+    TemporalModel,
     spectral_model_class,
+    temporal_model_class,
 )
 from gammajax.parameters import GaussianPenalty, Parameter, prior_classes
 
@@ -114,6 +118,36 @@ def spectral(theirs: Any, converted: Converted) -> SpectralModel:
     return cls(**{p.name: ours for p, ours in zip(theirs.parameters, pars, strict=True)})
 
 
+def temporal(theirs: Any, converted: Converted) -> TemporalModel:
+    """Our temporal model for one of gammapy's.
+
+    Raises
+    ------
+    ModelError
+        For a model that is not known here, naming it.
+    """
+    name = type(theirs).__name__
+    pars: dict[str, Any] = {p.name: converted.parameter(p) for p in theirs.parameters}
+    if name == "LightCurveTemplateTemporalModel":
+        if theirs.is_energy_dependent or (theirs.method, theirs.values_scale) != ("linear", "lin"):
+            raise ModelError(
+                f"gammapy's {name}: only curves of time alone with straight lines between points are known here."
+            )
+        axis = theirs.map.geom.axes["time"]
+        return LightCurveTemplateTemporalModel(
+            axis.center, np.asarray(theirs.map.data, dtype=float).ravel(), pars["t_ref"], theirs.filename
+        )
+    if name == "TemplatePhaseCurveTemporalModel":
+        # its table is normalised already
+        phase, norm = (np.asarray(theirs.table[c], dtype=float) for c in ("PHASE", "NORM"))
+        return TemplatePhaseCurveTemporalModel(phase, norm, normalize=False, scale=theirs.scale, **pars)
+    try:
+        cls = temporal_model_class(name)
+    except InputError as error:
+        raise ModelError(f"gammapy's temporal model {name} is not known here: {error}") from None
+    return cls(scale=theirs.scale, **pars)
+
+
 def convert_models(theirs: Any, like_gammapy: bool = False) -> Converted:
     """Our models for gammapy's, as they are in memory.
 
@@ -127,20 +161,19 @@ def convert_models(theirs: Any, like_gammapy: bool = False) -> Converted:
     Raises
     ------
     ModelError
-        For a temporal model, a part of the response that is switched off, or a model that is not known here.
+        For a part of the response that is switched off, or a model that is not known here.
     """
     times = Counter(id(p) for p in theirs.parameters) if like_gammapy else None
     out, members = Converted(times), []
     for m in theirs:
         kind = type(m).__name__
         if kind == "SkyModel":
-            if m.temporal_model is not None:
-                raise ModelError(f"{m.name!r} has a temporal model; fits of spectra take a constant source here.")
             if not all((m.apply_irf or {}).values()):
                 raise ModelError(
                     f"{m.name!r} has apply_irf={m.apply_irf}; here every model goes through the whole response."
                 )
-            model: Any = SkyModel(spectral(m.spectral_model, out), m.name, m.datasets_names)
+            varies = None if m.temporal_model is None else temporal(m.temporal_model, out)
+            model: Any = SkyModel(spectral(m.spectral_model, out), m.name, m.datasets_names, varies)
         elif kind == "FoVBackgroundModel" and m.spatial_model is None:
             model = FoVBackgroundModel(m.datasets_names[0], spectral(m.spectral_model, out), name=m.name)
         else:

@@ -112,14 +112,19 @@ def _places(models: Models) -> tuple[list[str], list[int], list[float]]:
     at = 0
     for m in models:
         own = m.parameters.unique_names
-        names += own
-        where += range(at, at + len(own))
-        errors += [0.0] * len(own)
+        # gammapy has the position between spectrum and time
+        spectrum = sum(".temporal." not in n[len(m.name) :] for n in own)
+        for k, name in enumerate([*own, ""]):
+            if k == spectrum:
+                for p in m._kept.get("spatial", {}).get("parameters", []):
+                    names.append(f"{m.name}.spatial.{p['name']}")
+                    where.append(-1)
+                    errors.append(float(p.get("error", 0.0)))
+            if k < len(own):
+                names.append(name)
+                where.append(at + k)
+                errors.append(0.0)
         at += len(own)
-        for p in m._kept.get("spatial", {}).get("parameters", []):
-            names.append(f"{m.name}.spatial.{p['name']}")
-            where.append(-1)
-            errors.append(float(p.get("error", 0.0)))
     return names, where, errors
 
 
@@ -150,7 +155,7 @@ def read_models(path: str | Path, checksum: bool | None = None) -> Models:
 
     Names, values, units, errors, limits, frozen flags, links, priors and scan settings are read. gammapy's ``scale_method`` and
     ``scale_transform`` steer its optimisers, change no result, and are not used. The position of a point source is kept
-    and written back with a warning; other spatial and all temporal models are refused.
+    and written back with a warning; other spatial models are refused.
 
     Parameters
     ----------
@@ -167,7 +172,7 @@ def read_models(path: str | Path, checksum: bool | None = None) -> Models:
     """
     full = expand(path)
     data = load(read_text(full, "model"), full.name, checksum)
-    models = read_components(data, full.name)
+    models = read_components(_tables_beside(data, full.parent), full.name)
     if data.get("covariance") is None:
         models_covariance_from_errors(models)
     else:
@@ -175,6 +180,19 @@ def read_models(path: str | Path, checksum: bool | None = None) -> Models:
         stated = head.get("covariance_md5") if isinstance(head, dict) and checksum is not False else None
         models.set_covariance(_read_covariance(full, str(data["covariance"]), models, stated))
     return models
+
+
+def _tables_beside(data: Any, folder: Path) -> Any:
+    """The document with the full names of tables of temporal models that lie in the folder of the file, where gammapy looks for them."""
+    components = data.get("components") if isinstance(data, dict) else None
+    for c in components if isinstance(components, list) else []:
+        temporal = c.get("temporal") if isinstance(c, dict) else None
+        if not isinstance(temporal, dict):
+            continue
+        name = temporal.get("filename")
+        if isinstance(name, str) and (folder / name).is_file():
+            temporal["filename"] = str(folder / name)
+    return data
 
 
 def _read_covariance(path: Path, name: str, models: Models, stated: Any) -> np.ndarray:

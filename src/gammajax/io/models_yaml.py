@@ -10,6 +10,7 @@ from gammajax.errors import FileFormatError, InputError, ModelError
 from gammajax.hooks import register_hook
 from gammajax.io.parameters_yaml import Links
 from gammajax.io.spectral_yaml import read_spectral, spectral_to_dict
+from gammajax.io.temporal_yaml import read_temporal, temporal_to_dict
 from gammajax.io.yaml_nodes import Node, did_you_mean
 from gammajax.io.yaml_text import dump, load
 from gammajax.models import FoVBackgroundModel, Models, SkyModel
@@ -71,7 +72,10 @@ def _component(model: Any, links: Links, full: bool) -> dict[str, Any]:
     data: dict[str, Any] = {"name": model.name, "type": "SkyModel"}
     if model.datasets_names is not None:
         data["datasets_names"] = [str(n) for n in model.datasets_names]
-    return data | {"spectral": spectral_to_dict(model.spectral_model, links, full)} | model._kept
+    data |= {"spectral": spectral_to_dict(model.spectral_model, links, full)} | model._kept
+    if model.temporal_model is not None:
+        data["temporal"] = temporal_to_dict(model.temporal_model, links, full)
+    return data
 
 
 def _penalty(penalty: GaussianPenalty, models: Models) -> dict[str, Any]:
@@ -188,16 +192,13 @@ def _read_component(node: Node, links: Links) -> SkyModel | FoVBackgroundModel:
             f"{node.where}.type: got {kind!r}, which gammajax cannot read; it knows SkyModel.{did_you_mean(kind, ['SkyModel'])}"
         )
     node.mapping(COMPONENT)
-    if "temporal" in node:
-        raise FileFormatError(
-            f"{node.where}.temporal: gammajax has no temporal models; remove the part if the source is steady."
-        )
     if "apply_irf" in node and not all(
         v is True for v in node["apply_irf"].mapping(("exposure", "psf", "edisp")).value.values()
     ):
         raise FileFormatError(f"{node.where}.apply_irf: only true for exposure, psf and edisp can be read.")
     names = [n.text() for n in node["datasets_names"].elements()] if "datasets_names" in node else None
-    model = SkyModel(read_spectral(node["spectral"], links), node["name"].text(), names)
+    temporal = read_temporal(node["temporal"], links) if "temporal" in node else None
+    model = SkyModel(read_spectral(node["spectral"], links), node["name"].text(), names, temporal)
     if "spatial" in node:
         model._kept = {"spatial": _kept_spatial(node["spatial"], model.name)}
     return model

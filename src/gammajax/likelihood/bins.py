@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gammajax.likelihood.structure import MATRIX, BinData, DatasetStructure, Points
+from gammajax.likelihood.structure import MATRIX, BinData, DatasetStructure, Points, Timed
 from gammajax.models import BinRule
 
 __all__ = ["Bins", "bins_in_fit", "bins_of", "masked_bins"]
@@ -29,14 +29,14 @@ class Bins:
         Exposure (cm2 s) times dispersion; 0 in bins that do not count.
     diagonals : tuple of array, shape (n_reco,)
         Factors of models that are evaluated at points; 0 in bins that do not count.
-    rules : tuple of `BinRule` or `Points`
+    rules : tuple of `BinRule`, `Points` or `Timed`
         How the models are integrated over the true-energy bins.
     """
 
     values: tuple[Any, ...]
     matrix: Any
     diagonals: tuple[Any, ...]
-    rules: tuple[BinRule | Points, ...]
+    rules: tuple[BinRule | Points | Timed, ...]
 
     @property
     def zero(self) -> jax.Array:
@@ -90,7 +90,7 @@ def bins_in_fit(structure: DatasetStructure, data: BinData) -> Bins:
     def padded(values: Any, fill: float) -> np.ndarray:
         return np.concatenate([np.asarray(values)[mask], np.full(columns - int(mask.sum()), fill)])
 
-    rules = tuple(r.take(points if isinstance(r, Points) else used) for r in response.rules)
+    rules = tuple(r.take(points if isinstance(getattr(r, "rule", r), Points) else used) for r in response.rules)
     values = tuple(
         padded(data.values[name], fill) for name, fill in zip(statistic.arrays, statistic.harmless, strict=True)
     )

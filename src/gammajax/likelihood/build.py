@@ -1,5 +1,6 @@
 """From data sets and their models to the arrays and the structure of a likelihood."""
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -8,10 +9,10 @@ import jax
 import numpy as np
 
 from gammajax.datasets import Dataset, Datasets
-from gammajax.errors import InputError, ModelError
+from gammajax.errors import DataError, InputError, ModelError
 from gammajax.likelihood.bins import Bins, bins_in_fit
-from gammajax.likelihood.structure import MATRIX, BinData, DatasetStructure, Points, ResponseData, Term
-from gammajax.models import BinRule, Source, SpectralForm, bin_rule
+from gammajax.likelihood.structure import MATRIX, BinData, DatasetStructure, Points, ResponseData, Term, Timed
+from gammajax.models import BinRule, Source, SpectralForm, TemporalForm, bin_rule
 from gammajax.models.form import affine_form
 from gammajax.parameters import Parameters
 from gammajax.units import double_precision
@@ -67,7 +68,7 @@ def response_data(
     folded = dataset.response_arrays()
     diagonals: list[np.ndarray] = []
     keys: list[tuple] = []
-    rules: list[BinRule | Points] = []
+    rules: list[BinRule | Points | Timed] = []
     terms = []
     systematics = next((m for m in sources if m.role == "systematics"), None)
     extras, places, alpha = _systematics(dataset, systematics, position)
@@ -85,29 +86,49 @@ def response_data(
                 f"{source.name!r} holds a table with fixed energies, whose bin integrals are exact only while the energies of "
                 f"{dataset.name!r} are; freeze energy_scale at 1, or use a model without a table."
             )
-        form, index = _linked(source, position)
-        key = (form, through)
+        form, temporal, index = _linked(source, position)
+        times = _times(dataset, source)
+        key = (form, through, None if times is None else times.tobytes())
         if key not in keys:
             keys.append(key)
-            rules.append(_rule(folded[2].tobytes(), form, mode) if through and folded else Points(dataset.points()))
-        terms.append(Term(form, index + (places if acting else ()), keys.index(key), MATRIX if through else 0, acting))
+            rule = _rule(folded[2].tobytes(), form, mode) if through and folded else Points(dataset.points())
+            rules.append(rule if times is None else Timed(rule, times))
+        index += places if acting else ()
+        terms.append(Term(form, index, keys.index(key), MATRIX if through else 0, acting, temporal))
     structure = DatasetStructure(tuple(terms), dataset.compatibility == "gammapy", dataset.stat_type, alpha)
     exposure, edisp = (folded[0], folded[1]) if folded is not None else (None, None)
     return ResponseData(exposure, edisp, tuple(diagonals), tuple(rules)), structure
 
 
-def _linked(source: Source, position: dict[int, int]) -> tuple[SpectralForm, tuple[int, ...]]:
-    """Form of a source and the places of its arguments in theta; a linked parameter is that of its parent, put through the link."""
+def _linked(source: Source, position: dict[int, int]) -> tuple[SpectralForm, TemporalForm | None, tuple[int, ...]]:
+    """Forms of a source and the places of its arguments in theta; a linked parameter is that of its parent, put through the link."""
     pars = list(source.parameters)
     if all(p.follows is None for p in pars):
-        return source.form, tuple(position[id(p)] for p in pars)
+        return source.form, source.temporal_form, tuple(position[id(p)] for p in pars)
     links, index = [], []
     for p in pars:
         root = p.follows
         parent = p if root is None else root.parent
         links.append((1.0, 0.0) if root is None else root.numbers(p.internal_unit, parent.internal_unit))
         index.append(position[id(parent)])
-    return affine_form(source.form, tuple(links)), tuple(index)
+    n, temporal = len(source.form.names), source.temporal_form
+    if temporal is not None:
+        temporal = replace(temporal, links=tuple(links[n:]))
+    return affine_form(source.form, tuple(links[:n])), temporal, tuple(index)
+
+
+def _times(dataset: Dataset, source: Source) -> np.ndarray | None:
+    """Good time intervals in the time scale of a source that varies, shape (4, n); None for a steady one."""
+    if source.temporal_form is None:
+        return None
+    if dataset.gti is None:
+        raise DataError(
+            f"{source.name!r} varies in time, but it is not known when {dataset.name!r} was measured; set dataset.gti = "
+            "GTI.create(start, stop), or take the temporal model away."
+        )
+    times = dataset.gti.mjd(source.time_scale)
+    source.check_times(times)
+    return times
 
 
 def _systematics(dataset: Dataset, source: Any, position: dict[int, int]) -> tuple[tuple, tuple, int | None]:
@@ -168,14 +189,20 @@ def dataset_data(
 
 
 def _points(response: ResponseData) -> list:
-    return [r.at for r in response.rules if isinstance(r, Points)]
+    timed = [r.times for r in response.rules if isinstance(r, Timed)]
+    return timed + [r.at for r in map(_untimed, response.rules) if isinstance(r, Points)]
+
+
+def _untimed(rule: BinRule | Points | Timed) -> BinRule | Points:
+    return rule.rule if isinstance(rule, Timed) else rule
 
 
 def _same(rules: tuple, others: tuple) -> bool:
     """Whether they are the very same rules: one is made for each form and axis; points are compared as arrays."""
-    return len(rules) == len(others) and all(
-        a is b or (isinstance(a, Points) and isinstance(b, Points)) for a, b in zip(rules, others, strict=True)
-    )
+    if len(rules) != len(others) or any(type(a) is not type(b) for a, b in zip(rules, others, strict=True)):
+        return False
+    pairs = zip(map(_untimed, rules), map(_untimed, others), strict=True)
+    return all(a is b or (isinstance(a, Points) and isinstance(b, Points)) for a, b in pairs)
 
 
 @lru_cache(maxsize=128)

@@ -65,5 +65,5 @@ def constants(structure: Structure) -> tuple[int, ...]:
     other: set[int] = set()
     for t in (t for s in structure.datasets for t in s.terms):
         for name, i in zip(t.names, t.index, strict=True):
-            (constant if name in t.form.constants else other).add(i)
+            (constant if name in t.constants else other).add(i)
     return tuple(sorted(constant - other))

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gammajax.likelihood.statistics import STATISTICS, Statistic
-from gammajax.models import BinRule, SpectralForm, flux_per_bin
+from gammajax.models import BinRule, SpectralForm, TemporalForm, flux_per_bin, mean_over
 from gammajax.response import fold
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "ResponseData",
     "Structure",
     "Term",
+    "Timed",
     "shape",
     "signal",
 ]
@@ -47,6 +48,27 @@ class Points:
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
+class Timed:
+    """How a model that varies in time is integrated.
+
+    Attributes
+    ----------
+    rule : `BinRule` or `Points`
+        Over the energy.
+    times : array, shape (4, n)
+        Good time intervals in the model's time scale; see `GTI.mjd`.
+    """
+
+    rule: Any
+    times: Any
+
+    def take(self, indices: Any) -> "Timed":
+        """The same for those bins or points, in that order."""
+        return Timed(self.rule.take(indices), self.times)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
 class ResponseData:
     """What turns the models of one data set into what is measured, as arrays.
 
@@ -58,14 +80,14 @@ class ResponseData:
         Dispersion.
     diagonals : tuple of array, shape (n_reco,)
         Factors, bin by bin, of the models that are evaluated at points: a background, or 1.
-    rules : tuple of `BinRule` or `Points`
+    rules : tuple of `BinRule`, `Points` or `Timed`
         How the models are integrated over the true-energy bins, or where they are evaluated.
     """
 
     exposure: Any
     edisp: Any
     diagonals: tuple[Any, ...]
-    rules: tuple[BinRule | Points, ...]
+    rules: tuple[BinRule | Points | Timed, ...]
 
 
 @jax.tree_util.register_dataclass
@@ -104,6 +126,8 @@ class Term:
         -1 for the response matrix, otherwise the number of the diagonal.
     extras : tuple of {"effective_area", "energy_scale"}
         Systematics of the data set that act on it.
+    temporal : `TemporalForm`, optional
+        Its variation in time; its parameters are between those of `form` and those of `extras`.
     """
 
     form: SpectralForm
@@ -111,11 +135,19 @@ class Term:
     rule: int
     fold: int = MATRIX
     extras: tuple[str, ...] = ()
+    temporal: TemporalForm | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the arguments."""
-        return self.form.names + self.extras
+        temporal = () if self.temporal is None else tuple(f"temporal_{n}" for n in self.temporal.names)
+        return self.form.names + temporal + self.extras
+
+    @property
+    def constants(self) -> tuple[str, ...]:
+        """Those of them that hardly anybody fits."""
+        temporal = () if self.temporal is None else tuple(f"temporal_{n}" for n in self.temporal.constants)
+        return self.form.constants + temporal
 
 
 @dataclass(frozen=True)
@@ -179,25 +211,34 @@ class Labels:
         return 0
 
 
-def shape(term: Term, rule: BinRule | Points, args: Sequence) -> jax.Array:
+def shape(term: Term, rule: BinRule | Points | Timed, args: Sequence) -> jax.Array:
     r"""What one source is before it is folded: flux in each true-energy bin, cm-2 s-1, or values at points.
 
     Systematics: with an energy scale s the measured spectrum is :math:`\tilde\phi(E) = \phi(E/s)/s`, so that the integral
-    over a bin is that between the edges divided by s.
+    over a bin is that between the edges divided by s. A source that varies in time is multiplied with the mean of its temporal
+    model over the good time intervals.
     """
     n = len(term.form.names)
-    parameters, extras = args[:n], dict(zip(term.extras, args[n:], strict=True))
+    m = n + (0 if term.temporal is None else len(term.temporal.names))
+    parameters, extras = args[:n], dict(zip(term.extras, args[m:], strict=True))
     factor = extras.get("effective_area")
+    if isinstance(rule, Timed):
+        assert term.temporal is not None
+        mean = mean_over(term.temporal, rule.times, args[n:m])
+        factor = mean if factor is None else factor * mean
+        inner: BinRule | Points = rule.rule
+    else:
+        inner = rule
     if "energy_scale" in extras:
         scale = extras["energy_scale"]
         # edges, nodes and weights are all energies
-        rule = jax.tree.map(lambda a: a / scale, rule)
-        if isinstance(rule, Points):
+        inner = jax.tree.map(lambda a: a / scale, inner)
+        if isinstance(inner, Points):
             factor = (1.0 if factor is None else factor) / scale
     values = (
-        term.form.evaluate(rule.at, *parameters)
-        if isinstance(rule, Points)
-        else flux_per_bin(term.form, rule, parameters)
+        term.form.evaluate(inner.at, *parameters)
+        if isinstance(inner, Points)
+        else flux_per_bin(term.form, inner, parameters)
     )
     return values if factor is None else factor * values
 

@@ -1,16 +1,15 @@
 """The base of the spectral models: it binds names, units and limits to the functions of `gammajax.models.functions`."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
-import numpy as np
 from astropy import units as u
 
-from gammajax.errors import InputError, UnitError
+from gammajax.errors import InputError
+from gammajax.models.declared import Declared, DeclaredModel
 from gammajax.models.derived import DerivedQuantities
 from gammajax.models.form import SpectralForm
 from gammajax.models.registry import register, spectral_model_class
-from gammajax.parameters import Covariance, Parameter, Parameters
 from gammajax.units import parsed
 
 __all__ = ["DNDE", "Declared", "SpectralModel"]
@@ -18,19 +17,7 @@ __all__ = ["DNDE", "Declared", "SpectralModel"]
 DNDE = "TeV-1 s-1 cm-2"
 
 
-@dataclass(frozen=True)
-class Declared:
-    """A parameter as a model class declares it: name, default value and internal unit."""
-
-    name: str
-    value: float
-    unit: str = ""
-    frozen: bool = False
-    interp: str = "lin"
-    linear: bool = False
-
-
-class SpectralModel(DerivedQuantities):
+class SpectralModel(DeclaredModel, DerivedQuantities):
     """Base of the spectral models.
 
     A member declares `declared` (its parameters, in the order of the arguments of its function) and `form`
@@ -44,7 +31,6 @@ class SpectralModel(DerivedQuantities):
     """
 
     tag: ClassVar[tuple[str, ...]] = ()
-    declared: Any = ()
     form: Any
     model_type: ClassVar[str] = "spectral"
     # what `form` returns, a string: norm models have ""
@@ -57,91 +43,10 @@ class SpectralModel(DerivedQuantities):
             cls.form = replace(form, defaults=tuple(d.value for d in cls.declared), name=form.name or cls.__name__)
         register(cls, cls.__dict__.get("tag", ()))
 
-    def __getattr__(self, name: str) -> Any:
-        # reached only for what is not there: says what is, and tells a type checker that parameters are attributes
-        known = "" if name.startswith("_") else ", ".join(self.parameters.names) or "none"
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}; its parameters are: {known}.")
-
-    def __init__(self, **kwargs: Any) -> None:
-        known = [d.name for d in self.declared]
-        for name in kwargs:
-            if name not in known:
-                raise InputError(f"{type(self).__name__}: unknown parameter {name!r}; it has: {', '.join(known)}.")
-        self._covariance: np.ndarray | None = None
-        for d in self.declared:
-            value = kwargs.get(d.name, u.Quantity(d.value, d.unit))
-            setattr(self, d.name, value if isinstance(value, Parameter) else self._make(d, value))
-
-    def _make(self, d: Declared, value: Any) -> Parameter:
-        what = f"{type(self).__name__}.{d.name}"
-        if not isinstance(value, u.Quantity):
-            if parsed(d.unit) != u.dimensionless_unscaled:
-                raise UnitError(
-                    f"{what}: got {value!r} without a unit, expected a quantity convertible to {d.unit!r}; "
-                    f"write for instance {d.name}={value!r} * u.Unit({d.unit!r})."
-                )
-            value = u.Quantity(value)
-        par = Parameter(d.name, float(value.value), value.unit, frozen=d.frozen, interp=d.interp, linear=d.linear)
-        self._check(d, par)
-        par.internal_unit = parsed(d.unit)
-        return par
-
-    def _check(self, d: Declared, par: Parameter) -> None:
-        if not par.unit.is_equivalent(parsed(d.unit)):
-            raise UnitError(
-                f"{type(self).__name__}.{d.name}: got unit {par.unit.to_string()!r}, expected one convertible to "
-                f"{d.unit!r}; give the value in such a unit."
-            )
-
-    def __setattr__(self, key: str, value: Any) -> None:
-        d = next((d for d in self.declared if d.name == key), None)
-        if d is not None:
-            if not isinstance(value, Parameter):
-                raise InputError(
-                    f"{type(self).__name__}.{key}: got {value!r}; set the number with model.{key}.value = ..., a "
-                    f"quantity with model.{key}.quantity = ..., or assign a Parameter to link two models."
-                )
-            self._check(d, value)
-        object.__setattr__(self, key, value)
-
-    @property
-    def parameters(self) -> Parameters:
-        """The parameters in declared order."""
-        return Parameters([getattr(self, d.name) for d in self.declared])
-
-    @property
-    def parameter_names(self) -> list[str]:
-        """Names that are unique inside the model: ``"model1.index"`` in a compound."""
-        return [d.name for d in self.declared]
-
     @property
     def is_norm_spectral_model(self) -> bool:
         """Whether the model is a factor without unit, to be multiplied with another model."""
         return parsed(self.dnde_unit) == u.dimensionless_unscaled
-
-    @property
-    def covariance(self) -> Covariance:
-        """Covariance of this model's parameters; zeros before a fit."""
-        return Covariance(self.parameters, self._covariance)
-
-    @covariance.setter
-    def covariance(self, data: Any) -> None:
-        self._covariance = Covariance(self.parameters, np.asarray(data)).data
-
-    def copy(self, parameters: Any = None) -> "SpectralModel":
-        """Return an independent copy; `parameters` replaces the parameter objects, in declared order.
-
-        Parameters
-        ----------
-        parameters : list of `Parameter`, optional
-            Parameters of the copy, in declared order; copies of the present ones if not given.
-        """
-        new = object.__new__(type(self))
-        new.__dict__.update(self.__dict__)
-        pars = [p.copy() for p in self.parameters] if parameters is None else list(parameters)
-        for d, p in zip(self.declared, pars, strict=True):
-            object.__setattr__(new, d.name, p)
-        return new
 
     @property
     def _dnde_unit(self) -> u.UnitBase:
@@ -150,13 +55,6 @@ class SpectralModel(DerivedQuantities):
         pairs = zip(self.form.names, self.parameters, strict=True)
         units = [p.unit for name, p in pairs if name in self.form.linear and p.unit.is_equivalent(internal)]
         return units[0] if units and not self.is_norm_spectral_model else internal
-
-    def _theta(self) -> np.ndarray:
-        return np.array([p.value * p.factor for p in self.parameters])
-
-    def _covariance_internal(self) -> np.ndarray:
-        factor = np.array([p.factor for p in self.parameters])
-        return self.covariance.data * np.outer(factor, factor)
 
     def __add__(self, other: Any) -> "SpectralModel":
         return _compound("add", self, other)
@@ -172,15 +70,6 @@ class SpectralModel(DerivedQuantities):
 
     def __rmul__(self, other: Any) -> "SpectralModel":
         return _compound("mul", self, other)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{p.name}={p.quantity:.4g}' for p in self.parameters)})"
-
-    def __str__(self) -> str:
-        return f"{type(self).__name__}\n\n{self.parameters}\n"
-
-    def _repr_html_(self) -> str:
-        return f"<b>{type(self).__name__}</b>{self.parameters._repr_html_()}"
 
 
 def _compound(operator: str, first: SpectralModel, second: Any) -> SpectralModel:

@@ -12,6 +12,7 @@ from gammajax.hooks import hook
 from gammajax.models.integrate import SpectralForm
 from gammajax.models.source import Source
 from gammajax.models.spectral import SpectralModel
+from gammajax.models.temporal import TemporalForm, TemporalModel
 from gammajax.parameters import Covariance, GaussianPenalty, Parameter, Parameters
 
 __all__ = ["FoVBackgroundModel", "Models", "SkyModel"]
@@ -48,7 +49,7 @@ class _WithSpectrum(Source):
         """
         self.spectral_model.covariance = data
 
-    def with_parameters(self, parameters: Sequence[Parameter]) -> "_WithSpectrum":
+    def with_parameters(self, parameters: Sequence[Parameter]) -> Any:
         """Return a copy of the same name that holds other parameter objects, in the same order.
 
         Parameters
@@ -65,7 +66,7 @@ class _WithSpectrum(Source):
 
 
 class SkyModel(_WithSpectrum):
-    """A source: a spectral model with a name.
+    """A source: a spectral model with a name, and a temporal model if it varies.
 
     Parameters
     ----------
@@ -75,6 +76,8 @@ class SkyModel(_WithSpectrum):
         Name, unique in a fit; made up (``"source-1"``) if not given.
     datasets_names : list of str, optional
         Names of the data sets that the source shows in; all if not given.
+    temporal_model : `TemporalModel`, optional
+        A factor on the spectrum: each data set sees its mean over the good time intervals.
 
     Examples
     --------
@@ -83,14 +86,80 @@ class SkyModel(_WithSpectrum):
     ['crab.spectral.index', 'crab.spectral.amplitude', 'crab.spectral.reference']
     """
 
-    def __init__(self, spectral_model: SpectralModel, name: str | None = None, datasets_names: Any = None) -> None:
+    _covariance: np.ndarray | None = None
+
+    def __init__(
+        self,
+        spectral_model: SpectralModel,
+        name: str | None = None,
+        datasets_names: Any = None,
+        temporal_model: Any = None,
+    ) -> None:
         if not isinstance(spectral_model, SpectralModel):
             raise ModelError(
                 f"SkyModel: got spectral_model={spectral_model!r}, expected a spectral model such as "
                 "PowerLawSpectralModel()."
             )
+        if temporal_model is not None and not isinstance(temporal_model, TemporalModel):
+            raise ModelError(
+                f"SkyModel: got temporal_model={temporal_model!r}, expected a temporal model such as GaussianTemporalModel()."
+            )
         super().__init__(name, datasets_names)
         self.spectral_model = spectral_model
+        self.temporal_model: TemporalModel | None = temporal_model
+
+    @property
+    def temporal_form(self) -> TemporalForm | None:
+        """Mathematics of the temporal model; its parameters follow those of the spectrum."""
+        return None if self.temporal_model is None else self.temporal_model.form
+
+    @property
+    def time_scale(self) -> str:
+        """Scale in which its times are counted."""
+        return "utc" if self.temporal_model is None else self.temporal_model.scale
+
+    def check_times(self, times: np.ndarray) -> None:
+        """Say or refuse what its variation in time cannot describe, times of shape (4, n)."""
+        if self.temporal_model is not None:
+            self.temporal_model.check_times(times)
+
+    @property
+    def parameters(self) -> Parameters:
+        """All parameters with their unique names ``"<name>.spectral.<parameter>"`` and ``"<name>.temporal.<parameter>"``."""
+        own = super().parameters
+        if self.temporal_model is None:
+            return own
+        names = [f"{self.name}.temporal.{name}" for name in self.temporal_model.parameter_names]
+        return own + Parameters(self.temporal_model.parameters, names)
+
+    @property
+    def covariance(self) -> Covariance:
+        """Covariance of the parameters of this source; zeros before a fit."""
+        if self.temporal_model is None or not len(self.temporal_model.parameters):
+            return super().covariance
+        if self._covariance is not None:
+            return Covariance(self.parameters, self._covariance)
+        n, total = len(self.spectral_model.parameters), len(self.parameters)
+        data = np.zeros((total, total))
+        data[:n, :n] = self.spectral_model.covariance.data
+        data[n:, n:] = self.temporal_model.covariance.data
+        return Covariance(self.parameters, data)
+
+    def set_covariance(self, data: np.ndarray) -> None:
+        """Set the covariance of its own parameters, shape (n, n), and the blocks of its models."""
+        n = len(self.spectral_model.parameters)
+        super().set_covariance(data[:n, :n])
+        if self.temporal_model is not None and len(self.temporal_model.parameters):
+            self.temporal_model.covariance = data[n:, n:]
+            self._covariance = np.array(data)
+
+    def with_parameters(self, parameters: Sequence[Parameter]) -> "SkyModel":
+        """Return a copy of the same name that holds other parameter objects, in the same order."""
+        n = len(self.spectral_model.parameters)
+        new: Any = super().with_parameters(list(parameters)[:n])
+        if self.temporal_model is not None:
+            new.temporal_model = self.temporal_model.copy(list(parameters)[n:])
+        return new
 
     def copy(self, name: str | None = None) -> "SkyModel":
         """Return an independent copy with a new name.
@@ -100,15 +169,17 @@ class SkyModel(_WithSpectrum):
         name : str, optional
             Name of the copy; a new one if not given.
         """
-        return self._with(self.spectral_model.copy(), name)
-
-    def _with(self, spectral_model: SpectralModel, name: str | None) -> "SkyModel":
-        new = SkyModel(spectral_model, name, self.datasets_names)
+        temporal = None if self.temporal_model is None else self.temporal_model.copy()
+        new = SkyModel(self.spectral_model.copy(), name, self.datasets_names, temporal)
         new._kept = self._kept
         return new
 
     def __repr__(self) -> str:
-        return f"SkyModel({self.spectral_model!r}, name={self.name!r})"
+        temporal = "" if self.temporal_model is None else f", temporal_model={self.temporal_model!r}"
+        return f"SkyModel({self.spectral_model!r}, name={self.name!r}{temporal})"
+
+    def __str__(self) -> str:
+        return super().__str__() if self.temporal_model is None else f"{super().__str__()}\n\n{self.temporal_model}"
 
 
 class FoVBackgroundModel(_WithSpectrum):
@@ -149,6 +220,14 @@ class FoVBackgroundModel(_WithSpectrum):
 
     def __repr__(self) -> str:
         return f"FoVBackgroundModel({self.datasets_names}, {self.spectral_model!r}, name={self.name!r})"
+
+
+def _kinds(source: Source) -> list[str]:
+    """What each parameter of a source belongs to."""
+    if not isinstance(source, _WithSpectrum):
+        return [source.role for _ in source.parameters]
+    n = len(source.spectral_model.parameters)
+    return ["spectral" if k < n else "temporal" for k in range(len(source.parameters))]
 
 
 class Models:
@@ -361,7 +440,7 @@ class Models:
         from astropy.table import Column
 
         table = self.parameters.to_table()
-        kinds = [(m.name, "spectral" if isinstance(m, _WithSpectrum) else m.role) for m in self for _ in m.parameters]
+        kinds = [(m.name, kind) for m in self for kind in _kinds(m)]
         table.add_column(Column([name for name, _ in kinds], name="model", dtype=str), index=0)
         table.add_column(Column([kind for _, kind in kinds], name="type", dtype=str), index=1)
         return table

@@ -47,6 +47,19 @@ class Source:
         raise ModelError(f"{type(self).__name__} {self.name!r} is no function of the energy.")
 
     @property
+    def temporal_form(self) -> Any:
+        """Mathematics of its variation in time, whose parameters come last; None where it is steady."""
+        return None
+
+    @property
+    def time_scale(self) -> str:
+        """Scale in which its times are counted."""
+        return "utc"
+
+    def check_times(self, times: np.ndarray) -> None:
+        """Say or refuse what its variation in time cannot describe, times of shape (4, n)."""
+
+    @property
     def covariance(self) -> Covariance:
         """Covariance of the parameters of this source; zeros before a fit."""
         raise NotImplementedError

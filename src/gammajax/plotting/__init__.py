@@ -6,6 +6,7 @@ from gammajax.plotting.datasets import peek, plot_counts, plot_excess, plot_fit,
 from gammajax.plotting.flux_points import plot_flux_points
 from gammajax.plotting.scans import plot_scan
 from gammajax.plotting.spectra import plot_spectral_error, plot_spectral_model
+from gammajax.plotting.temporal import plot_temporal
 
 __all__ = [
     "peek",
@@ -20,4 +21,5 @@ __all__ = [
     "plot_scan",
     "plot_spectral_error",
     "plot_spectral_model",
+    "plot_temporal",
 ]

@@ -1,0 +1,33 @@
+"""Temporal models: a factor on a spectrum that varies with time."""
+
+from gammajax.models.temporal.base import TEMPORAL_MODELS, TemporalModel, temporal_model_class
+from gammajax.models.temporal.form import TemporalForm, interval_integrals, mean_over, values_at
+from gammajax.models.temporal.models import (
+    ConstantTemporalModel,
+    ExpDecayTemporalModel,
+    GaussianTemporalModel,
+    GeneralizedGaussianTemporalModel,
+    LinearTemporalModel,
+    PowerLawTemporalModel,
+    SineTemporalModel,
+)
+from gammajax.models.temporal.templates import LightCurveTemplateTemporalModel, TemplatePhaseCurveTemporalModel
+
+__all__ = [
+    "TEMPORAL_MODELS",
+    "ConstantTemporalModel",
+    "ExpDecayTemporalModel",
+    "GaussianTemporalModel",
+    "GeneralizedGaussianTemporalModel",
+    "LightCurveTemplateTemporalModel",
+    "LinearTemporalModel",
+    "PowerLawTemporalModel",
+    "SineTemporalModel",
+    "TemplatePhaseCurveTemporalModel",
+    "TemporalForm",
+    "TemporalModel",
+    "interval_integrals",
+    "mean_over",
+    "temporal_model_class",
+    "values_at",
+]
