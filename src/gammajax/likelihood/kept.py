@@ -95,6 +95,7 @@ def _state(datasets: Datasets) -> tuple[list, list, list] | None:
         contents += map(_bytes, (*d.statistic_arrays().values(), d.mask_array, *(d.response_arrays() or (d.points(),))))
         known = d.background_array()
         contents.append(None if known is None else _bytes(known))
+        contents.append(None if d.gti is None else _bytes(d.gti.mjd("tt")))
         if id(models) in seen:
             continue
         seen.add(id(models))
@@ -106,10 +107,14 @@ def _state(datasets: Datasets) -> tuple[list, list, list] | None:
 
 def _add(source: SkyModel, objects: list, contents: list, numbers: list) -> bool:
     """What matters of a source; False if there is a prior, or a link that leads elsewhere."""
-    spectral = source.spectral_model
-    objects += [source, spectral, spectral.form]
-    contents += [source.name, None if source.datasets_names is None else tuple(source.datasets_names)]
-    for p in spectral.parameters:
+    spectral, temporal = source.spectral_model, source.temporal_model
+    objects += [source, spectral, spectral.form, temporal, source.temporal_form]
+    contents += [
+        source.time_scale,
+        source.name,
+        None if source.datasets_names is None else tuple(source.datasets_names),
+    ]
+    for p in source.parameters:
         if p.prior is not None or p.follows is not None:
             return False
         objects += [p, p.unit, p.internal_unit]
