@@ -8,10 +8,21 @@ import pickle
 
 import numpy as np
 import pytest
+from astropy import units as u
 from astropy.io import fits
 from astropy.table import Table
 
-from gammajax import ConfidenceTable, ContourResult, Fit, FitResult, ScanResult, UpperLimit
+from gammajax import (
+    ConfidenceTable,
+    ContourResult,
+    Fit,
+    FitResult,
+    FluxPointsEstimator,
+    PowerLawSpectralModel,
+    ScanResult,
+    SkyModel,
+    UpperLimit,
+)
 from gammajax.errors import FileFormatError, InputError, MissingFileError
 from gammajax.io import read_result
 from gammajax.io.results_code import NOT_STORED
@@ -56,6 +67,24 @@ def open_contour():
     return fit.stat_contour("alpha", "beta", 8)
 
 
+def many_fits():
+    """Three fits in one batch, one of them of data without anything in them."""
+    dataset = small()
+    sets = [dataset, dataset.copy("b"), dataset.copy("c")]
+    model = SkyModel(PowerLawSpectralModel(amplitude=1e-12 / u.cm**2 / u.s / u.TeV), name="source")
+    for d in sets:
+        d.models = model
+    sets[1].set_counts(sets[1].counts.data + 5, sets[1].counts_off.data)
+    sets[2].set_counts(np.zeros(6), np.ones(6))
+    return Fit([dataset]).run_each(sets)
+
+
+def flux_points():
+    return FluxPointsEstimator(energy_edges=[0.7, 2, 8] * u.TeV, source="crab", selection_optional="all").run(
+        [embedded()]
+    )
+
+
 RESULTS = {
     "fit": lambda fit: fit.first,
     "fit at a limit": lambda fit: Fit([at_limit()], backend="newton").run(),
@@ -69,6 +98,10 @@ RESULTS = {
     "intervals": lambda fit: fit.confidence("all", [1, 2]),
     "interval": lambda fit: fit.confidence("alpha"),
     "upper limit": lambda fit: fit.upper_limit("beta"),
+    "interval of MINUIT": lambda fit: fit.confidence("alpha", backend="minuit"),
+    "many fits": lambda fit: many_fits(),
+    "nested": lambda fit: fit.ts({"beta": 0}),
+    "flux points": lambda fit: flux_points(),
 }  # fmt: skip
 
 
@@ -224,14 +257,44 @@ def test_tables_of_parameters_and_intervals(tmp_path, results):
             assert len(table) == 1
 
 
+def test_tables_of_many_fits_and_tests(tmp_path, results):
+    many = results["many fits"]
+    for table in tables(tmp_path, many):
+        assert len(table) == 3
+        np.testing.assert_array_equal(table["source.spectral.index"], many.value[:, 0])
+        np.testing.assert_array_equal(np.asarray(table["covariance"]).reshape(3, 3, 3), many.covariance)
+        assert [str(v) for v in table["verdict"]] == list(many.to_table()["status"])
+    for table in tables(tmp_path, results["nested"]):
+        assert table["ts"][0] == results["nested"].ts
+
+
+def test_gammapy_reads_the_table_of_flux_points(tmp_path, results):
+    estimators = pytest.importorskip("gammapy.estimators")
+    points = results["flux points"]
+    for suffix in ("fits", "ecsv"):
+        points.write(tmp_path / f"p.{suffix}")
+        theirs = estimators.FluxPoints.read(tmp_path / f"p.{suffix}", sed_type="likelihood")
+        for name in ("dnde", "dnde_err", "dnde_errn", "e2dnde_ul"):
+            ours = points.quantity(name)
+            found = getattr(theirs, name).quantity.to_value(ours.unit).ravel()
+            np.testing.assert_allclose(found, ours.value, rtol=1e-12, err_msg=name)
+        np.testing.assert_array_equal(theirs.stat_scan.data.squeeze(), points.stat_scan)
+
+
 # -- provenance --------------------------------------------------------------------------------------------------------
 
 
 def test_provenance_is_in_every_result_of_the_data(results):
-    hashes = {
-        results[n].provenance.data for n in ("fit", "profile", "surface", "frozen grid", "contour", "contour of MINUIT")
-    }
+    # those of other data, and one made by hand
+    others = ("many fits", "flux points", "noise")
+    hashes = {r.provenance.data for name, r in results.items() if name not in others}
     assert len(hashes) == 1
+    for name in others[:-1]:
+        assert len(results[name].provenance.data) == 64
+        assert results[name].provenance.data not in hashes
+    assert results["intervals"]["alpha"][0].provenance == results["intervals"].provenance
+    assert results["many fits"].provenance.settings["tol"] > 0
+    assert results["flux points"].provenance.settings["source"] == "crab"
     source = results["fit"].provenance
     assert [n for n, _ in source.versions] == ["gammajax", "jax", "jaxlib", "numpy"]
     assert dict(source.versions)["numpy"] == np.__version__

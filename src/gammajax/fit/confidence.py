@@ -8,6 +8,7 @@ import numpy as np
 
 from gammajax.errors import FitError, InputError
 from gammajax.hooks import StoredResult
+from gammajax.provenance import Provenance
 from gammajax.scan.crossing import Crossings, Rays, find_crossings
 from gammajax.scan.refit import Refit
 
@@ -49,6 +50,8 @@ class ConfidenceResult(Mapping, StoredResult):
         Evaluations of the statistic with MINUIT, batches of re-fits otherwise.
     value : float
         The best fit, in `unit`.
+    provenance : `gammajax.provenance.Provenance` or None
+        Versions, hash of the data, time and settings.
     """
 
     parameter: str
@@ -60,6 +63,7 @@ class ConfidenceResult(Mapping, StoredResult):
     message: str
     nfev: int
     value: float = np.nan
+    provenance: Provenance | None = None
 
     _keys = ("errn", "errp", "success", "message", "nfev")
 
@@ -93,10 +97,13 @@ class ConfidenceTable(Mapping, StoredResult):
         By unique name, in the order of `sigma`.
     sigma : tuple of float
         Levels.
+    provenance : `gammajax.provenance.Provenance` or None
+        Versions, hash of the data, time and settings.
     """
 
     results: dict[str, list[ConfidenceResult]]
     sigma: tuple[float, ...]
+    provenance: Provenance | None = None
 
     def _name(self, key: str) -> str:
         found = [n for n in self.results if key in (n, n.rsplit(".", 1)[-1])]
@@ -161,6 +168,8 @@ class UpperLimit(StoredResult):
         Whether the value is a crossing, verified by a re-fit.
     message : str
         Why not, or the definition.
+    provenance : `gammajax.provenance.Provenance` or None
+        Versions, hash of the data, time and settings.
     """
 
     parameter: str
@@ -171,6 +180,7 @@ class UpperLimit(StoredResult):
     best: float
     success: bool
     message: str
+    provenance: Provenance | None = None
 
     def __str__(self) -> str:
         return f"{self.parameter} < {self.value:.6g} {self.unit} ({100 * self.cl:g} % CL); {self.message}".replace(

@@ -8,8 +8,9 @@ import numpy as np
 
 from gammajax.datasets import Datasets, SpectrumBatch, SpectrumDatasetOnOff
 from gammajax.errors import DataError, FitError
-from gammajax.hooks import lock_arrays
+from gammajax.hooks import StoredResult, lock_arrays
 from gammajax.likelihood import EachCompact, Likelihood, compact_of, own_numbers
+from gammajax.provenance import Provenance, provenance
 from gammajax.solve import Status, fitted, minimize_batch, resolve_device
 from gammajax.units import double_precision
 
@@ -17,7 +18,7 @@ __all__ = ["EachResult", "run_each"]
 
 
 @dataclass(frozen=True)
-class EachResult:
+class EachResult(StoredResult):
     """Results of N fits with P parameters, F of them free; one verdict each.
 
     Attributes
@@ -38,6 +39,8 @@ class EachResult:
         Steps.
     status : array of int, shape (N,)
         `Status` of each.
+    provenance : `gammajax.provenance.Provenance` or None
+        Versions, hash of the data, time and settings.
     """
 
     names: tuple[str, ...]
@@ -50,6 +53,7 @@ class EachResult:
     edm: np.ndarray = field(repr=False)
     iterations: np.ndarray = field(repr=False)
     status: np.ndarray = field(repr=False)
+    provenance: Provenance | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         lock_arrays(self)
@@ -180,8 +184,21 @@ def run_each(datasets: Any, tol: float, max_iter: int, device: Any) -> EachResul
     f = table.factor
     return EachResult(
         likelihood.names, units, free.copy(), out.theta / f, error / f, covariance / np.outer(f, f), out.stat, out.edm,
-        out.iterations, out.status,
+        out.iterations, out.status, _provenance(batch, masks, tol, max_iter),
     )  # fmt: skip
+
+
+def _provenance(batch: SpectrumBatch, masks: np.ndarray | None, tol: float, max_iter: int) -> Provenance:
+    """Of all data sets of a batch; what they share is hashed once."""
+    exposure, edisp, edges = batch.template.response_arrays()
+    data = {
+        "counts": dict(batch.arrays),
+        "mask": batch.template.mask_array if masks is None else masks,
+        "exposure": exposure if batch.exposure is None else batch.exposure,
+        "edisp": edisp if batch.edisp is None else batch.edisp,
+        "edges": edges,
+    }
+    return provenance([data], tol=tol, max_iter=max_iter)
 
 
 def _packed(batch: SpectrumBatch, likelihood: Likelihood, masks: np.ndarray | None) -> tuple[EachCompact, np.ndarray]:

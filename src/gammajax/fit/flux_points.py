@@ -13,9 +13,10 @@ from astropy import units as u
 from gammajax.datasets import Datasets
 from gammajax.errors import DataError, FitError, InputError
 from gammajax.fit.resolve import as_datasets
-from gammajax.hooks import lock_arrays
+from gammajax.hooks import StoredResult, lock_arrays
 from gammajax.likelihood import STATISTICS
 from gammajax.models import Models, SkyModel
+from gammajax.provenance import Provenance, provenance
 from gammajax.solve import norm_crossings, norm_minimum
 from gammajax.units import double_precision, energy_values, parsed
 
@@ -27,7 +28,7 @@ UNITS = {"dnde": "TeV-1 s-1 cm-2", "e2dnde": "TeV s-1 cm-2", "flux": "s-1 cm-2",
 
 
 @dataclass(frozen=True)
-class FluxPoints:
+class FluxPoints(StoredResult):
     """Strengths of a source in K energy bins, relative to its model; by gammapy's names, nan where not asked for or not defined.
 
     Attributes
@@ -48,6 +49,8 @@ class FluxPoints:
         Whether there is a minimum; without one, as in a bin without counts, the limit is counted from a strength of 0.
     n_sigma, n_sigma_ul : float
         Of the errors on both sides and of the limit: a rise of the statistic by their square.
+    provenance : `gammajax.provenance.Provenance` or None
+        Versions, hash of the data, time and settings.
     """
 
     energy_edges: np.ndarray
@@ -68,6 +71,7 @@ class FluxPoints:
     success: np.ndarray
     n_sigma: float
     n_sigma_ul: float
+    provenance: Provenance | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         lock_arrays(self)
@@ -261,6 +265,7 @@ class FluxPointsEstimator:
         return FluxPoints(
             edges, _reference(source, edges), shown, error, errn, errp, limit, null - stat, stat, null, counts, total, excess,
             grid, scan, success, self.n_sigma, self.n_sigma_ul,
+            provenance([p.arrays for p in parts], source=source.name, selection_optional=list(self.selection)),
         )  # fmt: skip
 
 

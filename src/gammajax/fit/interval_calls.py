@@ -70,10 +70,12 @@ class IntervalCalls(Settings):
                     "confidence: backend='minuit' takes one parameter and one sigma; leave the backend out."
                 )
             index, live, name = found[0]
-            return minos(Problem(likelihood), index, name, live, levels[0], self.confidence_opts)
+            interval = minos(Problem(likelihood), index, name, live, levels[0], self.confidence_opts)
+            return replace(interval, provenance=provenance(likelihood.data, **self.confidence_opts))
         refit, stat = self._refit(likelihood, resolve_device(device))
-        table = intervals(refit, stat, found, levels)
-        return table.results[found[0][2]][0] if single else table
+        table, source = intervals(refit, stat, found, levels), provenance(likelihood.data)
+        results = {n: [replace(r, provenance=source) for r in rs] for n, rs in table.results.items()}
+        return results[found[0][2]][0] if single else replace(table, results=results, provenance=source)
 
     def _free_parameters(self, likelihood: Likelihood, parameter: Any, what: str) -> list:
         if isinstance(parameter, str) and parameter == "all":
@@ -113,7 +115,7 @@ class IntervalCalls(Settings):
         likelihood = as_likelihood(datasets)
         found = self._free_parameters(likelihood, [parameter], "upper_limit")
         refit, stat = self._refit(likelihood, resolve_device(device))
-        return upper_limit(refit, stat, found[0], cl)
+        return replace(upper_limit(refit, stat, found[0], cl), provenance=provenance(likelihood.data))
 
     @either_form
     def stat_contour(

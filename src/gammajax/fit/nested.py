@@ -11,12 +11,14 @@ from gammajax.errors import FitError, InputError
 from gammajax.fit.problem import derivatives
 from gammajax.fit.resolve import as_likelihood, parameter_index
 from gammajax.fit.result import FitResult
+from gammajax.hooks import StoredResult
+from gammajax.provenance import Provenance
 
 __all__ = ["NestedTest", "nested_test"]
 
 
 @dataclass(frozen=True)
-class NestedTest:
+class NestedTest(StoredResult):
     r"""Likelihood-ratio test of a null hypothesis that fixes some parameters.
 
     Attributes
@@ -43,6 +45,11 @@ class NestedTest:
     notes: tuple[str, ...]
     fit: FitResult = field(repr=False)
     fit_null: FitResult = field(repr=False)
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """Versions, hash of the data, time and settings: those of the full fit."""
+        return self.fit.provenance
 
     @property
     def success(self) -> bool:

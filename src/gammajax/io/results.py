@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gammajax.errors import FileFormatError, InputError
+from gammajax.fit import FluxPoints
 from gammajax.hooks import register_hook
 from gammajax.io.files import refuse_existing, target, write_bytes
 from gammajax.io.fits import expand, hdu_table, open_fits
@@ -34,8 +35,9 @@ def write_result(result: Any, path: str | Path, overwrite: bool = False) -> None
 
     Parameters
     ----------
-    result : `FitResult`, `ScanResult`, `ContourResult`, `ConfidenceResult`, `ConfidenceTable` or `UpperLimit`
-        The result.
+    result : object
+        `FitResult`, `ScanResult`, `ContourResult`, `ConfidenceResult`, `ConfidenceTable`, `UpperLimit`, `EachResult`, `NestedTest` or
+        `FluxPoints`; the table of the last is that of gammapy's flux points.
     path : str or path
         Name that ends in .ecsv, .fits or .yaml; environment variables are expanded.
     overwrite : bool
@@ -88,7 +90,7 @@ def _table(result: Any) -> tuple[Any, dict[str, Any]]:
 
 def _ecsv(result: Any) -> bytes:
     table, document = _table(result)
-    table.meta = {"gammajax": document}
+    table.meta = dict(table.meta) | {"gammajax": document}
     stream = io.StringIO()
     table.write(stream, format="ascii.ecsv")
     return stream.getvalue().encode()
@@ -100,7 +102,8 @@ def _fits(result: Any) -> bytes:
     table, document = _table(result)
     text = np.frombuffer(json.dumps(document).encode(), dtype=np.uint8)
     hdu = fits.table_to_hdu(table)
-    hdu.name = "RESULT"
+    # the name by which gammapy finds flux points
+    hdu.name = "FLUXPOINTS" if isinstance(result, FluxPoints) else "RESULT"
     stream = io.BytesIO()
     hdus = fits.HDUList([fits.PrimaryHDU(), hdu, fits.ImageHDU(text, name="DOCUMENT")])
     hdus.writeto(stream, checksum=True)
@@ -191,7 +194,7 @@ def _read_fits(path: Path) -> tuple[Any, Any]:
             document = json.loads(np.asarray(hdus["DOCUMENT"].data, dtype=np.uint8).tobytes())
         except (ValueError, TypeError, RecursionError) as error:
             raise FileFormatError(f"{path.name}, HDU DOCUMENT: not JSON ({error}).") from None
-        table = hdu_table(hdus, ("RESULT",), path, "result")
+        table = hdu_table(hdus, ("RESULT", "FLUXPOINTS"), path, "result")
         return document, {n: table.raw(n) for n in table.hdu.columns.names}
 
 

@@ -18,9 +18,12 @@ from gammajax.fit import (
     ConfidenceResult,
     ConfidenceTable,
     ContourResult,
+    EachResult,
     FitFlags,
     FitResult,
+    FluxPoints,
     GoodnessOfFit,
+    NestedTest,
     StartsResult,
     UpperLimit,
 )
@@ -32,8 +35,11 @@ from gammajax.scan import ScanResult
 __all__ = ["RESULTS", "NotStored", "decode", "digest", "encode"]
 
 RESULTS: dict[str, type] = {
-    c.__name__: c for c in (FitResult, ScanResult, ContourResult, ConfidenceResult, ConfidenceTable, UpperLimit)
-}
+    c.__name__: c
+    for c in (
+        FitResult, ScanResult, ContourResult, ConfidenceResult, ConfidenceTable, UpperLimit, EachResult, NestedTest, FluxPoints,
+    )
+}  # fmt: skip
 CLASSES: dict[str, type] = {
     **RESULTS,
     "FitFlags": FitFlags,
@@ -120,6 +126,9 @@ def _array(value: np.ndarray, where: str, columns: dict[str, np.ndarray] | None,
     head = {"dtype": value.dtype.newbyteorder("=").name, "shape": list(value.shape)}
     if columns is not None and rows and value.size == rows:
         columns[where] = value.ravel()
+        return {"is": "column", "name": where} | head
+    if columns is not None and rows and value.shape[:1] == (rows,) and value.size:
+        columns[where] = value.reshape(rows, -1)
         return {"is": "column", "name": where} | head
     return {"is": "array"} | head | {"values": value.ravel().tolist()}
 

@@ -5,16 +5,27 @@ from typing import Any
 import numpy as np
 
 from gammajax.errors import InputError
-from gammajax.fit import ConfidenceResult, ConfidenceTable, ContourResult, FitResult, UpperLimit
+from gammajax.fit import (
+    ConfidenceResult,
+    ConfidenceTable,
+    ContourResult,
+    EachResult,
+    FitResult,
+    FluxPoints,
+    NestedTest,
+    UpperLimit,
+)
 from gammajax.scan import ScanResult
 
 __all__ = ["n_rows", "view"]
 
 
 def n_rows(result: Any) -> int:
-    """Rows that arrays of the result share with the table: nodes of a scan, points of a contour; otherwise 0."""
+    """Rows that arrays of the result share with the table: nodes of a scan, points of a contour, many fits; otherwise 0."""
     if isinstance(result, ScanResult):
         return result.stat.size
+    if isinstance(result, EachResult):
+        return len(result)
     return len(result.x) if isinstance(result, ContourResult) else 0
 
 
@@ -41,6 +52,23 @@ def view(result: Any) -> Any:
     if isinstance(result, ConfidenceResult):
         return ConfidenceTable({result.parameter: [result]}, (result.sigma,)).to_table()
     if isinstance(result, UpperLimit):
-        names = ("parameter", "cl", "value", "unit", "ts", "best", "success", "message")
+        names: tuple[str, ...] = ("parameter", "cl", "value", "unit", "ts", "best", "success", "message")
+        return Table([[getattr(result, n)] for n in names], names=names)
+    if isinstance(result, EachResult):
+        table = Table(result.to_table())
+        # numbers that the result holds by these names itself
+        table.remove_columns(["edm", "iterations", "stat"])
+        table.rename_column("status", "verdict")
+        return table
+    if isinstance(result, FluxPoints):
+        table = Table(result.to_table("likelihood"))
+        for name in ("counts", "npred", "npred_excess"):
+            # for gammapy these have an axis of data sets
+            table[name] = np.asarray(table[name])[:, None]
+        # keywords of FITS have eight letters; the others are in the document
+        table.meta = {"SED_TYPE": "likelihood"}
+        return table
+    if isinstance(result, NestedTest):
+        names = ("ts", "dof", "n_on_limit", "p_value", "sigma", "success")
         return Table([[getattr(result, n)] for n in names], names=names)
     raise InputError(f"write: got {type(result).__name__}, expected a result of a fit or a scan.")
