@@ -90,17 +90,6 @@ def test_the_fits_file_has_coordinates_units_and_verdicts(serial, tmp_path):
         assert len(file["FAILED"].data) == 0
 
 
-def test_several_profiles_in_one_file(fit, tmp_path):
-    profiles = fit.stat_profiles(nvalues=5, reoptimize=True, store=tmp_path / "scan", chunk_size=7, progress=False)
-    path = gammajax.scan.open(tmp_path / "scan").consolidate(tmp_path / "scan.fits")
-    with fits.open(path) as file:
-        for k, (name, one) in enumerate(profiles.items(), start=1):
-            np.testing.assert_array_equal(file[f"STAT{k}"].data, one.stat)
-            row = file["AXES"].data[k - 1]
-            assert (row["GRID"], row["NAME"]) == (k, name)
-            np.testing.assert_array_equal(row["VALUES"], one.axes[0])
-
-
 def test_failed_chunks_end_the_command_with_one(fit, tmp_path, monkeypatch, capsys):
     from gammajax.scan import engine
 

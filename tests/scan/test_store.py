@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pytest
 from astropy import units as u
+from astropy.io import fits
 
 import gammajax
 from gammajax import Fit, ScanResult, Status
@@ -62,6 +63,13 @@ def test_other_scans_through_the_same_engine(fit, tmp_path, batched_program):
         # one program for all chunks: a parameter that a profile holds is among the columns of another's
         np.testing.assert_allclose(profiles[name].stat, one.stat, rtol=0, atol=1e-9)
         assert profiles[name].nuisance.keys() == one.nuisance.keys()
+    path = gammajax.scan.open(tmp_path / "all").consolidate(tmp_path / "all.fits")
+    with fits.open(path) as file:
+        for k, (name, one) in enumerate(profiles.items(), start=1):
+            np.testing.assert_array_equal(file[f"STAT{k}"].data, one.stat)
+            row = file["AXES"].data[k - 1]
+            assert (row["GRID"], row["NAME"]) == (k, name)
+            np.testing.assert_array_equal(row["VALUES"], one.axes[0])
 
 
 def test_the_second_call_computes_nothing(fit, serial, monkeypatch):
@@ -205,6 +213,18 @@ def test_open_refuses_what_is_no_scan(tmp_path):
         (tmp_path / "manifest.json").write_text(text)
         with pytest.raises(FileFormatError, match=match):
             gammajax.scan.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change", [{"chunk_size": 0}, {"chunk_size": "many"}, {"grids": []}, {"grids": [{"names": ["x"]}]}]
+)
+def test_a_damaged_manifest_is_refused(serial, tmp_path, change):
+    folder = copy(serial, tmp_path)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["spec"] |= change
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(FileFormatError, match="manifest.json: .*; the file is damaged"):
+        gammajax.scan.open(folder)
 
 
 def test_a_damaged_likelihood_is_refused(fit, serial, tmp_path):
@@ -415,3 +435,53 @@ def test_the_size_of_chunks_is_measured_once(fit, tmp_path):
     scan(fit, tmp_path / "scan", chunk_size=None)
     # a scan of less than a second is one chunk
     assert gammajax.scan.open(tmp_path / "scan").n_chunks == 1
+
+
+def test_data_and_models_that_change_during_a_scan_change_nothing_in_it(fit, serial, tmp_path):
+    own = fitted()
+    counts = own.datasets[0].counts.data.copy()
+    dataset, alpha = own.datasets[0], own.datasets.models[0].spectral_model.alpha
+
+    def meddle(progress):
+        dataset.counts.data[...] += 1
+        alpha.value, alpha.max, alpha.frozen = 2.0, 2.1, True
+
+    assert_same(scan(own, tmp_path / "scan", progress=meddle), serial[1])
+    assert alpha.value == 2.0
+    assert not np.array_equal(dataset.counts.data, counts)
+
+
+def test_a_bar_in_a_terminal(fit, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("gammajax.scan.progress._interactive", lambda: True)
+    scan(fit, tmp_path / "scan", progress=None)
+    said = capsys.readouterr().err
+    assert "scan scan: 100%" in said
+    assert "500/500" in said
+    assert "node/s" in said
+
+
+def test_a_result_with_holes_is_printed_and_written(fit, serial, tmp_path):
+    empty = scan(fit, tmp_path / "empty", compute=False).result()
+    assert "stat       : nan at every node" in str(empty)
+    assert empty.better_start is None
+    folder = copy(serial, tmp_path, without=(3,))
+    Folder(folder).fail(3, "ValueError: no such table", 3)
+    result = gammajax.scan.open(folder).result()
+    result.write(tmp_path / "holes.fits")
+    again = ScanResult.read(tmp_path / "holes.fits")
+    assert_same(again, result)
+    assert again.failures == result.failures == ("chunk 3 (nodes 192 to 255): ValueError: no such table",)
+
+
+def test_the_likelihood_of_another_layout_is_refused(fit, serial, tmp_path):
+    from gammajax.scan.folder import _npz, _sha
+
+    folder = copy(serial, tmp_path)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    arrays = Folder(folder).arrays(manifest)
+    del arrays["leaf_0"]
+    content = _npz(arrays)
+    (folder / manifest["arrays"]).write_bytes(content)
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"arrays_sha256": _sha(content)}))
+    with pytest.raises(InputError, match="laid out by another version of gammajax"):
+        scan(fit, folder)

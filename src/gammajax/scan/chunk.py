@@ -15,9 +15,10 @@ from gammajax.units import double_precision
 
 __all__ = ["compute_chunk", "compute_nodes", "devices_for", "node_range"]
 
-# nodes that are under way at the same time, by kind of device: what is needed for a node is then needed for these only
-SLAB = {"cpu": 1 << 17}
-SLAB_ELSEWHERE = 1 << 20
+# parameters times nodes that are under way at the same time, by kind of device: their working arrays take some ten times as many numbers
+SLAB = {"cpu": 1 << 19}
+SLAB_ELSEWHERE = 1 << 22
+SMALLEST = 1 << 10
 
 
 def devices_for(task: Task, device: Any = None) -> tuple:
@@ -108,7 +109,8 @@ def compute_nodes(task: Task, begin: int, end: int, device: Any = None) -> dict[
     out: dict[str, np.ndarray] = {"stat": np.empty(n), "status": np.empty(n, dtype=np.int8)}
     if task.refits:
         out |= {"edm": np.empty(n), "nuisance": np.empty((k, n))}
-    slab = SLAB.get(devices[0].platform, SLAB_ELSEWHERE)
+    numbers = SLAB.get(devices[0].platform, SLAB_ELSEWHERE)
+    slab = max(numbers // (len(task.theta) * task.spec["starts"]), SMALLEST)
     for a in range(begin, end, slab):
         b = min(a + slab, end)
         run = _refit if task.refits else _evaluate

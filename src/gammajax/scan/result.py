@@ -263,13 +263,17 @@ class ScanResult(Mapping, StoredResult):
             f"  kind       : {self.kind} ({what})",
             f"  optimizer  : {self.optimizer or 'none ran'}",
             f"  nodes      : {shape}, {int(self.ok.sum())} good",
-            f"  stat       : {np.nanmin(self.stat):.6f} to {np.nanmax(self.stat):.6f}, best fit {self.stat_best:.6f}",
+            f"  stat       : {self._range()}, best fit {self.stat_best:.6f}",
         ]
         if self.kind == "profile":
             branch = "follows the branch of the best fit" if self.starts == 1 else f"best of {self.starts} per node"
             lines.append(f"  starts     : {branch}")
         lines += [f"  note       : {n}" for n in self.notes()]
         return "\n".join(lines)
+
+    def _range(self) -> str:
+        known = self.stat[~np.isnan(self.stat)]
+        return f"{known.min():.6f} to {known.max():.6f}" if known.size else "nan at every node"
 
     def __repr__(self) -> str:
         return f"<ScanResult: {self.kind} scan of {', '.join(self.names)}, shape {self.stat.shape}>"

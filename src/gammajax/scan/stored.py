@@ -63,6 +63,8 @@ class StoredScan:
             self.spec, self._info = self._manifest["spec"], self._manifest["info"]
             self.created, self.machine = self._manifest["created"], self._manifest["provenance"]
             self._grids = grids_of(self.spec)
+            if self.chunk_size < 1 or not self._grids:
+                raise ValueError(f"chunks of {self.chunk_size} nodes, {len(self._grids)} grids")
         except (KeyError, TypeError, ValueError) as error:
             raise FileFormatError(f"{self.path}/manifest.json: {error!r}; the file is damaged.") from None
         self.fingerprint = fingerprint(self.spec)

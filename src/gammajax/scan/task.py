@@ -159,7 +159,15 @@ class Task:
     def with_arrays(self, document: dict[str, Any], arrays: dict[str, np.ndarray]) -> "Task":
         """The stored form of this very scan: its numbers, with the functions of this one."""
         flat, structure = jax.tree.flatten(self.compact)
-        compact = jax.tree.unflatten(structure, [arrays[f"leaf_{n}"] for n in range(len(flat))])
+        stored = [arrays.get(f"leaf_{n}") for n in range(len(flat))]
+        if f"leaf_{len(flat)}" in arrays or any(
+            a is None or a.shape != b.shape for a, b in zip(stored, flat, strict=True)
+        ):
+            raise InputError(
+                "store: the likelihood of that scan was laid out by another version of gammajax; go on with that version, or begin anew "
+                "in another folder."
+            )
+        compact = jax.tree.unflatten(structure, stored)
         return self.of(document, arrays, compact)
 
     @classmethod
