@@ -285,15 +285,19 @@ def linked_to_another_folder(run):
     (run / BKG).symlink_to(other / BKG)
 
 
-def mixed_sets(run):
-    """What a writer leaves that was stopped after it had renamed the background of a data set with other counts."""
-    d = SpectrumDatasetOnOff.read(run / PHA)
-    d.write(run / "x.fits")
-    d.set_counts(d.counts.data, d.counts_off.data + 1)
-    (run / "new").mkdir()
-    d.write(run / "new" / "x.fits")
-    os.replace(run / "new" / "x_bkg.fits", run / "x_bkg.fits")
-    return run / "x.fits"
+def mixed_sets(name, change):
+    """What a writer leaves that was stopped after it had renamed one file of a changed data set."""
+
+    def damage(run):
+        d = SpectrumDatasetOnOff.read(run / PHA)
+        d.write(run / "x.fits")
+        change(d)
+        (run / "new").mkdir()
+        d.write(run / "new" / "x.fits")
+        os.replace(run / "new" / name, run / name)
+        return run / "x.fits"
+
+    return damage
 
 
 def odd_names(run):

@@ -158,7 +158,8 @@ REFUSED = [
     R(42, "a folder", both(gone(BKG), lambda run: (run / BKG).mkdir()), FileFormatError, (f"{BKG} is a directory",)),
     R(42, "a pipe", both(gone(BKG), lambda run: os.mkfifo(run / BKG)), FileFormatError, (f"{BKG} is no regular file (a pipe or a device)",)),
     R(42, "replaced while it is read", d.replaced, FileFormatError, (f"{PHA}: was replaced while the data set was read",)),
-    R(42, "files of two writes", d.mixed_sets, FileFormatError, ("x_bkg.fits was not written together with x.fits",)),
+    R(42, "counts of two writes", d.mixed_sets("x_bkg.fits", lambda s: s.set_counts(s.counts.data, s.counts_off.data + 1)), FileFormatError, ("x_bkg.fits was not written together with x.fits",)),
+    R(42, "responses of two writes", d.mixed_sets("x_rmf.fits", lambda s: s.edisp.pdf_matrix.__imul__(0.9)), FileFormatError, ("x_rmf.fits was not written together with x.fits",)),
     R(43, "an undefined count in a good channel", table(PHA, 1, column(fits.Column("COUNTS", "J", null=-99, array=np.full(36, -99)))), DataError, (PHA, "column COUNTS, row ", "no value (TNULL)")),
     R(44, "another class of HDU", table(PHA, 1, key("HDUCLAS1", "EVENTS")), FileFormatError, (PHA, "HDUCLAS1 = 'EVENTS', expected 'SPECTRUM'")),
 ]  # fmt: skip

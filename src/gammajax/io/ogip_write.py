@@ -58,17 +58,18 @@ def ogip_files(dataset: Any, path: Path, unit: str = "TeV") -> dict[Path, bytes]
         "rmf": _rmf(dataset, unit),
         "pha": _pha(dataset, names, livetime, unit),
     }
-    key = set_key(list(built.values()))
+    key = set_key([_bytes(hdus, checksum=False) for hdus in built.values()])
     for hdus in built.values():
         # a writer that is stopped between two renames leaves files of two sets, which a reader must see
         hdus[1].header["GJSET"] = (key, "the four files of one write have the same")
-    return {names[k]: _bytes(hdus, path) for k, hdus in built.items()}
+    made = {names[k]: _bytes(hdus, checksum=True) for k, hdus in built.items()}
+    return {p: gzip.compress(b, mtime=0) for p, b in made.items()} if path.suffix == ".gz" else made
 
 
-def _bytes(hdus: Any, path: Path) -> bytes:
+def _bytes(hdus: Any, checksum: bool) -> bytes:
     stream = io.BytesIO()
-    hdus.writeto(stream, checksum=True)
-    return gzip.compress(stream.getvalue(), mtime=0) if path.suffix == ".gz" else stream.getvalue()
+    hdus.writeto(stream, checksum=checksum)
+    return stream.getvalue()
 
 
 def _table(name: str, columns: list[tuple], header: dict) -> Any:
