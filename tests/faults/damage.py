@@ -175,6 +175,7 @@ def without_hdu(name, hdu):
     def damage(run):
         with fits.open(run / name, memmap=False) as hdus:
             del hdus[hdu]
+            hdus[0].header.remove("NEXTEND", ignore_missing=True)
             hdus.writeto(run / name, overwrite=True, checksum=True)
 
     return damage

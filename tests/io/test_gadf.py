@@ -227,7 +227,8 @@ def header(hdus, name, key, value):
 
 
 def rewrite(hdus, path):
-    """Write without the old checksums."""
+    """Write without the old checksums and number of extensions."""
+    hdus[0].header.remove("NEXTEND", ignore_missing=True)
     for hdu in hdus:
         for key in ("DATASUM", "CHECKSUM"):
             hdu.header.remove(key, ignore_missing=True)

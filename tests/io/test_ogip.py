@@ -220,7 +220,8 @@ def test_tlmin_counts_channels_from_one(run):
 def test_ebounds_of_the_rmf_serve_where_the_spectrum_has_none(run):
     before = SpectrumDatasetOnOff.read(run / PHA)
     with fits.open(run / PHA, memmap=False) as hdus:
-        fits.HDUList([hdus[0], hdus[1]]).writeto(run / PHA, overwrite=True)
+        hdus[0].header["NEXTEND"] = 1
+        fits.HDUList([hdus[0], hdus[1]]).writeto(run / PHA, overwrite=True, checksum=True)
     after = SpectrumDatasetOnOff.read(run / PHA)
     np.testing.assert_array_equal(after.counts.geom.axis.edges_tev, before.counts.geom.axis.edges_tev)
     assert np.isnan(after.ontime.value)

@@ -83,6 +83,8 @@ def open_fits(path: Path, what: str, checksum: bool = True) -> Iterator[Any]:
 
 def _check(hdus: Any, stream: Any, size: int, checksum: bool, where: str) -> None:
     _check_complete(hdus[-1], size, where)
+    if checksum:
+        _check_number(hdus, where)
     for hdu in hdus:
         _check_rows(hdu, where)
         if checksum:
@@ -183,6 +185,16 @@ def _check_complete(last: Any, size: int, where: str) -> None:
     if size > blocks:
         raise FileFormatError(
             f"{where}: truncated at byte {size}, in the header that begins behind HDU {_name(last)} at byte {blocks}."
+        )
+
+
+def _check_number(hdus: Any, where: str) -> None:
+    """Refuse a file that has lost extensions; a cut between two of them leaves a file that is FITS, and says something else."""
+    stated = hdus[0].header.get("NEXTEND")
+    if isinstance(stated, int) and stated > len(hdus) - 1:
+        raise FileFormatError(
+            f"{where}: holds {len(hdus) - 1} of {stated} extensions (NEXTEND); it is truncated, or some were removed: correct NEXTEND if "
+            "that was meant."
         )
 
 

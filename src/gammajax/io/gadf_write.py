@@ -1,11 +1,11 @@
 """Writing spectra in gammapy's own format: one FITS file with a table for each map, by the names of GADF."""
 
-import io
 from typing import Any
 
 import numpy as np
 
 from gammajax.errors import InputError
+from gammajax.io.fits_write import fits_bytes
 from gammajax.io.gadf_read import ENERGY, TRUE
 from gammajax.io.gti import times_hdus
 from gammajax.provenance import metadata
@@ -45,9 +45,7 @@ def file_bytes(dataset: Any) -> bytes:
     hdus += times_hdus(dataset)
     if "META_TABLE" in tables:
         hdus.append(fits.BinTableHDU(tables["META_TABLE"], name="META_TABLE"))
-    stream = io.BytesIO()
-    hdus.writeto(stream, checksum=True)
-    return stream.getvalue()
+    return fits_bytes(hdus)
 
 
 def _off_maps(dataset: Any, reco: list) -> list[tuple]:

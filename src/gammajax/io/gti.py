@@ -10,8 +10,9 @@ from astropy import units as u
 from gammajax.datasets import GTI
 from gammajax.errors import DataError, FileFormatError
 from gammajax.hooks import register_hook
-from gammajax.io.files import target, write_bytes
+from gammajax.io.files import refuse_existing, target, write_bytes
 from gammajax.io.fits import Table, expand, hdu_table, open_fits, require_key
+from gammajax.io.fits_write import fits_bytes
 
 __all__ = ["gti_from_table", "gti_hdu", "measured_times", "read_gti", "times_hdus", "write_gti"]
 
@@ -156,17 +157,9 @@ def write_gti(gti: GTI, filename: str | Path, overwrite: bool = False) -> None:
     InputError
         If the file is there and `overwrite` is not set.
     """
-    import io
-
-    from astropy.io import fits
-
-    from gammajax.io.files import refuse_existing
-
     path = target(filename, (".fits", ".fits.gz", ".fit"), "write")
     refuse_existing([path], overwrite)
-    buffer = io.BytesIO()
-    fits.HDUList([fits.PrimaryHDU(), gti_hdu(gti)]).writeto(buffer, checksum=True)
-    write_bytes({path: buffer.getvalue()})
+    write_bytes({path: fits_bytes([gti_hdu(gti)])})
 
 
 register_hook("read gti", read_gti)

@@ -208,7 +208,8 @@ def _read_covariance(path: Path, name: str, models: Models, stated: Any) -> np.n
         table: Any = Table.read(text.splitlines(), format="ascii.fixed_width", delimiter="|")
         names = [str(n) for n in table["Parameters"]]
         matrix = np.array([np.asarray(table[c], dtype=float) for c in table.colnames if c != "Parameters"]).T
-    except (ValueError, KeyError, TypeError) as error:
+    except Exception as error:
+        # damaged text makes astropy raise whatever it happens to meet first
         raise FileFormatError(f"{file.name}: not a covariance table ({error}).") from None
     wanted, where, _ = _places(models)
     n = len(wanted)

@@ -1,7 +1,6 @@
 """Writing OGIP spectra: four files, old or new, never half."""
 
 import gzip
-import io
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from gammajax.errors import DataError
 from gammajax.io.files import refuse_existing, target, write_bytes
+from gammajax.io.fits_write import fits_bytes
 from gammajax.io.gti import times_hdus
 from gammajax.io.ogip_set import partner_names, set_key
 
@@ -58,18 +58,12 @@ def ogip_files(dataset: Any, path: Path, unit: str = "TeV") -> dict[Path, bytes]
         "rmf": _rmf(dataset, unit),
         "pha": _pha(dataset, names, livetime, unit),
     }
-    key = set_key([_bytes(hdus, checksum=False) for hdus in built.values()])
+    key = set_key([fits_bytes(hdus, checksum=False) for hdus in built.values()])
     for hdus in built.values():
         # a writer that is stopped between two renames leaves files of two sets, which a reader must see
-        hdus[1].header["GJSET"] = (key, "the four files of one write have the same")
-    made = {names[k]: _bytes(hdus, checksum=True) for k, hdus in built.items()}
+        hdus[0].header["GJSET"] = (key, "the four files of one write have the same")
+    made = {names[k]: fits_bytes(hdus) for k, hdus in built.items()}
     return {p: gzip.compress(b, mtime=0) for p, b in made.items()} if path.suffix == ".gz" else made
-
-
-def _bytes(hdus: Any, checksum: bool) -> bytes:
-    stream = io.BytesIO()
-    hdus.writeto(stream, checksum=checksum)
-    return stream.getvalue()
 
 
 def _table(name: str, columns: list[tuple], header: dict) -> Any:
@@ -81,12 +75,6 @@ def _table(name: str, columns: list[tuple], header: dict) -> Any:
     for key, value in header.items():
         hdu.header[key] = value
     return hdu
-
-
-def _hdulist(*hdus: Any) -> Any:
-    from astropy.io import fits
-
-    return fits.HDUList([fits.PrimaryHDU(), *hdus])
 
 
 def _spectrum(counts: np.ndarray, quality: np.ndarray, backscal: np.ndarray, header: dict) -> Any:
@@ -139,17 +127,17 @@ def _ebounds(dataset: Any, unit: str) -> Any:
     )
 
 
-def _pha(dataset: Any, names: dict[str, Path], livetime: float, unit: str) -> Any:
+def _pha(dataset: Any, names: dict[str, Path], livetime: float, unit: str) -> list[Any]:
     header = {"HDUCLAS2": "TOTAL", "EXPOSURE": livetime, "OBS_ID": dataset.name}
     header |= {"BACKFILE": names["bkg"].name, "ANCRFILE": names["arf"].name, "RESPFILE": names["rmf"].name}
     hdu = _spectrum(dataset.counts.data, ~dataset.mask_safe.data, dataset.acceptance.data, header)
-    return _hdulist(hdu, _ebounds(dataset, unit), *times_hdus(dataset))
+    return [hdu, _ebounds(dataset, unit), *times_hdus(dataset)]
 
 
-def _bkg(dataset: Any, livetime: float, unit: str) -> Any:
+def _bkg(dataset: Any, livetime: float, unit: str) -> list[Any]:
     header = {"HDUCLAS2": "BKG", "EXPOSURE": livetime, "OBS_ID": dataset.name}
     hdu = _spectrum(dataset.counts_off.data, ~dataset.mask_safe.data, dataset.acceptance_off.data, header)
-    return _hdulist(hdu, _ebounds(dataset, unit))
+    return [hdu, _ebounds(dataset, unit)]
 
 
 def _true_energy(dataset: Any, unit: str) -> list[tuple]:
@@ -157,17 +145,17 @@ def _true_energy(dataset: Any, unit: str) -> list[tuple]:
     return [("ENERG_LO", "D", edges[:-1], unit), ("ENERG_HI", "D", edges[1:], unit)]
 
 
-def _arf(dataset: Any, livetime: float, unit: str) -> Any:
+def _arf(dataset: Any, livetime: float, unit: str) -> list[Any]:
     exposure = dataset.exposure.data
     columns = [
         *_true_energy(dataset, unit),
         ("SPECRESP", "D", exposure / livetime, "cm2"),
         ("EXPOSURE", "D", exposure, "cm2 s"),
     ]
-    return _hdulist(_table("SPECRESP", columns, HDUCLASS | {"HDUCLAS1": "RESPONSE", "HDUCLAS2": "SPECRESP"}))
+    return [_table("SPECRESP", columns, HDUCLASS | {"HDUCLAS1": "RESPONSE", "HDUCLAS2": "SPECRESP"})]
 
 
-def _rmf(dataset: Any, unit: str) -> Any:
+def _rmf(dataset: Any, unit: str) -> list[Any]:
     matrix = dataset.edisp.pdf_matrix
     first, length, groups, values = [], [], [], []
     for row in matrix:
@@ -193,7 +181,7 @@ def _rmf(dataset: Any, unit: str) -> Any:
         "CHANTYPE": "PHA",
     }
     header |= {"DETCHANS": n, "TLMIN4": 0, "TLMAX4": n - 1, "NUMGRP": int(np.sum(groups)), "LO_THRES": 0.0}
-    return _hdulist(_table("MATRIX", columns, header | {"NUMELT": int(sum(map(len, values)))}), _ebounds(dataset, unit))
+    return [_table("MATRIX", columns, header | {"NUMELT": int(sum(map(len, values)))}), _ebounds(dataset, unit)]
 
 
 def _ragged(rows: list[np.ndarray]) -> np.ndarray:

@@ -12,6 +12,7 @@ from gammajax.fit import FluxPoints
 from gammajax.hooks import register_hook
 from gammajax.io.files import refuse_existing, target, write_bytes
 from gammajax.io.fits import expand, hdu_table, open_fits
+from gammajax.io.fits_write import fits_bytes
 from gammajax.io.results_code import RESULTS, decode, digest, encode
 from gammajax.io.results_view import n_rows, view
 from gammajax.io.yaml_nodes import did_you_mean
@@ -104,10 +105,7 @@ def _fits(result: Any) -> bytes:
     hdu = fits.table_to_hdu(table)
     # the name by which gammapy finds flux points
     hdu.name = "FLUXPOINTS" if isinstance(result, FluxPoints) else "RESULT"
-    stream = io.BytesIO()
-    hdus = fits.HDUList([fits.PrimaryHDU(), hdu, fits.ImageHDU(text, name="DOCUMENT")])
-    hdus.writeto(stream, checksum=True)
-    return stream.getvalue()
+    return fits_bytes([hdu, fits.ImageHDU(text, name="DOCUMENT")])
 
 
 def read_result(path: str | Path, expected: type | None = None) -> Any:

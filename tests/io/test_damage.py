@@ -1,0 +1,278 @@
+"""Random damage of files: an error of our own family, a warning, or the very same content; never anything else.
+
+What CHECKSUM and DATASUM cannot see is an order: sums stay as they are when words of four bytes change places. Of a header that
+changes nothing, since cards are found by their names; of data it takes a fault that moves whole words, and none is made here.
+"""
+
+import io
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gammajax import SpectrumDatasetOnOff, UpperLimit
+from gammajax.data import embedded_ogip_files
+from gammajax.errors import GammajaxError
+from gammajax.io import read_models, read_result
+from tests.io.test_ogip import ARF, BKG, PHA, RMF
+from tests.io.test_results import noise, same
+from tests.io.test_yaml import rich_models
+
+FOLDER = embedded_ogip_files()[0].parent
+OGIP = {name: (FOLDER / name).read_bytes() for name in (PHA, BKG, ARF, RMF)}
+
+
+def arrays(dataset):
+    """Everything that a fit takes from a data set: two with the same arrays have the same statistic to the last bit."""
+    return (
+        dataset.counts.data, dataset.counts_off.data, dataset.acceptance.data, dataset.acceptance_off.data,
+        dataset.exposure.data, dataset.edisp.pdf_matrix, dataset.mask_safe.data, dataset.counts.geom.axis.edges_tev,
+        dataset.exposure.geom.axis.edges_tev, [dataset.livetime.value, dataset.ontime.value],
+    )  # fmt: skip
+
+
+def same_arrays(a, b):
+    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def models_state(models):
+    numbers = [(p.name, p.value, p.error, p.min, p.max, str(p.unit), p.frozen) for p in models.parameters]
+    return repr(
+        (models.names, [type(m.spectral_model).__name__ for m in models], numbers, models.covariance.data.tolist())
+    )
+
+
+# -- kinds of files: what they are made of, how they are read, and when two contents are the same -------------------------
+
+
+def written(write):
+    """Contents of the files that a function writes into an empty folder."""
+    with TemporaryDirectory() as folder:
+        write(Path(folder))
+        return {p.name: p.read_bytes() for p in sorted(Path(folder).iterdir())}
+
+
+class Kind:
+    """One kind of file."""
+
+    def __init__(self, files, read, equal):
+        self.files, self.read, self.equal = files, read, equal
+
+    def check(self, folder, damaged):
+        """Read a damaged set of files."""
+        for path in folder.iterdir():
+            path.unlink()
+        for name, content in (self.files | damaged).items():
+            (folder / name).write_bytes(content)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                found = self.read(folder)
+            except GammajaxError:
+                return
+        if not caught:
+            assert self.equal(found)
+
+
+def ogip():
+    clean = arrays(SpectrumDatasetOnOff.read(FOLDER / PHA))
+    return Kind(
+        OGIP, lambda p: SpectrumDatasetOnOff.read(p / PHA, format="ogip"), lambda d: same_arrays(arrays(d), clean)
+    )
+
+
+def gadf():
+    dataset = SpectrumDatasetOnOff.read(FOLDER / PHA)
+    files = written(lambda p: dataset.write(p / "x.fits", format="gadf"))
+    clean = arrays(dataset)
+    return Kind(
+        files, lambda p: SpectrumDatasetOnOff.read(p / "x.fits", format="gadf"), lambda d: same_arrays(arrays(d), clean)
+    )
+
+
+def result(suffix):
+    clean = noise()
+    files = written(lambda p: clean.write(p / f"r.{suffix}"))
+
+    def equal(found):
+        same(clean, found)
+        return True
+
+    return Kind(files, lambda p: read_result(p / f"r.{suffix}"), equal)
+
+
+def limit():
+    clean = UpperLimit("crab.spectral.beta", 0.95, 0.1 + 0.2, "", 2.7055, 0.1, True, "crossed")
+    files = written(lambda p: clean.write(p / "r.yaml"))
+    return Kind(files, lambda p: read_result(p / "r.yaml"), lambda found: found == clean)
+
+
+def models():
+    """With the checksum that protects the numbers of a text file."""
+    files = written(lambda p: rich_models().write(p / "m.yaml", checksum=True))
+
+    def read(folder):
+        return read_models(folder / "m.yaml", checksum=True)
+
+    with TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        clean = models_state(read(Path(folder)))
+    return Kind(files, read, lambda found: models_state(found) == clean)
+
+
+MAKERS = {
+    "ogip": ogip,
+    "gadf": gadf,
+    "result fits": lambda: result("fits"),
+    "result ecsv": lambda: result("ecsv"),
+    "result yaml": limit,
+    "models": models,
+}
+CARDS = ("ogip", "gadf", "result fits")
+
+
+@pytest.fixture(scope="module")
+def kinds():
+    return {name: make() for name, make in MAKERS.items()}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("damage")
+
+
+# -- ways to damage ----------------------------------------------------------------------------------------------------
+
+
+def flipped(draw, content):
+    """Single bits, or bytes, at a few places."""
+    data = bytearray(content)
+    bits = st.sampled_from([1 << k for k in range(8)]) | st.integers(1, 255)
+    for _ in range(draw(st.integers(1, 4))):
+        data[draw(st.integers(0, len(data) - 1))] ^= draw(bits)
+    return bytes(data)
+
+
+def truncated(draw, content):
+    return content[: draw(st.integers(0, len(content) - 1))]
+
+
+def overwritten(draw, content):
+    data = bytearray(content)
+    at, block = draw(st.integers(0, len(data) - 1)), draw(st.binary(min_size=1, max_size=200))
+    data[at : at + len(block)] = block[: len(data) - at]
+    return bytes(data)
+
+
+def doubled_or_lost(draw, content):
+    """A piece that is there twice, or not at all."""
+    begin = draw(st.integers(0, len(content) - 1))
+    end = min(len(content), begin + draw(st.integers(1, 3000)))
+    return content[:end] + content[begin:] if draw(st.booleans()) else content[:begin] + content[end:]
+
+
+def _cards(content):
+    """Places of the cards of all headers."""
+    with fits.open(io.BytesIO(content)) as hdus:
+        places = [h.fileinfo() for h in hdus]
+    return [range(p["hdrLoc"], p["datLoc"], 80) for p in places]
+
+
+def with_cards(draw, content):
+    """Two cards in each other's place, or one that is blank, in a header whose sums are left as they are."""
+    header = draw(st.sampled_from(_cards(content)))
+    a, b = (draw(st.sampled_from(list(header))) for _ in range(2))
+    data = bytearray(content)
+    if draw(st.booleans()):
+        data[a : a + 80], data[b : b + 80] = data[b : b + 80], data[a : a + 80]
+    else:
+        data[a : a + 80] = b" " * 80
+    return bytes(data)
+
+
+WAYS = (flipped, truncated, overwritten, doubled_or_lost)
+QUICK = settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+LONG = settings(QUICK, max_examples=600)
+
+
+def damage_once(kinds, place, kind, data, ways):
+    chosen = kinds[kind]
+    name = data.draw(st.sampled_from(sorted(chosen.files)), label="file")
+    way = data.draw(st.sampled_from(ways), label="way")
+    chosen.check(place, {name: way(data.draw, chosen.files[name])})
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+@QUICK
+@given(data=st.data())
+def test_damaged_files(kinds, place, kind, data):
+    damage_once(kinds, place, kind, data, WAYS)
+
+
+@pytest.mark.parametrize("kind", CARDS)
+@QUICK
+@given(data=st.data())
+def test_damaged_cards(kinds, place, kind, data):
+    damage_once(kinds, place, kind, data, (with_cards,))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", MAKERS)
+@LONG
+@given(data=st.data())
+def test_damaged_files_at_length(kinds, place, kind, data):
+    damage_once(kinds, place, kind, data, (*WAYS, with_cards) if kind in CARDS else WAYS)
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_undamaged_files(kinds, place, kind):
+    """The comparison itself: what is whole is the same, and read without a word."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name, content in kinds[kind].files.items():
+            (place / name).write_bytes(content)
+        assert kinds[kind].equal(kinds[kind].read(place))
+
+
+def names(hdus):
+    """Everything that has a name in a file: columns and keywords."""
+    return {n for h in hdus for n in (*(getattr(h, "columns", None) or fits.ColDefs([])).names, *h.header)}
+
+
+@QUICK
+@given(name=st.sampled_from(sorted(OGIP)), data=st.data())
+def test_dropped_columns_and_keywords(kinds, place, name, data):
+    """With sums that fit again: what is not there is named, or was not needed."""
+    with fits.open(FOLDER / name, memmap=False) as hdus:
+        before = names(hdus)
+        hdu = hdus[data.draw(st.integers(1, len(hdus) - 1), label="extension")]
+        if data.draw(st.booleans(), label="column"):
+            hdu.columns.del_col(data.draw(st.sampled_from(hdu.columns.names)))
+        else:
+            fixed = ("XTENSION", "BITPIX", "NAXIS", "PCOUNT", "GCOUNT", "TF", "TT")
+            del hdu.header[data.draw(st.sampled_from([k for k in hdu.header if not k.startswith(fixed)]))]
+        stream = io.BytesIO()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            hdus.writeto(stream, checksum=True)
+    with fits.open(io.BytesIO(stream.getvalue())) as hdus:
+        gone = before - names(hdus)
+    # a file without these is a valid one: QUALITY is 0 and scales are 1 by default
+    if not gone & {"QUALITY", "AREASCAL", "LO_THRES"}:
+        kinds["ogip"].check(place, {name: stream.getvalue()})
+
+
+@pytest.mark.parametrize("kind", CARDS)
+def test_a_cut_between_extensions(kinds, place, kind):
+    """What is left is FITS with sums that fit, and says something else: the number of extensions tells."""
+    for name, content in kinds[kind].files.items():
+        with fits.open(io.BytesIO(content)) as hdus:
+            ends = [h.fileinfo()["hdrLoc"] for h in hdus][1:]
+        for end in ends:
+            kinds[kind].check(place, {name: content[:end]})
