@@ -20,7 +20,7 @@ SOURCE = ROOT / "src"
 # reverse.
 LAYERS = [
     ["errors"],
-    ["units", "cache", "elementary", "hooks", "provenance", "times"],
+    ["units", "cache", "elementary", "hooks", "progress", "provenance", "times"],
     ["parameters"],
     ["models", "response", "stats"],
     ["datasets"],

@@ -1,5 +1,7 @@
 """gammajax: maximum-likelihood fits of gamma-ray data with models and likelihoods that are pure JAX functions."""
 
+import logging
+
 from gammajax import errors, io, stats
 from gammajax.cache import enable_compilation_cache
 from gammajax.datasets import (
@@ -84,10 +86,14 @@ from gammajax.parameters import (
     Parameters,
     UniformPrior,
 )
+from gammajax.progress import set_progress
 from gammajax.scan import ScanResult
 from gammajax.solve import Status
 
 __version__ = "0.1.0"
+
+# messages go where the program that uses gammajax sends them, and nowhere by themselves
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = [
     "GTI",
@@ -167,6 +173,7 @@ __all__ = [
     "enable_compilation_cache",
     "errors",
     "io",
+    "set_progress",
     "spectral_model_class",
     "stats",
     "temporal_model_class",

@@ -452,7 +452,7 @@ def test_data_and_models_that_change_during_a_scan_change_nothing_in_it(fit, ser
 
 
 def test_a_bar_in_a_terminal(fit, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("gammajax.scan.progress._interactive", lambda: True)
+    monkeypatch.setattr("gammajax.scan.progress.interactive", lambda: True)
     scan(fit, tmp_path / "scan", progress=None)
     said = capsys.readouterr().err
     assert "scan scan: 100%" in said

@@ -9,6 +9,7 @@ import numpy as np
 
 from gammajax.errors import InputError
 from gammajax.likelihood import Likelihood
+from gammajax.progress import progress_wanted
 from gammajax.provenance import provenance
 from gammajax.scan import Refit, ScanResult
 from gammajax.scan.assemble import Values, results
@@ -128,7 +129,7 @@ def _in_memory(likelihood: Likelihood, task: Task, how: Chunked, device: Any) ->
 
 
 def _progress(how: Chunked) -> Any:
-    return True if how.progress is None else how.progress
+    return progress_wanted() if how.progress is None else how.progress
 
 
 def _tell_of_failures(failed: int, total: int) -> None:

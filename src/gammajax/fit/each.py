@@ -1,5 +1,6 @@
 """Fits of many data sets of one structure, each by itself, in one batch."""
 
+import logging
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,8 @@ from gammajax.solve import Status, fitted, minimize_batch, resolve_device
 from gammajax.units import double_precision
 
 __all__ = ["EachResult", "run_each"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -182,10 +185,12 @@ def run_each(datasets: Any, tol: float, max_iter: int, device: Any) -> EachResul
     assert parameters is not None
     units = tuple(p.unit.to_string() for p in parameters.unique_parameters)
     f = table.factor
-    return EachResult(
+    result = EachResult(
         likelihood.names, units, free.copy(), out.theta / f, error / f, covariance / np.outer(f, f), out.stat, out.edm,
         out.iterations, out.status, _provenance(batch, masks, tol, max_iter),
     )  # fmt: skip
+    log.info("%s", result)
+    return result
 
 
 def _provenance(batch: SpectrumBatch, masks: np.ndarray | None, tol: float, max_iter: int) -> Provenance:

@@ -1,5 +1,6 @@
 """One fit from beginning to end: start, optimiser, verdict, result."""
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from gammajax.provenance import provenance
 
 __all__ = ["covariance_of", "run_fit", "write_back"]
 
+log = logging.getLogger(__name__)
 # share of bins without OFF counts from which on a result says so
 NO_OFF = 0.5
 
@@ -57,6 +59,11 @@ def run_fit(
             end = second_opinion(problem, end)
     _write(datasets, problem, end)
     flags = end.verdict.flags
+    log.log(
+        logging.INFO if flags.status.fitted else logging.WARNING,
+        "fit of %s with %s: stat = %.8g, %d evaluations, %s", ", ".join(likelihood.dataset_names), name, end.stat,
+        objective.counts.fun, flags.status.name.lower(),
+    )  # fmt: skip
     return FitResult(
         method=out.method,
         success=flags.status.fitted,

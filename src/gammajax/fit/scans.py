@@ -1,5 +1,6 @@
 """Profiles and surfaces as the person asks for them."""
 
+import logging
 import math
 from typing import Any
 
@@ -14,6 +15,7 @@ from gammajax.fit.problem import Problem, derivatives
 from gammajax.fit.resolve import as_likelihood, parameter_index
 from gammajax.likelihood import Likelihood
 from gammajax.parameters import Parameter
+from gammajax.progress import track
 from gammajax.provenance import provenance
 from gammajax.scan import (
     GridScan,
@@ -28,10 +30,12 @@ from gammajax.scan import (
 from gammajax.scan.grid import grid_points
 from gammajax.scan.memory import check_memory
 from gammajax.scan.task import Grid
-from gammajax.solve import Status, resolve_device
+from gammajax.solve import Status, fitted, resolve_device
 from gammajax.units import to_unit
 
 __all__ = ["profiles", "surface"]
+
+log = logging.getLogger(__name__)
 
 NATIVE = "newton, batched"
 
@@ -97,6 +101,7 @@ def surface(
             raise InputError(f"scan: backend={backend!r} fits node by node; starts and device need backend=None.")
         best = derivatives(likelihood, likelihood.start)[0]
         grid, optimizer = _node_by_node(likelihood, index, internal, backend, options), f"{backend}, node by node"
+    log.info("scan of %s: %d nodes, %d without a fit", ", ".join(names), nodes, int(np.sum(~fitted(grid.status))))
     return _result(likelihood, found, axes, grid, best, reoptimize, optimizer, options if reoptimize else {}, starts)
 
 
@@ -182,8 +187,6 @@ def _result(
 
 def _node_by_node(likelihood: Likelihood, index: list[int], axes: list, backend: str, options: dict) -> GridScan:
     """Re-fit every node on its own with a backend; every node starts at the best fit."""
-    from tqdm import tqdm
-
     minimize = get_backend(backend)
     check_options(backend, options)
     points, shape = grid_points(likelihood.start, index, axes)
@@ -193,7 +196,7 @@ def _node_by_node(likelihood: Likelihood, index: list[int], axes: list, backend:
         np.full(len(points), np.nan),
         np.zeros(len(points), dtype=int),
     )
-    for k in tqdm(range(len(points)), desc=f"scan with {backend}", unit="node"):
+    for k in track(range(len(points)), len(points), f"scan with {backend}", "node"):
         problem = Problem(likelihood, dict(zip(index, points[k, index], strict=True)))
         stat[k], x, edm[k], status[k] = _node(problem, minimize, options)
         points[k] = problem.theta(x)

@@ -10,6 +10,7 @@ from gammajax.fit.backends import get as get_backend
 from gammajax.fit.judge import judge
 from gammajax.fit.problem import Problem, derivatives
 from gammajax.hooks import lock_arrays
+from gammajax.progress import track
 from gammajax.scan import Refit
 from gammajax.solve import BatchResult, Status, fitted, minimize_batch
 
@@ -165,7 +166,7 @@ def _one_by_one(likelihood: Any, begin: np.ndarray) -> BatchResult:
     n, n_par = begin.shape
     stat, edm, theta, status = np.full(n, np.inf), np.full(n, np.nan), begin.copy(), np.zeros(n, dtype=int)
     gradient, hessian = np.zeros((n, n_par)), np.zeros((n, n_par, n_par))
-    for k in range(n):
+    for k in track(range(n), n, "fits from several starts", "start"):
         problem = Problem(likelihood, start=begin[k])
         if not np.isfinite(problem.stat(problem.start)):
             status[k] = Status.NON_FINITE

@@ -1,5 +1,6 @@
 """Lists of data sets: a YAML file that names one file per data set, as gammapy writes and reads it."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from gammajax.provenance import metadata
 
 __all__ = ["read_datasets", "write_datasets"]
 
+log = logging.getLogger(__name__)
 TYPES = (SpectrumDatasetOnOff.tag, SpectrumDataset.tag)
 KEYS = ("name", "type", "filename", "mask_fit", "compatibility")
 
@@ -163,6 +165,7 @@ def read_datasets(
     if filename_models is not None:
         models = expand(filename_models)
         datasets.models = read_models(models, None if checksum else False)
+    log.info("read %d data sets and %d models from %s", len(datasets), len(datasets.models), path.name)
     return datasets
 
 

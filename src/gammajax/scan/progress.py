@@ -1,13 +1,13 @@
 """How far a scan is: a bar in a terminal or a notebook, a line now and then in a log, or a function of the caller."""
 
 import logging
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
 from gammajax.errors import InputError
+from gammajax.progress import interactive, new_bar
 
 __all__ = ["Progress", "Reporter"]
 
@@ -78,9 +78,9 @@ class Reporter:
         self._first, self._began, self._last = nodes, monotonic(), monotonic()
         self._tell: Callable[[Progress], Any] | None = progress if callable(progress) else None
         self._bar: Any = None
-        self._lines = progress is True and not _interactive()
+        self._lines = progress is True and not interactive()
         if progress is True and not self._lines:
-            self._bar = _bar(total_nodes, nodes, name)
+            self._bar = new_bar(total_nodes, nodes, name, "node")
 
     @property
     def state(self) -> Progress:
@@ -110,20 +110,3 @@ class Reporter:
         """Leave the bar as it is."""
         if self._bar is not None:
             self._bar.close()
-
-
-def _interactive() -> bool:
-    if "ipykernel" in sys.modules:
-        return True
-    return bool(getattr(sys.stderr, "isatty", lambda: False)())
-
-
-def _bar(total: int, initial: int, name: str) -> Any:
-    import warnings
-
-    with warnings.catch_warnings():
-        # in a notebook without widgets tqdm says that its bar is made of text
-        warnings.simplefilter("ignore")
-        from tqdm.auto import tqdm
-
-        return tqdm(total=total, initial=initial, desc=name, unit="node", unit_scale=True)

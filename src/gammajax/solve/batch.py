@@ -1,10 +1,12 @@
 """Many minimisations of one likelihood at once, with a verdict per lane."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from gammajax.progress import Bar
 from gammajax.solve.devices import pick_device
 from gammajax.solve.few import MAX_STEPS, evaluate_few, minimize_few, worthwhile
 from gammajax.solve.programs import ALONE, ALONE_FITS, evaluate_program, in_parallel, minimize_program, sizes
@@ -147,8 +149,20 @@ def evaluate_batch(likelihood: Any, theta: np.ndarray, device: Any = None, plan:
             out = evaluate_program(compact, np.append(theta[0], batches), part, columns=columns, inner=inner)
             return np.asarray(out)[: end - begin, 0]
 
-        parts = [out for _, _, out in in_parallel(call, len(theta), capacity, inner, platform, key, ALONE)]
+        parts = _told(in_parallel(call, len(theta), capacity, inner, platform, key, ALONE), len(theta), plan is None)
     return np.concatenate(parts)
+
+
+def _told(parts: Iterable[tuple[int, int, np.ndarray]], total: int, alone: bool) -> list[np.ndarray]:
+    """Results of the parts, in their order; with a bar where it takes long and is not itself a chunk of something."""
+    if not alone:
+        return [out for _, _, out in parts]
+    found = []
+    with Bar(total, "solver", "node") as bar:
+        for begin, end, out in parts:
+            found.append(out)
+            bar.update(end - begin)
+    return found
 
 
 def minimize_batch(
@@ -242,7 +256,7 @@ def _minimize_all(
         columns[moved] = True
         active = _positions(columns if derivatives else varied)
         run = _Runner(compact, platform, _positions(columns), active, lower, upper, scale, tol, derivatives, large)
-        run.devices = plan.devices if plan else ()
+        run.devices, run.alone = plan.devices if plan else (), plan is None
         data = np.zeros((n, 0)) if own is None else own
         out = run(starts, again, each, data, min(FIRST, max_iter), 1e-6)
         if not _good(out).all():
@@ -358,6 +372,8 @@ class _Runner:
         self.limits = np.concatenate([lower[self.at] / self.scale, upper[self.at] / self.scale, self.scale])
         self.tol, self.derivatives, self.output = tol, derivatives, not large
         self.devices: tuple = ()
+        # whether no one else tells how far it is
+        self.alone = False
 
     def __call__(
         self, starts: np.ndarray, again: np.ndarray, free: np.ndarray, own: np.ndarray, max_iter: int, damping: float
@@ -388,7 +404,7 @@ class _Runner:
             "minimize", self.columns, self.active, shapes, self.inner, self.capacity, own.shape[1], _shapes(self.compact),
         )  # fmt: skip
         run = in_parallel(call, len(starts), self.capacity, self.inner, self.platform, key, ALONE_FITS)
-        parts = [out for _, _, out in run]
+        parts = _told(run, len(starts), self.alone)
         out = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return self._result(out, starts, free)
 

@@ -1,0 +1,130 @@
+"""Bars for what takes longer than a second, and the one switch for all of them."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from time import monotonic
+from types import TracebackType
+from typing import Any
+
+from gammajax.errors import InputError
+
+__all__ = ["AFTER", "Bar", "interactive", "new_bar", "progress_wanted", "set_progress", "track"]
+
+log = logging.getLogger(__name__)
+# seconds before a bar shows, and between two lines of a log
+AFTER = 1.0
+EVERY = 30.0
+ON, OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+_switch: list[bool | None] = [None]
+
+
+def set_progress(on: bool | None) -> None:
+    """Show bars, or none, in this process.
+
+    A bar appears in a terminal or a notebook when something takes longer than a second; anywhere else a line goes to the log every half
+    minute (logger ``gammajax``, level INFO). The environment variable ``GAMMAJAX_PROGRESS=0`` switches them off as well.
+
+    Parameters
+    ----------
+    on : bool or None
+        True or False; None for what the environment says.
+
+    Examples
+    --------
+    >>> set_progress(False)
+    >>> progress_wanted()
+    False
+    >>> set_progress(None)
+    """
+    if on is not None and not isinstance(on, bool):
+        raise InputError(f"set_progress: got {on!r}, expected True, False or None.")
+    _switch[0] = on
+
+
+def progress_wanted() -> bool:
+    """Whether bars are shown: what `set_progress` says, or ``GAMMAJAX_PROGRESS``, or yes.
+
+    Raises
+    ------
+    InputError
+        If the environment variable is none of the known words.
+    """
+    if _switch[0] is not None:
+        return _switch[0]
+    word = os.environ.get("GAMMAJAX_PROGRESS", "1").strip().lower()
+    if word not in (*ON, *OFF):
+        raise InputError(f"GAMMAJAX_PROGRESS={word!r}: expected one of {', '.join((*ON, *OFF))}.")
+    return word in ON
+
+
+def interactive() -> bool:
+    """Whether a person looks at a terminal or a notebook."""
+    if "ipykernel" in sys.modules:
+        return True
+    return bool(getattr(sys.stderr, "isatty", lambda: False)())
+
+
+def new_bar(total: int, initial: int, name: str, unit: str) -> Any:
+    """A bar of tqdm."""
+    import warnings
+
+    with warnings.catch_warnings():
+        # in a notebook without widgets tqdm says that its bar is made of text
+        warnings.simplefilter("ignore")
+        from tqdm.auto import tqdm
+
+        return tqdm(total=total, initial=initial, desc=name, unit=unit, unit_scale=True)
+
+
+class Bar:
+    """How much of something is done; says nothing for the first second.
+
+    Parameters
+    ----------
+    total : int
+        How much there is.
+    name : str
+        What it is.
+    unit : str
+        Of what.
+    """
+
+    def __init__(self, total: int, name: str, unit: str) -> None:
+        self.total, self.name, self.unit, self.done = total, name, unit, 0
+        self._wanted = progress_wanted()
+        self._began = self._last = monotonic()
+        self._bar: Any = None
+
+    def update(self, n: int = 1) -> None:
+        """So much more is done."""
+        self.done += n
+        now = monotonic()
+        if not self._wanted or now - self._began < AFTER:
+            return
+        if self._bar is not None:
+            self._bar.update(n)
+        elif interactive():
+            self._bar = new_bar(self.total, self.done, self.name, self.unit)
+        elif now - self._last >= EVERY:
+            self._last = now
+            log.info("%s: %d of %d %ss", self.name, self.done, self.total, self.unit)
+
+    def __enter__(self) -> "Bar":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def track(items: Iterable[Any], total: int, name: str, unit: str) -> Iterator[Any]:
+    """Hand out items one by one, and count them."""
+    with Bar(total, name, unit) as bar:
+        for item in items:
+            yield item
+            bar.update()

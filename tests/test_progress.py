@@ -1,0 +1,150 @@
+"""Bars and messages: the switch, the first second, and nothing on the screen unasked."""
+
+import logging
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import gammajax.progress as module
+from gammajax import Fit, set_progress
+from gammajax.errors import InputError
+from gammajax.progress import Bar, progress_wanted, track
+from tests.problems import embedded
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(monkeypatch):
+    monkeypatch.delenv("GAMMAJAX_PROGRESS", raising=False)
+    yield
+    set_progress(None)
+
+
+class Clock:
+    """Seconds that pass when they are told to."""
+
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    one = Clock()
+    monkeypatch.setattr(module, "monotonic", one)
+    return one
+
+
+@pytest.mark.parametrize(
+    ("word", "wanted"), [("0", False), ("no", False), ("Off", False), ("1", True), ("TRUE", True), (None, True)]
+)
+def test_the_environment(monkeypatch, word, wanted):
+    if word is not None:
+        monkeypatch.setenv("GAMMAJAX_PROGRESS", word)
+    assert progress_wanted() is wanted
+    set_progress(not wanted)
+    assert progress_wanted() is not wanted
+    set_progress(None)
+    assert progress_wanted() is wanted
+
+
+def test_wrong_words(monkeypatch):
+    with pytest.raises(InputError, match="got 'yes', expected True, False or None"):
+        set_progress("yes")
+    monkeypatch.setenv("GAMMAJAX_PROGRESS", "loud")
+    with pytest.raises(InputError, match="GAMMAJAX_PROGRESS='loud': expected one of 1, true"):
+        progress_wanted()
+
+
+def test_a_bar_shows_after_a_second(monkeypatch, clock, capsys):
+    monkeypatch.setattr(module, "interactive", lambda: True)
+    with Bar(10, "work", "piece") as bar:
+        bar.update(2)
+        assert capsys.readouterr().err == ""
+        clock.now += 1.5
+        bar.update(3)
+        bar.update(4)
+    err = capsys.readouterr().err
+    assert "work" in err
+    assert "5.00/10.0" in err
+    assert "9.00/10.0" in err
+
+
+@pytest.mark.parametrize("off", ["call", "environment"])
+def test_no_bar_where_none_is_wanted(monkeypatch, clock, capsys, off):
+    monkeypatch.setattr(module, "interactive", lambda: True)
+    if off == "call":
+        set_progress(False)
+    else:
+        monkeypatch.setenv("GAMMAJAX_PROGRESS", "0")
+    for _ in track(range(3), 3, "work", "piece"):
+        clock.now += 10
+    assert capsys.readouterr().err == ""
+
+
+def test_lines_in_a_log_where_nobody_looks(monkeypatch, clock, capsys, caplog):
+    monkeypatch.setattr(module, "interactive", lambda: False)
+    caplog.set_level(logging.INFO, "gammajax")
+    for _ in track(range(5), 5, "work", "piece"):
+        clock.now += 20
+    assert [r.getMessage() for r in caplog.records] == ["work: 2 of 5 pieces", "work: 4 of 5 pieces"]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.fixture(scope="module")
+def fit():
+    fit = Fit([embedded()], backend="newton")
+    fit.run()
+    return fit
+
+
+def test_scans_node_by_node_and_in_one_batch_show_bars(monkeypatch, fit, capsys):
+    monkeypatch.setattr(module, "interactive", lambda: True)
+    monkeypatch.setattr(module, "AFTER", 0.0)
+    fit.stat_profile("beta", [0.1, 0.2], reoptimize=True, backend="newton")
+    err = capsys.readouterr().err
+    assert "scan with newton" in err
+    assert "2.00/2.00" in err
+    monkeypatch.setattr("gammajax.solve.few.POINTS", {"evaluate": 0, "minimize": 0})
+    fit.stat_profile("beta", np.linspace(0.0, 0.3, 5), reoptimize=False)
+    err = capsys.readouterr().err
+    assert "solver" in err
+    # the best fit is one more node
+    assert "6.00/6.00" in err
+    set_progress(False)
+    fit.stat_profile("beta", [0.1, 0.2], reoptimize=True, backend="newton")
+    assert capsys.readouterr().err == ""
+
+
+def test_messages_of_fits_and_scans(fit, caplog):
+    caplog.set_level(logging.INFO, "gammajax")
+    fit.run()
+    fit.stat_profile("beta", [0.1, 0.2], reoptimize=True, backend="newton")
+    texts = {r.name: (r.levelname, r.getMessage()) for r in caplog.records}
+    level, text = texts["gammajax.fit.runner"]
+    assert (level, text.split(":")[0]) == ("INFO", "fit of HESS with newton")
+    assert "stat = 27.6" in text or "stat = 2" in text
+    assert texts["gammajax.fit.scans"][1] == "scan of crab.spectral.beta: 2 nodes, 0 without a fit"
+
+
+def test_a_fit_that_ends_badly_is_a_warning(caplog):
+    dataset = embedded()
+    first = dataset.models[0]
+    # two sources of one shape: only the sum of their strengths is measured
+    dataset.models = [first, first.copy("again")]
+    for p in dataset.models.parameters:
+        p.frozen = p.name != "amplitude"
+    result = Fit([dataset], backend="newton").run()
+    assert not result.success
+    (record,) = [r for r in caplog.records if r.name == "gammajax.fit.runner"]
+    assert record.levelname == "WARNING"
+    assert record.getMessage().endswith(result.flags.status.name.lower())
+
+
+def test_nothing_is_printed_by_a_program_that_sets_up_no_logging():
+    code = "import logging, gammajax; logging.getLogger('gammajax.fit').warning('x'); print(logging.getLogger('gammajax').handlers)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert run.stderr == ""
+    assert run.stdout.startswith("[<NullHandler")
