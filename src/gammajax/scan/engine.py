@@ -8,7 +8,7 @@ import numpy as np
 
 from gammajax.errors import ScanError
 from gammajax.scan.chunk import compute_chunk, devices_for, node_range
-from gammajax.scan.memory import halve_batches, is_out_of_memory
+from gammajax.scan.memory import halve_batches, is_out_of_memory, tell_of_batches
 from gammajax.scan.progress import Reporter
 from gammajax.scan.task import Task
 
@@ -47,13 +47,19 @@ def is_device_error(error: BaseException) -> bool:
 
 
 def guarded(task: Task, number: int, device: Any = None) -> dict[str, np.ndarray]:
-    """Compute a chunk; where a device runs out of memory, with smaller and smaller batches."""
+    """Compute a chunk; where a device runs out of memory, with smaller and smaller batches, which is said once."""
+    halved = False
     while True:
         try:
-            return compute_chunk(task, number, device)
+            out = compute_chunk(task, number, device)
         except jax.errors.JaxRuntimeError as error:
-            if not is_out_of_memory(error) or not halve_batches(devices_for(task, device)[0].platform):
+            if not is_out_of_memory(error) or not halve_batches(devices_for(task, device)[0].platform, task.refits):
                 raise
+            halved = True
+            continue
+        if halved:
+            tell_of_batches(devices_for(task, device)[0].platform, task.refits)
+        return out
 
 
 def describe(error: BaseException) -> str:
@@ -102,7 +108,7 @@ class Outcome:
         log.warning("scan: chunk %d failed, %s", number, error)
         self.sink.fail(number, error, attempts)
         self.report.chunk(self.nodes(number), failed=True)
-        if self.done == 0 and self.failed >= HOPELESS:
+        if self.report.done == 0 and self.failed >= HOPELESS:
             raise ScanError(
                 f"scan: the first {self.failed} chunks all failed and none was done; the last error: {error}. Mend that, then make the "
                 "same call again."

@@ -312,7 +312,10 @@ def _numbers(folder: Path, suffix: str) -> list[int]:
         names = os.listdir(folder)
     except OSError:
         return []
-    return sorted(int(n[6:13]) for n in names if n.startswith("chunk-") and n.endswith(suffix) and n[6:13].isdigit())
+    found = (
+        n.removeprefix("chunk-").removesuffix(suffix) for n in names if n.startswith("chunk-") and n.endswith(suffix)
+    )
+    return sorted(int(n) for n in found if n.isdigit())
 
 
 def _npz(arrays: dict[str, np.ndarray]) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 from gammajax.errors import InputError
 from gammajax.solve.programs import sizes
 
-__all__ = ["available", "check_memory", "halve_batches", "is_out_of_memory", "result_bytes"]
+__all__ = ["available", "check_memory", "halve_batches", "is_out_of_memory", "result_bytes", "tell_of_batches"]
 
 log = logging.getLogger("gammajax.scan")
 
@@ -86,14 +86,17 @@ def is_out_of_memory(error: BaseException) -> bool:
     return any(t in text for t in ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory"))
 
 
-def halve_batches(platform: str) -> bool:
-    """Make the inner batches on a kind of device half as large, and say so; False where they cannot be smaller."""
-    size = sizes(platform)
-    if max(size.minimize, size.evaluate) <= LEAST_BATCH:
+def halve_batches(platform: str, refits: bool) -> bool:
+    """Make the inner batches on a kind of device half as large; False where they cannot be smaller."""
+    size, which = sizes(platform), "minimize" if refits else "evaluate"
+    if getattr(size, which) <= LEAST_BATCH:
         return False
-    size.minimize, size.evaluate = max(size.minimize // 2, LEAST_BATCH), max(size.evaluate // 2, LEAST_BATCH)
-    log.warning(
-        "scan: the %s ran out of memory; going on with batches of %d fits and %d evaluations.",
-        platform, size.minimize, size.evaluate,
-    )  # fmt: skip
+    setattr(size, which, max(getattr(size, which) // 2, LEAST_BATCH))
     return True
+
+
+def tell_of_batches(platform: str, refits: bool) -> None:
+    """Say with which batches it goes on."""
+    size = sizes(platform)
+    n, what = (size.minimize, "fits") if refits else (size.evaluate, "evaluations")
+    log.warning("scan: the %s ran out of memory; going on with batches of %d %s.", platform, n, what)

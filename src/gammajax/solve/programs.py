@@ -177,7 +177,8 @@ def evaluate_program(
 def _workers() -> tuple[ThreadPoolExecutor, int]:
     n = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     # XLA obeys it too: a worker among several on one machine is given its share
-    n = int(os.environ.get("NPROC") or n)
+    share = os.environ.get("NPROC", "")
+    n = int(share) if share.isdigit() and int(share) else n
     return ThreadPoolExecutor(n, thread_name_prefix="gammajax"), n
 
 
