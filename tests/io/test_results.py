@@ -24,7 +24,7 @@ from gammajax import (
     UpperLimit,
 )
 from gammajax.errors import FileFormatError, InputError, MissingFileError
-from gammajax.io import read_result
+from gammajax.io import read_result, write_result
 from gammajax.io.results_code import NOT_STORED
 from gammajax.models import Models
 from gammajax.parameters import GaussianPrior, Parameter
@@ -165,14 +165,20 @@ def same(a, b, where=""):
 @pytest.mark.parametrize("name", RESULTS)
 def test_round_trip_to_the_last_bit(tmp_path, results, name, suffix):
     result = results[name]
-    result.write(tmp_path / f"r.{suffix}")
-    back = type(result).read(tmp_path / f"r.{suffix}")
+    write_result(result, tmp_path / f"r.{suffix}")
+    back = read_result(tmp_path / f"r.{suffix}", type(result))
     same(result, back)
     assert str(back) == str(result)
     same(back, read_result(tmp_path / f"r.{suffix}"))
     # and once more from what was read
-    back.write(tmp_path / f"again.{suffix}")
+    write_result(back, tmp_path / f"again.{suffix}")
     same(result, read_result(tmp_path / f"again.{suffix}"))
+
+
+def test_methods_are_the_functions(tmp_path, results):
+    for name in ("fit", "surface", "many fits", "nested"):
+        results[name].write(tmp_path / f"{name}.fits")
+        same(results[name], type(results[name]).read(tmp_path / f"{name}.fits"))
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -272,7 +278,7 @@ def test_gammapy_reads_the_table_of_flux_points(tmp_path, results):
     estimators = pytest.importorskip("gammapy.estimators")
     points = results["flux points"]
     for suffix in ("fits", "ecsv"):
-        points.write(tmp_path / f"p.{suffix}")
+        write_result(points, tmp_path / f"p.{suffix}")
         theirs = estimators.FluxPoints.read(tmp_path / f"p.{suffix}", sed_type="likelihood")
         for name in ("dnde", "dnde_err", "dnde_errn", "e2dnde_ul"):
             ours = points.quantity(name)

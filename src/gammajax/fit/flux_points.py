@@ -13,7 +13,7 @@ from astropy import units as u
 from gammajax.datasets import Datasets
 from gammajax.errors import DataError, FitError, InputError
 from gammajax.fit.resolve import as_datasets
-from gammajax.hooks import StoredResult, lock_arrays
+from gammajax.hooks import lock_arrays
 from gammajax.likelihood import STATISTICS
 from gammajax.models import Models, SkyModel
 from gammajax.provenance import Provenance, provenance
@@ -28,7 +28,7 @@ UNITS = {"dnde": "TeV-1 s-1 cm-2", "e2dnde": "TeV s-1 cm-2", "flux": "s-1 cm-2",
 
 
 @dataclass(frozen=True)
-class FluxPoints(StoredResult):
+class FluxPoints:
     """Strengths of a source in K energy bins, relative to its model; by gammapy's names, nan where not asked for or not defined.
 
     Attributes
