@@ -117,7 +117,7 @@ def test_mistakes_are_refused(tmp_path):
         points(dnde_err=np.zeros(8) * DNDE)
     with pytest.raises(DataError, match="no point has a flux and an error"):
         points(is_ul=np.ones(8, dtype=bool))
-    with pytest.raises(DataError, match="expected e_ref, and dnde or e2dnde with errors"):
+    with pytest.raises(DataError, match="expected e_ref, and dnde, e2dnde or norm with errors"):
         FluxPointsDataset.from_table(Table({"e_ref": [1.0]}))
     with pytest.raises(DataError, match="column 'e_ref' has no unit"):
         FluxPointsDataset.from_table(Table({"e_ref": [1.0], "dnde": [1.0]}))

@@ -9,6 +9,7 @@ from astropy.table import Table
 from gammajax import (
     Datasets,
     Fit,
+    FluxPointsDataset,
     FoVBackgroundModel,
     PowerLawSpectralModel,
     SkyModel,
@@ -334,3 +335,51 @@ def test_lists_of_all_kinds(tmp_path):
         Datasets.read(tmp_path / "d.yaml")
     with pytest.raises(InputError, match=r"'a b' and 'a_b' would both be a_b\.fits"):
         Datasets([known(name="a b"), known(name="a_b")]).write(tmp_path / "x.yaml")
+
+
+# -- flux points in lists ----------------------------------------------------------------------------------------------
+
+
+def test_flux_points_in_lists_of_gammapy(tmp_path, gammapy_data):
+    datasets = pytest.importorskip("gammapy.datasets")
+    from gammapy.estimators import FluxPoints
+    from gammapy.modeling import models
+
+    published = gammapy_data / "tests/spectrum/flux_points/diff_flux_points.fits"
+    estimated = FluxPoints.read(gammapy_data / "estimators/crab_hess_fp/crab_hess_fp.fits")
+    theirs = datasets.Datasets(
+        [
+            datasets.FluxPointsDataset.read(published, name="a b"),
+            datasets.FluxPointsDataset(data=estimated, name="made"),
+        ]
+    )
+    theirs[0].mask_fit = theirs[0].mask_safe & (np.arange(24) > 4)[:, None, None]
+    spectrum = models.PowerLawSpectralModel(index=2.3, amplitude="3e-12 cm-2 s-1 TeV-1", reference="1 TeV")
+    theirs.models = [models.SkyModel(spectrum, name="s")]
+    theirs.write(tmp_path / "d.yaml", tmp_path / "m.yaml")
+    ours = Datasets.read(tmp_path / "d.yaml", tmp_path / "m.yaml")
+    assert ours.names == ["a b", "made"]
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(a.mask_array, b.mask.ravel())
+        assert a.stat_sum() == pytest.approx(b.stat_sum(), rel=1e-9)
+    assert ours["made"].mask_fit is None
+    ours.write(tmp_path / "e.yaml", tmp_path / "m.yaml", overwrite=True)
+    again = datasets.Datasets.read(tmp_path / "e.yaml", tmp_path / "m.yaml")
+    for a, b in zip(again, theirs, strict=True):
+        assert a.name == b.name
+        np.testing.assert_array_equal(a.mask.ravel(), b.mask.ravel())
+        assert a.stat_sum() == pytest.approx(b.stat_sum(), rel=1e-9)
+    back = Datasets.read(tmp_path / "e.yaml", tmp_path / "m.yaml")
+    assert back.stat_sum() == pytest.approx(ours.stat_sum(), rel=1e-14)
+
+
+def test_masks_of_flux_points_are_checked():
+    table = Table({"e_ref": [1, 2] * u.TeV, "dnde": [1, 2] * u.Unit("cm-2 s-1 TeV-1")})
+    table["dnde_err"] = table["dnde"]
+    table["mask_fit"] = [1.0, 0.0]
+    with pytest.raises(DataError, match="column 'mask_fit' has shape .2,. and type float64, expected 2 flags"):
+        FluxPointsDataset.from_table(table)
+    table.remove_columns(["dnde", "mask_fit"])
+    table["norm"] = [1.0, 2.0]
+    with pytest.raises(DataError, match="expected e_ref, and dnde, e2dnde or norm with errors"):
+        FluxPointsDataset.from_table(table)

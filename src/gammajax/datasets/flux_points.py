@@ -15,8 +15,8 @@ from gammajax.units import energy_values, parsed, to_unit
 __all__ = ["FluxPointsDataset"]
 
 DNDE = "TeV-1 s-1 cm-2"
-# columns, in the order in which they are looked for, and whether they are multiplied by the square of the energy
-SEDS = (("dnde", False), ("e2dnde", True))
+# columns, in the order in which they are looked for
+SEDS = ("dnde", "e2dnde", "norm")
 
 
 class FluxPointsDataset(Dataset):
@@ -106,7 +106,9 @@ class FluxPointsDataset(Dataset):
 
     @classmethod
     def from_table(cls, table: Any, name: str = "flux-points", models: Any = None) -> "FluxPointsDataset":
-        """From a table of the columns e_ref and dnde or e2dnde with _err, or _errn and _errp; GADF's names.
+        """From a table of the columns e_ref and dnde, e2dnde or norm (with ref_dnde), with _err, or _errn and _errp; GADF's names.
+
+        Columns mask_safe and mask_fit, as gammapy writes them, are read too.
 
         Parameters
         ----------
@@ -122,10 +124,10 @@ class FluxPointsDataset(Dataset):
         DataError
             If a column is missing, naming it.
         """
-        sed, squared = next(((s, q) for s, q in SEDS if s in table.colnames), ("", False))
-        if not sed or "e_ref" not in table.colnames:
+        sed = next((s for s in SEDS if s in table.colnames), "")
+        if not sed or "e_ref" not in table.colnames or (sed == "norm" and "ref_dnde" not in table.colnames):
             raise DataError(
-                f"{name}: the columns are {', '.join(table.colnames)}; expected e_ref, and dnde or e2dnde with errors."
+                f"{name}: the columns are {', '.join(table.colnames)}; expected e_ref, and dnde, e2dnde or norm with errors."
             )
 
         def column(key: str) -> Any:
@@ -133,16 +135,26 @@ class FluxPointsDataset(Dataset):
                 return None
             c = table[key]
             values = np.ma.filled(np.ma.asarray(getattr(c, "value", c)).astype(float), np.nan)
+            if c.unit is None and key.startswith("norm"):
+                return u.Quantity(values)
             if c.unit is None:
                 raise DataError(f"{name}: column {key!r} has no unit; expected one such as {DNDE!r}.")
             return u.Quantity(values, _without_photons(c.unit))
 
         energy = column("e_ref")
-        factor = energy**2 if squared else 1.0
+        factor = {"dnde": 1.0, "e2dnde": energy**2}.get(sed)
+        factor = 1 / column("ref_dnde") if factor is None else factor
         given = {k: column(f"{sed}_{k}") for k in ("err", "errn", "errp")}
         errors = {f"dnde_{k}": v / factor for k, v in given.items() if v is not None}
         limits = np.ma.filled(np.ma.asarray(table["is_ul"]), False).astype(bool) if "is_ul" in table.colnames else None
-        return cls(energy, column(sed) / factor, **errors, is_ul=limits, name=name, models=models)
+        new = cls(energy, column(sed) / factor, **errors, is_ul=limits, name=name, models=models)
+        safe, fit = (_mask(table, key, len(energy), name) for key in ("mask_safe", "mask_fit"))
+        if safe is not None:
+            new.mask_safe = new.mask_safe & safe
+        if fit is not None and not np.array_equal(fit & new.mask_safe, new.mask_safe):
+            # gammapy writes mask_safe where there is none
+            new.mask_fit = fit
+        return new
 
     @classmethod
     def read(cls, filename: str | Path, name: str | None = None, models: Any = None) -> "FluxPointsDataset":
@@ -240,11 +252,22 @@ class FluxPointsDataset(Dataset):
         new = FluxPointsDataset(
             self.energy, self.dnde, self.dnde_err, is_ul=self.is_ul, name=name or f"{self.name}-copy"
         )
+        new.mask_safe = self.mask_safe.copy()
         new.mask_fit = None if self.mask_fit is None else np.array(self.mask_fit)
         return new
 
     def __repr__(self) -> str:
         return f"FluxPointsDataset({self.name!r}, {len(self._energy)} points, {int(self.mask_array.sum())} in the fit)"
+
+
+def _mask(table: Any, key: str, n: int, name: str) -> np.ndarray | None:
+    """A mask of a table, which has two more axes of length 1 where gammapy wrote it."""
+    if key not in table.colnames:
+        return None
+    values = np.asarray(table[key])
+    if values.dtype != bool or values.size != n:
+        raise DataError(f"{name}: column {key!r} has shape {values.shape} and type {values.dtype}, expected {n} flags.")
+    return values.reshape(n)
 
 
 def _without_photons(unit: u.UnitBase) -> u.UnitBase:

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from gammajax.datasets import Datasets, SpectrumDataset, SpectrumDatasetOnOff
+from gammajax.datasets import Datasets, FluxPointsDataset, SpectrumDataset, SpectrumDatasetOnOff
 from gammajax.datasets.registry import file_format
 from gammajax.errors import FileFormatError, InputError
 from gammajax.hooks import register_hook
 from gammajax.io.files import refuse_existing, target, write_bytes
 from gammajax.io.fits import expand
+from gammajax.io.flux_points import flux_points_bytes
 from gammajax.io.gadf import guess_format
 from gammajax.io.gadf_write import file_bytes
 from gammajax.io.models_files import SUFFIXES, model_files, read_models
@@ -24,7 +25,7 @@ from gammajax.provenance import metadata
 __all__ = ["read_datasets", "write_datasets"]
 
 log = logging.getLogger(__name__)
-TYPES = (SpectrumDatasetOnOff.tag, SpectrumDataset.tag)
+TYPES = (SpectrumDatasetOnOff.tag, SpectrumDataset.tag, FluxPointsDataset.tag)
 KEYS = ("name", "type", "filename", "mask_fit", "compatibility")
 
 
@@ -45,7 +46,7 @@ def write_datasets(
     Parameters
     ----------
     datasets : `Datasets`
-        The data sets: `SpectrumDatasetOnOff` and `SpectrumDataset`.
+        The data sets: `SpectrumDatasetOnOff`, `SpectrumDataset` and `FluxPointsDataset`.
     filename : str or path
         The list, a name that ends in .yaml or .yml; the data sets go into its folder.
     filename_models : str or path, optional
@@ -101,6 +102,8 @@ def _files(path: Path, dataset: Any, format: str) -> list[Path]:
 
 
 def _contents(path: Path, dataset: Any, format: str) -> dict[Path, bytes]:
+    if isinstance(dataset, FluxPointsDataset):
+        return {path: flux_points_bytes(dataset, "fits")}
     kind = _format_of(dataset, format)
     if kind == "gadf":
         return {path: file_bytes(dataset)}
@@ -186,11 +189,13 @@ def _read_one(node: Node, path: Path, allow_outside: bool) -> Any:
     label = node["name"]
     # an unquoted number is one for YAML
     text = str(label.whole()) if isinstance(label.value, int) else label.text()
-    dataset = _read_file(file, text, allow_outside)
+    dataset = (
+        FluxPointsDataset.read(file, text) if kind == FluxPointsDataset.tag else _read_file(file, text, allow_outside)
+    )
     if type(dataset).tag != kind:
         raise FileFormatError(f"{node.where}.type: got {kind!r}, but {file.name} holds a {type(dataset).tag}.")
     if "mask_fit" in node:
-        dataset.mask_fit = _mask(node["mask_fit"], len(dataset.counts.data))
+        dataset.mask_fit = _mask(node["mask_fit"], len(dataset.mask_array))
     if "compatibility" in node:
         dataset.compatibility = node["compatibility"].text()
     return dataset

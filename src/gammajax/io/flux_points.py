@@ -4,12 +4,14 @@ import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gammajax.errors import FileFormatError, InputError, MissingFileError
 from gammajax.hooks import register_hook
 from gammajax.io.files import refuse_existing, target, write_bytes
 from gammajax.io.fits import expand
 
-__all__ = ["read_flux_points", "write_flux_points"]
+__all__ = ["flux_points_bytes", "read_flux_points", "write_flux_points"]
 
 FORMATS = {".fits": "fits", ".ecsv": "ascii.ecsv"}
 
@@ -60,7 +62,7 @@ def read_flux_points(filename: str | Path) -> Any:
 
 
 def write_flux_points(dataset: Any, filename: str | Path, overwrite: bool = False) -> None:
-    """Write flux points with the columns e_ref, dnde, dnde_err and is_ul.
+    """Write flux points with the columns e_ref, dnde, dnde_err, is_ul, mask_fit and mask_safe.
 
     Parameters
     ----------
@@ -71,18 +73,25 @@ def write_flux_points(dataset: Any, filename: str | Path, overwrite: bool = Fals
     overwrite : bool
         Whether an existing file is replaced.
     """
+    path = target(filename, tuple(FORMATS), "flux points")
+    refuse_existing([path], overwrite)
+    write_bytes({path: flux_points_bytes(dataset, _format(path))})
+
+
+def flux_points_bytes(dataset: Any, kind: str) -> bytes:
+    """The table of a `FluxPointsDataset` as a whole file, "fits" or "ascii.ecsv"."""
     from astropy.table import QTable
 
-    path = target(filename, tuple(FORMATS), "flux points")
-    kind = _format(path)
-    refuse_existing([path], overwrite)
     table = QTable(meta={"SED_TYPE": "dnde"})
     table["e_ref"], table["dnde"], table["dnde_err"] = dataset.energy, dataset.dnde, dataset.dnde_err
     table["is_ul"] = dataset.is_ul
+    # gammapy has a mask for each bin of a map of one region
+    mask_fit = dataset.mask_safe if dataset.mask_fit is None else np.asarray(dataset.mask_fit)
+    table["mask_fit"], table["mask_safe"] = (m[:, None, None] for m in (mask_fit, dataset.mask_safe))
     made: Any = io.BytesIO() if kind == "fits" else io.StringIO()
     table.write(made, format=kind)
     content = made.getvalue()
-    write_bytes({path: content if isinstance(content, bytes) else content.encode()})
+    return content if isinstance(content, bytes) else content.encode()
 
 
 register_hook("read flux points", read_flux_points)
