@@ -79,7 +79,7 @@ def no_sums(name):
     def damage(run):
         with fits.open(run / name, memmap=False) as hdus:
             for h in hdus:
-                for k in ("CHECKSUM", "DATASUM"):
+                for k in ("CHECKSUM", "DATASUM", "SHA256"):
                     h.header.remove(k, ignore_missing=True)
             hdus.writeto(run / name, overwrite=True)
 
@@ -175,7 +175,8 @@ def without_hdu(name, hdu):
     def damage(run):
         with fits.open(run / name, memmap=False) as hdus:
             del hdus[hdu]
-            hdus[0].header.remove("NEXTEND", ignore_missing=True)
+            for k in ("NEXTEND", "SHA256"):
+                hdus[0].header.remove(k, ignore_missing=True)
             hdus.writeto(run / name, overwrite=True, checksum=True)
 
     return damage
@@ -189,6 +190,7 @@ def second_hdu(name, hdu, change=lambda h: None):
             new = hdus[hdu].copy()
             change(new)
             hdus.append(new)
+            hdus[0].header.remove("SHA256", ignore_missing=True)
             hdus.writeto(run / name, overwrite=True, checksum=True)
 
     return damage

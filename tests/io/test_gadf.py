@@ -228,8 +228,9 @@ def header(hdus, name, key, value):
 
 
 def rewrite(hdus, path):
-    """Write without the old checksums and number of extensions."""
-    hdus[0].header.remove("NEXTEND", ignore_missing=True)
+    """Write without what says that the file is as it was."""
+    for key in ("NEXTEND", "SHA256"):
+        hdus[0].header.remove(key, ignore_missing=True)
     for hdu in hdus:
         for key in ("DATASUM", "CHECKSUM"):
             hdu.header.remove(key, ignore_missing=True)

@@ -1,6 +1,7 @@
 """Opening FITS files: what is missing, damaged, hostile or no FITS is refused before anything of it is used."""
 
 import errno
+import hashlib
 import io
 import os
 import re
@@ -89,6 +90,8 @@ def _check(hdus: Any, stream: Any, size: int, checksum: bool, where: str) -> Non
         _check_rows(hdu, where)
         if checksum:
             _check_sums(hdu, stream, where)
+    if checksum:
+        _check_hash(hdus, stream, where)
     _say_what_is_mended(hdus, where)
 
 
@@ -223,6 +226,23 @@ def _check_sums(hdu: Any, stream: Any, where: str) -> None:
         )
     if stated and not whole:
         warnings.warn(f"{where}: has a DATASUM but no CHECKSUM; nothing protects its header.", stacklevel=2)
+
+
+def _check_hash(hdus: Any, stream: Any, where: str) -> None:
+    """Say that extensions are not those which gammajax wrote: on purpose, or by damage that cancels in the sums."""
+    stated = hdus[0].header.get("SHA256")
+    if stated is None or len(hdus) < 2:
+        return
+    stream.seek(hdus[1].fileinfo()["hdrLoc"])
+    total = hashlib.sha256()
+    while chunk := stream.read(1 << 24):
+        total.update(chunk)
+    if total.hexdigest() != stated:
+        warnings.warn(
+            f"{where}: was changed after gammajax wrote it, or is damaged in a way that its sums do not show (SHA256 in the first header); "
+            "remove the keyword if it was changed on purpose.",
+            stacklevel=2,
+        )
 
 
 def _sum(stream: Any, begin: int, end: int) -> int:
