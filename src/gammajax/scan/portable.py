@@ -8,28 +8,22 @@ import dataclasses
 from typing import Any
 
 import jax
-import numpy as np
 
 from gammajax.errors import FileFormatError, InputError
 from gammajax.likelihood.bins import Bins
 from gammajax.likelihood.compact import Compact
 from gammajax.likelihood.penalties import Penalty, penalties_of
-from gammajax.likelihood.structure import DatasetStructure, Points, Structure, Term
-from gammajax.models import BinRule, Models, SpectralForm
+from gammajax.likelihood.structure import DatasetStructure, Points, Structure, Term, Timed
+from gammajax.models import BinRule, Models, SpectralForm, TemporalForm
 
-__all__ = ["Unportable", "decode", "encode", "leaves"]
+__all__ = ["Unportable", "decode", "encode"]
 
-CLASSES = {c.__name__: c for c in (Compact, Structure, DatasetStructure, Term, Bins, BinRule, Points)}
+CLASSES = {c.__name__: c for c in (Compact, Structure, DatasetStructure, Term, Bins, BinRule, Points, Timed)}
 DEEPEST = 40
 
 
 class Unportable(InputError):
     """A likelihood that holds something which only this process knows."""
-
-
-def leaves(compact: Any) -> list[np.ndarray]:
-    """The arrays of a likelihood in the order of its pytree, on the host."""
-    return [np.asarray(a) for a in jax.tree.leaves(compact)]
 
 
 def encode(compact: Any, models: Models) -> Any:
@@ -49,8 +43,17 @@ def encode(compact: Any, models: Models) -> Any:
     """
     flat, structure = jax.tree.flatten(compact)
     numbered = jax.tree.unflatten(structure, [_Array(i) for i in range(len(flat))])
-    forms = [(m.name, m.form) for m in models if m.role != "systematics"]
-    return _encode(numbered, forms, [0])
+    return _encode(numbered, _forms(models), [0])
+
+
+def _forms(models: Models) -> dict[tuple[str, str], Any]:
+    """The mathematics of all models, by their names and what it is."""
+    found: dict[tuple[str, str], Any] = {}
+    for m in models:
+        if m.role != "systematics":
+            found["form", m.name] = m.form
+            found["temporal", m.name] = getattr(m, "temporal_form", None)
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,18 +61,18 @@ class _Array:
     number: int
 
 
-def _encode(value: Any, forms: list, penalties: list[int]) -> Any:
+def _encode(value: Any, forms: dict, penalties: list[int]) -> Any:
     if value is None or type(value) in (bool, int, float, str):
         return value
     if isinstance(value, _Array):
         return {"array": value.number}
     if isinstance(value, tuple):
         return [_encode(v, forms, penalties) for v in value]
-    if isinstance(value, SpectralForm):
-        for name, form in forms:
+    if isinstance(value, SpectralForm | TemporalForm):
+        for (kind, name), form in forms.items():
             if form is value or form == value:
-                return {"form": name}
-        raise Unportable(f"the model {value.name or value!r} is no source of the models")
+                return {kind: name}
+        raise Unportable(f"the model {getattr(value, 'name', '') or value!r} is no source of the models")
     if isinstance(value, Penalty):
         # they are made again in the same order
         penalties[0] += 1
@@ -90,9 +93,8 @@ def decode(document: Any, arrays: list, models: Models) -> Any:
         If the document is not what `encode` makes.
     """
     penalties, _ = penalties_of(models.parameters, models)
-    forms = {m.name: m.form for m in models}
     try:
-        return _decode(document, arrays, forms, penalties, 0)
+        return _decode(document, arrays, _forms(models), penalties, 0)
     except (KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise FileFormatError(f"scan: the structure of the likelihood cannot be read ({error!r}).") from error
 
@@ -106,8 +108,9 @@ def _decode(value: Any, arrays: list, forms: dict, penalties: tuple, depth: int)
         return tuple(_decode(v, arrays, forms, penalties, depth + 1) for v in value)
     if "array" in value:
         return arrays[value["array"]]
-    if "form" in value:
-        return forms[value["form"]]
+    for kind in ("form", "temporal"):
+        if kind in value:
+            return forms[kind, value[kind]]
     if "penalty" in value:
         return penalties[value["penalty"]]
     made = {k: _decode(v, arrays, forms, penalties, depth + 1) for k, v in value["fields"].items()}

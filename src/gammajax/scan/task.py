@@ -190,7 +190,7 @@ class Task:
                 f"scan: this likelihood cannot be rebuilt from its folder ({document['why']}); run the scan from the program that "
                 "made it, with the same call."
             )
-        models = hook("models from yaml")(document["models"])
+        models = _read_models(document["models"])
         leaves = [arrays[f"leaf_{n}"] for n in range(sum(k.startswith("leaf_") for k in arrays))]
         compact = decode(document["structure"], leaves, models)
         if structure_digest(compact.structure) != document["spec"]["model"]:
@@ -303,12 +303,16 @@ def _portable(compact: Any, models: Any) -> tuple[Any, str | None, str]:
     try:
         text = hook("models to yaml")(models, True)
         document = encode(compact, models)
-        with warnings.catch_warnings():
-            # what is not taken up from a model file takes no part here either
-            warnings.simplefilter("ignore")
-            again = decode(document, jax.tree.leaves(compact), hook("models from yaml")(text))
+        again = decode(document, jax.tree.leaves(compact), _read_models(text))
     except InputError as error:
         return None, None, str(error)
     if structure_digest(again.structure) != structure_digest(compact.structure):
         return None, None, "its models read from a file are not the same"
     return document, text, ""
+
+
+def _read_models(text: str) -> Any:
+    with warnings.catch_warnings():
+        # what is not taken up from a model file takes no part here either
+        warnings.simplefilter("ignore")
+        return hook("models from yaml")(text)
