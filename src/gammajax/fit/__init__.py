@@ -5,8 +5,10 @@ from gammajax.fit.contour import ContourResult, joint_probability
 from gammajax.fit.each import EachResult
 from gammajax.fit.fit import Fit
 from gammajax.fit.flags import FitFlags
-from gammajax.fit.flux_points import FluxPoints, FluxPointsEstimator
+from gammajax.fit.flux_estimator import FluxPointsEstimator
+from gammajax.fit.flux_points import FluxPoints
 from gammajax.fit.goodness import GoodnessOfFit
+from gammajax.fit.light_curve import LightCurveEstimator
 from gammajax.fit.nested import NestedTest
 from gammajax.fit.parameter_estimator import ParameterEstimator
 from gammajax.fit.result import FitResult
@@ -23,6 +25,7 @@ __all__ = [
     "FluxPoints",
     "FluxPointsEstimator",
     "GoodnessOfFit",
+    "LightCurveEstimator",
     "NestedTest",
     "ParameterEstimator",
     "StartsResult",

@@ -1,7 +1,7 @@
 """File formats; importing this package registers them with the data sets, the models and the results."""
 
 from gammajax.io.datasets_yaml import read_datasets, write_datasets
-from gammajax.io.flux_points import read_flux_points, write_flux_points
+from gammajax.io.flux_points import read_flux_points, read_points, write_flux_points, write_points
 from gammajax.io.gadf import read_gadf, write_gadf
 from gammajax.io.gti import read_gti, write_gti
 from gammajax.io.models_files import read_models, write_models
@@ -15,6 +15,7 @@ __all__ = [
     "read_gti",
     "read_models",
     "read_ogip",
+    "read_points",
     "read_result",
     "write_datasets",
     "write_flux_points",
@@ -22,5 +23,6 @@ __all__ = [
     "write_gti",
     "write_models",
     "write_ogip",
+    "write_points",
     "write_result",
 ]

@@ -7,11 +7,16 @@ from typing import Any
 import numpy as np
 
 from gammajax.errors import FileFormatError, InputError, MissingFileError
+from gammajax.fit import FluxPoints
+from gammajax.fit.flux_points import UNITS
 from gammajax.hooks import register_hook
 from gammajax.io.files import refuse_existing, target, write_bytes
-from gammajax.io.fits import expand
+from gammajax.io.fits import expand, open_fits
+from gammajax.io.gti import gti_hdu
+from gammajax.io.points_table import points_from_table
+from gammajax.io.results import read_result, write_result
 
-__all__ = ["flux_points_bytes", "read_flux_points", "write_flux_points"]
+__all__ = ["flux_points_bytes", "read_flux_points", "read_points", "write_flux_points", "write_points"]
 
 FORMATS = {".fits": "fits", ".ecsv": "ascii.ecsv"}
 
@@ -94,5 +99,86 @@ def flux_points_bytes(dataset: Any, kind: str) -> bytes:
     return content if isinstance(content, bytes) else content.encode()
 
 
+def write_points(
+    points: FluxPoints, filename: str | Path, sed_type: str = "likelihood", overwrite: bool = False
+) -> None:
+    """Write flux points or a light curve by the columns of GADF, which gammapy reads.
+
+    Parameters
+    ----------
+    points : `gammajax.FluxPoints`
+        The points.
+    filename : str or path
+        .fits, with an extension FLUXPOINTS and for a light curve GTI, or .ecsv. "likelihood" without time bins is written with all that
+        is known of the result beside the table, also as .yaml; see `gammajax.io.write_result`.
+    sed_type : {"likelihood", "dnde", "e2dnde", "flux", "eflux"}
+        What the points are given in; only "likelihood" holds everything.
+    overwrite : bool
+        Whether an existing file is replaced.
+
+    Raises
+    ------
+    InputError
+        If the file is there and `overwrite` is not set, or for another `sed_type`.
+    """
+    from astropy.io import fits
+    from astropy.table import Table
+
+    if points.gti is None and sed_type == "likelihood":
+        write_result(points, filename, overwrite)
+        return
+    path = target(filename, tuple(FORMATS), "flux points")
+    if sed_type not in ("likelihood", *UNITS):
+        raise InputError(f"write: got sed_type={sed_type!r}, expected one of likelihood, {', '.join(UNITS)}.")
+    refuse_existing([path], overwrite)
+    # columns with units, not quantities, which gammapy does not look for
+    table = Table(points.to_table(sed_type))
+    for name in ("counts", "npred", "npred_excess"):
+        # gammapy has one number for each data set; here all are joined
+        table[name] = np.asarray(table[name])[..., None]
+    if _format(path) == "ascii.ecsv":
+        text = io.StringIO()
+        table.write(text, format="ascii.ecsv")
+        write_bytes({path: text.getvalue().encode()})
+        return
+    hdus = fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU(table, name="FLUXPOINTS")])
+    if points.gti is not None:
+        hdus.append(gti_hdu(points.gti))
+    buffer = io.BytesIO()
+    hdus.writeto(buffer)
+    write_bytes({path: buffer.getvalue()})
+
+
+def read_points(filename: str | Path) -> FluxPoints:
+    """Read flux points or a light curve of gammapy's or of ours.
+
+    Tables in flux units have no reference model: the points are then relative to a power law of index 2, as in gammapy.
+
+    Parameters
+    ----------
+    filename : str or path
+        FITS or ECSV; variables of the environment are put in.
+
+    Raises
+    ------
+    MissingFileError, FileFormatError
+        If it is not there, or is no such table, naming what is missing.
+    """
+    path = expand(filename)
+    if path.suffix.lower() in (".yaml", ".yml") or (path.suffix == ".fits" and path.is_file() and _has_document(path)):
+        return read_result(path, FluxPoints)
+    table = read_flux_points(filename)
+    if "gammajax" in table.meta:
+        return read_result(path, FluxPoints)
+    return points_from_table(table, Path(filename).name)
+
+
+def _has_document(path: Path) -> bool:
+    with open_fits(path, "flux points") as hdus:
+        return "DOCUMENT" in [h.name for h in hdus]
+
+
 register_hook("read flux points", read_flux_points)
+register_hook("write points", write_points)
+register_hook("read points", read_points)
 register_hook("write flux points", write_flux_points)

@@ -1,0 +1,167 @@
+"""From a table by the columns of GADF to flux points."""
+
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+
+from gammajax.datasets import GTI
+from gammajax.errors import FileFormatError, GammajaxError
+from gammajax.fit import FluxPoints
+from gammajax.fit.flux_points import UNITS
+from gammajax.models import PowerLawSpectralModel
+from gammajax.units import parsed
+
+__all__ = ["points_from_table"]
+
+SUFFIXES = ("", "_err", "_errn", "_errp", "_ul")
+# gammapy's edges have passed through logarithms
+GRID_TOLERANCE = 1e-6
+
+
+def points_from_table(table: Any, where: str) -> FluxPoints:
+    """Flux points from a table of one row per energy bin, or per time bin of a light curve.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        By the columns of gammapy.
+    where : str
+        Name of the file, for messages.
+
+    Raises
+    ------
+    FileFormatError
+        Naming what is missing.
+    """
+    try:
+        return _points(table, where)
+    except GammajaxError:
+        raise
+    except (TypeError, ValueError, KeyError, IndexError) as error:
+        raise FileFormatError(f"{where}: no table of flux points ({error}); the file is damaged.") from error
+
+
+def _points(table: Any, where: str) -> FluxPoints:
+    meta = {k.upper(): v for k, v in table.meta.items()}
+    gti = _gti(table, meta, where) if "time_min" in table.colnames else None
+    missing = [c for c in ("e_min", "e_max") if c not in table.colnames]
+    if missing:
+        raise FileFormatError(
+            f"{where}: column {missing[0]} is missing; flux points belong to energy bins. Read energies alone with "
+            "FluxPointsDataset.read."
+        )
+    lo, hi = (_column(table, c, "TeV", where) for c in ("e_min", "e_max"))
+    shape = lo.shape
+    lo, hi = (_equal_rows(a, gti, where) for a in (lo, hi))
+    if len(lo) > 1 and not np.allclose(hi[:-1], lo[1:], rtol=GRID_TOLERANCE, atol=0):
+        i = int(np.argmax(~np.isclose(hi[:-1], lo[1:], rtol=GRID_TOLERANCE, atol=0)))
+        raise FileFormatError(
+            f"{where}: energy bin {i} ends at {hi[i]:.6g} TeV and the next begins at {lo[i + 1]:.6g} TeV; expected bins without gaps."
+        )
+    edges = np.append(lo, hi[-1])
+    reference, norms = _norms(table, edges, shape, gti, where)
+
+    def plain(name: str, default: float = np.nan) -> np.ndarray:
+        values = _column(table, name, "", where) if name in table.colnames else np.full(shape, default)
+        # gammapy has one number per data set
+        return values if values.shape == shape else np.nansum(values, axis=-1)
+
+    norm, stat, ts = norms["norm"], plain("stat"), plain("ts")
+    if "ts" not in table.colnames and "sqrt_ts" in table.colnames:
+        ts = plain("sqrt_ts") ** 2
+    grid, scan = np.zeros(0), np.zeros((*shape, 0))
+    if "stat_scan" in table.colnames and "norm_scan" in table.colnames:
+        scan, every = (_column(table, c, "", where) for c in ("stat_scan", "norm_scan"))
+        grid = every.reshape(-1, every.shape[-1])[0]
+        if not np.allclose(every, grid, rtol=1e-9, equal_nan=True):
+            raise FileFormatError(f"{where}: column norm_scan differs from row to row; expected one grid of strengths.")
+    success = np.asarray(table["success"]).astype(bool) if "success" in table.colnames else np.isfinite(norm)
+    return FluxPoints(
+        edges, reference, norm, norms["norm_err"], norms["norm_errn"], norms["norm_errp"], norms["norm_ul"], ts, stat,
+        plain("stat_null") if "stat_null" in table.colnames else stat + ts, plain("counts"), plain("npred"),
+        plain("npred_excess"), grid, scan, success.reshape(shape), float(meta.get("N_SIGMA", 1.0)), _sigmas(meta), gti=gti,
+    )  # fmt: skip
+
+
+def _sigmas(meta: dict[str, Any]) -> float:
+    """Of the upper limits: from their confidence level, which has seven digits; 2 if it is not there."""
+    if "UL_CONF" not in meta:
+        return 2.0
+    from scipy.stats import norm
+
+    return round(float(norm.isf(0.5 * (1 - float(meta["UL_CONF"])))), 1)
+
+
+def _gti(table: Any, meta: dict[str, Any], where: str) -> GTI:
+    from astropy.time import Time
+
+    scale = str(meta.get("TIMESYS", "utc")).strip().lower()
+    if scale not in Time.SCALES:
+        raise FileFormatError(f"{where}: TIMESYS = {scale!r}, expected one of {', '.join(Time.SCALES)}.")
+    first = Time(float(meta.get("MJDREFI", 0.0)), float(meta.get("MJDREFF", 0.0)), format="mjd", scale=scale)
+    unit = u.Unit(str(meta.get("TIMEUNIT", "d")))
+    start, stop = (first + u.Quantity(np.asarray(table[c], dtype=float), unit) for c in ("time_min", "time_max"))
+    return GTI.create(start, stop)
+
+
+def _column(table: Any, name: str, unit: str, where: str) -> np.ndarray:
+    column = table[name]
+    values = np.ma.filled(np.ma.asarray(getattr(column, "value", column)).astype(float), np.nan)
+    if not unit:
+        return np.asarray(values)
+    if column.unit is None:
+        raise FileFormatError(f"{where}: column {name!r} has no unit; expected one such as {unit!r}.")
+    own = column.unit
+    powers = dict(zip(own.bases, own.powers, strict=True))
+    # older tables count photons
+    own = own / u.photon ** powers[u.photon] if u.photon in powers else own
+    if not own.is_equivalent(parsed(unit)):
+        raise FileFormatError(f"{where}: column {name!r} has the unit {str(own)!r}, expected one such as {unit!r}.")
+    return np.asarray(u.Quantity(values, own).to_value(parsed(unit)))
+
+
+def _equal_rows(values: np.ndarray, gti: GTI | None, where: str) -> np.ndarray:
+    """The row that all time bins have in common."""
+    if gti is None:
+        return values
+    if values.ndim != 2 or not np.allclose(values, values[0], rtol=1e-9, equal_nan=True):
+        raise FileFormatError(f"{where}: the energy bins differ from time to time; expected the same in every row.")
+    return values[0]
+
+
+def _norms(
+    table: Any, edges: np.ndarray, shape: tuple[int, ...], gti: GTI | None, where: str
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Reference fluxes of the energy bins, and strengths relative to them."""
+    sed = "norm" if "norm" in table.colnames else next((s for s in UNITS if s in table.colnames), None)
+    if sed is None:
+        raise FileFormatError(
+            f"{where}: the columns are {', '.join(table.colnames)}; expected norm, dnde, e2dnde, flux or eflux."
+        )
+    centre = np.sqrt(edges[:-1] * edges[1:])
+    if sed == "norm":
+        names = [f"ref_{s}" for s in ("dnde", "flux", "eflux")]
+        missing = [n for n in names if n not in table.colnames]
+        if missing:
+            raise FileFormatError(f"{where}: column {missing[0]} is missing; strengths alone are no fluxes.")
+        columns = [_column(table, n, UNITS[n[4:]], where) for n in names]
+        dnde, flux, eflux = (_equal_rows(c, gti, where) for c in columns)
+        reference = {"dnde": dnde, "e2dnde": centre**2 * dnde, "flux": flux, "eflux": eflux}
+        factor: Any = 1.0
+    else:
+        model = PowerLawSpectralModel()
+        low, high = u.Quantity(edges[:-1], "TeV"), u.Quantity(edges[1:], "TeV")
+        dnde = model(u.Quantity(centre, "TeV")).to_value(parsed(UNITS["dnde"]))
+        flux = model.integral(low, high).to_value(parsed(UNITS["flux"]))
+        eflux = model.energy_flux(low, high).to_value(parsed(UNITS["eflux"]))
+        reference = {"dnde": dnde, "e2dnde": centre**2 * dnde, "flux": flux, "eflux": eflux}
+        factor = reference[sed]
+    unit = "" if sed == "norm" else UNITS[sed]
+    norms = {
+        f"norm{s}": _column(table, f"{sed}{s}", unit, where) / factor
+        if f"{sed}{s}" in table.colnames
+        else np.full(shape, np.nan)
+        for s in SUFFIXES
+    }
+    return reference, norms
