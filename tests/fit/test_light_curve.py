@@ -16,6 +16,7 @@ from gammajax import (
     SpectrumDatasetOnOff,
 )
 from gammajax.errors import DataError, FileFormatError, InputError
+from gammajax.io.points_table import points_from_table
 
 BEGIN = Time(53343.92, format="mjd", scale="tt")
 VALUES = {
@@ -200,15 +201,13 @@ def test_files_of_gammapys_data(gammapy_data):
         (lambda t: t["norm_scan"][0].__setitem__(0, 7.0), "norm_scan differs from row to row"),
     ],
 )
-def test_damaged_tables(points, change, text, tmp_path):
+def test_damaged_tables(points, change, text):
     from astropy.table import Table
 
-    points.write(tmp_path / "points.fits")
-    table = Table.read(tmp_path / "points.fits", hdu="FLUXPOINTS")
+    table = Table(points.to_table("likelihood"))
     change(table)
-    table.write(tmp_path / "damaged.fits")
     with pytest.raises(FileFormatError, match=text):
-        FluxPoints.read(tmp_path / "damaged.fits")
+        points_from_table(table, "damaged.fits")
 
 
 @pytest.mark.slow

@@ -65,8 +65,6 @@ def view(result: Any) -> Any:
         for name in ("counts", "npred", "npred_excess"):
             # for gammapy these have an axis of data sets
             table[name] = np.asarray(table[name])[:, None]
-        # keywords of FITS have eight letters; the others are in the document
-        table.meta = {"SED_TYPE": "likelihood"}
         return table
     if isinstance(result, NestedTest):
         names = ("ts", "dof", "n_on_limit", "p_value", "sigma", "success")
