@@ -31,4 +31,4 @@ def test_every_module_has_its_entries():
 
 def test_no_entry_is_missing():
     have = frozenset().union(*found().values())
-    assert have == REQUIRED, f"missing: {sorted(REQUIRED - have)}, unknown: {sorted(have - REQUIRED)}"
+    assert have == REQUIRED, f"missing: {sorted(REQUIRED - have)}; unknown: {sorted(have - REQUIRED)}"
