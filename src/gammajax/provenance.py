@@ -23,7 +23,8 @@ class Provenance:
     versions : tuple of (str, str)
         Packages and their versions.
     data : str
-        SHA-256 of the arrays of all data sets in the fit: counts, acceptances, mask, response, bins. Not of the models.
+        SHA-256 of the arrays of all data sets in the fit: counts, acceptances, mask, response, bins. Not of the models. In batches
+        of data sets with own dispersions those go in as one number each.
     created : str
         Time, ISO 8601, UTC.
     settings : dict

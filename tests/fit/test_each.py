@@ -168,3 +168,20 @@ def test_mistakes_are_refused():
     assert isinstance(known[0], SpectrumDataset)
     with pytest.raises(IndexError):
         known[N]
+
+
+def test_provenance_tells_one_value_of_an_own_dispersion():
+    from gammajax.fit.each import _folded
+
+    matrices = np.random.default_rng(2).random((4, 6, 5))
+    first = _folded(matrices)
+    assert first.dtype == np.uint64
+    for where in ((0, 0, 0), (2, 3, 4), (3, 5, 4)):
+        other = matrices.copy()
+        # the last bit of one number
+        other[where] = np.nextafter(other[where], 2)
+        assert np.flatnonzero(_folded(other) != first).tolist() == [where[0]]
+    # two values that change places
+    other = matrices.copy()
+    other[1, 0, :2] = other[1, 0, 1::-1]
+    assert _folded(other)[1] != first[1]
