@@ -52,11 +52,16 @@ def settle(problem: Problem, objective: Objective, out: BackendResult) -> Settle
     if verdict.flags.non_finite:
         bins = problem.non_finite_bins(x)
         return Settled(x, stat, replace(verdict, flags=replace(verdict.flags, bad_bins=bins)))
-    parabolic = not verdict.flags.converged or _parabolic(problem, objective, x, verdict, hessian)
-    if not parabolic:
-        verdict = replace(verdict, flags=replace(verdict.flags, not_parabolic=True))
+    converged = verdict.flags.converged
+    parabolic = not converged or _parabolic(problem, objective, x, hessian, _inside(objective, verdict))
     weak = _weak(objective, verdict, hessian)
     wide = _wide(objective, x, stat, verdict)
+    if converged:
+        # an insignificant parameter is no reason for doubt if the statistic rises to both sides of it
+        wide = [i for i in wide if not _parabolic(problem, objective, x, hessian, np.array([i]))]
+        parabolic = parabolic and not wide
+    if not parabolic:
+        verdict = replace(verdict, flags=replace(verdict.flags, not_parabolic=True))
     if verdict.flags.converged and parabolic and not weak and not wide:
         return Settled(x, stat, verdict)
     return _in_doubt(problem, objective, out, Settled(x, stat, verdict), wide)
@@ -89,9 +94,10 @@ def _inside(objective: Objective, verdict: Verdict) -> np.ndarray:
     return np.array([i for i, name in enumerate(objective.names) if name not in out], dtype=int)
 
 
-def _parabolic(problem: Problem, objective: Objective, x: np.ndarray, verdict: Verdict, hessian: np.ndarray) -> bool:
-    """Whether one error to both sides, all parameters at once, the statistic rises as the curvature says."""
-    keep = _inside(objective, verdict)
+def _parabolic(
+    problem: Problem, objective: Objective, x: np.ndarray, hessian: np.ndarray, keep: np.ndarray
+) -> bool:  # fmt: skip
+    """Whether one error to both sides, some parameters at once, the statistic rises as the curvature says."""
     if len(keep) == 0:
         return True
     curvature = hessian[np.ix_(keep, keep)]
