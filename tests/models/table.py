@@ -271,6 +271,10 @@ TABLE = {
     "sbpl": Row(lambda m: make_sbpl(m, 1.5, 3.0, 0.7), smooth_broken),
     "sbpl, hardening": Row(lambda m: make_sbpl(m, 3.0, 1.8, 1.0), smooth_broken),
     "sbpl, sharp": Row(lambda m: make_sbpl(m, 1.5, 3.0, 0.2), smooth_broken),
+    # gammapy's powers overflow
+    "sbpl, sharper than a bin": Row(
+        lambda m: make_sbpl(m, 1.5, 3.0, 3e-3), smooth_broken, breaks=around(2.5, 0.01), gammapy=False
+    ),
     "ecpl": Row(lambda m: make_ecpl(m, 1.5, 0.1, 1.0), cutoff),
     "ecpl, sharp": Row(lambda m: make_ecpl(m, 2.0, 1.0, 1.3), cutoff),
     "ecpl, alpha 3": Row(lambda m: make_ecpl(m, 2.0, 0.4, 3.0), cutoff),

@@ -201,3 +201,18 @@ def test_nothing_overflows_far_out(cls, theta):
     plain = (lo**-0.6 - hi**-0.6) / 0.6 * reference**1.6
     # the exponent is normalised at the reference, 1e-6 for the mildest of these
     np.testing.assert_allclose(value[below], plain[below], rtol=2e-6)
+
+
+def test_gammapys_scheme_has_finite_derivatives_in_a_cut_off():
+    """Where the flux fades to the smallest numbers there are."""
+    form = SuperExpCutoffPowerLaw3FGLSpectralModel.form
+    rule = bin_rule(np.geomspace(1e-2, 1e2, 61), form, "gammapy")
+    with jax.enable_x64(True):
+        f = jax.jit(lambda t: flux_per_bin(form, rule, tuple(t)).sum())
+        t = np.array([1.0, 1.0, 10.9, 0.9, 2.43])
+        slope, curve = np.asarray(jax.grad(f)(t)), np.asarray(jax.hessian(f)(t))
+        steps = np.diag(1e-4 * t)
+        differences = [(float(f(t + h)) - 2 * float(f(t)) + float(f(t - h))) / h.sum() ** 2 for h in steps]
+    assert np.all(np.isfinite(slope))
+    # the second difference has an error of 1e-8 of the fourth derivative, and rounding of 1e-16 / 1e-8
+    np.testing.assert_allclose(np.diag(curve)[1:], differences[1:], rtol=1e-4)

@@ -97,7 +97,14 @@ def test_all_bin_integrals_are_exact(row, per_decade):
 EDGES = np.geomspace(0.5, 20, 9)
 
 
-DEAR = ("secpl-3fgl, a step", "secpl-4fgl, sharp", "secpl-4fgl-dr3, sharp", "ecpl, alpha 3", "bpl, indices 1")
+DEAR = (
+    "sbpl, sharper than a bin",
+    "secpl-3fgl, a step",
+    "secpl-4fgl, sharp",
+    "secpl-4fgl-dr3, sharp",
+    "ecpl, alpha 3",
+    "bpl, indices 1",
+)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,13 @@ class Regrouping:
     _further: tuple[str, ...] = ()
 
     def copy(self, name: str | None = None) -> Any:
-        """Return a copy with its own arrays and without models."""
+        """Return a copy with its own arrays and without models.
+
+        Parameters
+        ----------
+        name : str, optional
+            Name of the copy; ``"<name>-copy"`` if not given.
+        """
         raise NotImplementedError
 
     def slice_by_idx(self, slices: dict[str, slice], name: str | None = None) -> Any:

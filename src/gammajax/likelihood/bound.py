@@ -42,7 +42,13 @@ class Bound:
         self.models: Models | None = models
 
     def renewed(self, models: Models | None = None) -> Any:
-        """The same functions, started from the present values of the parameters; `models` if the same sources were collected anew."""
+        """The same functions, started from the present values of the parameters.
+
+        Parameters
+        ----------
+        models : `Models`, optional
+            The same sources, where they were collected anew.
+        """
         if self.parameters is None or self.models is None:
             raise ModelError("this Likelihood was rebuilt inside a transformation; fit with the original.")
         new = object.__new__(type(self))

@@ -13,6 +13,7 @@ from gammajax.models.functions import (
     log_parabola,
     log_parabola_2,
     smooth_broken_power_law,
+    smooth_broken_power_law_cuts,
 )
 
 __all__ = [
@@ -211,9 +212,7 @@ class SmoothBrokenPowerLawSpectralModel(SpectralModel):
     reference : `~astropy.units.Quantity`
         :math:`E_0`, default 1 TeV, frozen.
     beta : float
-        :math:`\beta > 0`, smoothness, default 1, frozen. The bin integrals are exact to 1e-9 while
-        :math:`\beta/|\Gamma_2-\Gamma_1|` is above a quarter of the width of a bin in ln E; for a sharper break take
-        `BrokenPowerLawSpectralModel`.
+        :math:`\beta > 0`, smoothness, default 1, frozen.
 
     References
     ----------
@@ -235,6 +234,8 @@ class SmoothBrokenPowerLawSpectralModel(SpectralModel):
         linear=("amplitude",),
         constants=("reference", "beta"),
         log_slope=80.0,
+        least_nodes=14,
+        cuts=smooth_broken_power_law_cuts,
     )
 
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gammajax.models.form import SpectralForm
+from gammajax.models.functions.special import exprel
 from gammajax.models.pieces import between_breaks, power_law_pieces, summed
 from gammajax.models.rules import TOLERANCE, BinRule, node_count, range_rule, refined
 from gammajax.units import double_precision
@@ -108,13 +109,10 @@ def _trapz_loglog(y: jax.Array, x: jax.Array) -> jax.Array:
     tiny = jnp.finfo(y.dtype).tiny
     # where a difference of models changes its sign gammapy gives any number, and this nothing
     same = ((y1 > tiny) & (y2 > tiny)) | ((y1 < -tiny) & (y2 < -tiny))
-    ratio = jnp.where(same, y2, 1.0) / jnp.where(same, y1, 1.0)
-    b = -jnp.log(ratio) / h
-    # gammapy switches to the logarithm within 1e-10 of slope 1
-    pole = jnp.abs(b - 1) <= 1e-10
-    safe = jnp.where(pole, 0.0, b)
-    power = y1 * x1 * jnp.expm1((1 - safe) * h) / (1 - safe)
-    return jnp.where(same, jnp.where(pole, x1 * y1 * h, power), 0.0)
+    # second derivatives divide by squares, which are 0 for the last traces of a cut-off: all are lifted alike
+    z1, z2 = (1e150 * jnp.abs(jnp.where(same, y, 1.0)) for y in (y1, y2))
+    b = (jnp.log(z1) - jnp.log(z2)) / h
+    return jnp.where(same, x1 * y1 * h * exprel((1 - b) * h), 0.0)
 
 
 _compiled = jax.jit(flux_per_bin, static_argnums=0)

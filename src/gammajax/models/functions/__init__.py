@@ -10,6 +10,7 @@ from gammajax.models.functions.curved import (
     log_parabola_2,
     meyer_crab,
     smooth_broken_power_law,
+    smooth_broken_power_law_cuts,
 )
 from gammajax.models.functions.cutoffs import (
     exp_cutoff_power_law,
@@ -52,6 +53,7 @@ __all__ = [
     "power_law_2_integral",
     "power_law_integral",
     "smooth_broken_power_law",
+    "smooth_broken_power_law_cuts",
     "super_exp_cutoff_3fgl",
     "super_exp_cutoff_3fgl_cuts",
     "super_exp_cutoff_4fgl",

@@ -7,13 +7,23 @@ import numpy as np
 from gammajax.elementary import exp
 from gammajax.models.functions.special import log_cosh
 
-__all__ = ["gaussian", "gaussian_integral", "log_parabola", "log_parabola_2", "meyer_crab", "smooth_broken_power_law"]
+__all__ = [
+    "gaussian",
+    "gaussian_integral",
+    "log_parabola",
+    "log_parabola_2",
+    "meyer_crab",
+    "smooth_broken_power_law",
+    "smooth_broken_power_law_cuts",
+]
 
 # Gauss-Legendre on [-1, 1]: exact to rounding for exp(-(c + d x)^2) with |c d| <= 1 and d <= 1/2
 X, W = np.polynomial.legendre.leggauss(14)
 ROOT_TWO, ROOT_PI = np.sqrt(2), np.sqrt(np.pi)
 # log10 of E^2 dnde in erg cm-2 s-1 as a polynomial of log10(E/TeV): Meyer et al. 2010, A&A 523, A2, appendix D
 MEYER = (-0.00449161, 0.0, 0.0473174, -0.179475, -0.53616, -10.2708)
+# (E/Eb)^(d/b) is e^z: multiples z of b/d between which the break is resolved, with the poles of the function at i pi in mind
+BEND = (-36.0, -18.0, -8.0, -3.0, 0.0, 3.0, 8.0, 18.0, 36.0)
 ERG = 0.6241509074460763
 
 
@@ -104,6 +114,15 @@ def smooth_broken_power_law(
     x = d * (e - jnp.log(ebreak))
     smooth = jnp.sign(d) * beta * log_cosh(0.5 * x / beta)
     return amplitude * exp(-index1 * (e - jnp.log(reference)) - 0.5 * x - smooth)
+
+
+def smooth_broken_power_law_cuts(
+    index1: jax.Array, index2: jax.Array, amplitude: jax.Array, ebreak: jax.Array, reference: jax.Array, beta: jax.Array
+) -> tuple:
+    """Energies (TeV) between which `smooth_broken_power_law` is smooth, however sharp it is."""
+    width = beta / jnp.maximum(jnp.abs(index2 - index1), 1e-3)
+    at = (jnp.clip(jnp.log(ebreak) + z * width, -600.0, 600.0) for z in BEND)
+    return tuple(jax.lax.stop_gradient(exp(x)) for x in at)
 
 
 def gaussian(energy: jax.Array, amplitude: jax.Array, mean: jax.Array, sigma: jax.Array) -> jax.Array:
