@@ -1,5 +1,7 @@
 """Every member of the table of spectral models passes these tests; a new model joins by one row of `tests/models/table.py`."""
 
+from itertools import combinations, product
+
 import jax
 import mpmath
 import numpy as np
@@ -343,3 +345,30 @@ def test_cutoff_has_no_nan_at_lambda_zero():
 def test_negative_energy_range_is_refused():
     with pytest.raises(ModelError, match="expected 0 < energy_min < energy_max"):
         PowerLawSpectralModel().integral(2 * u.TeV, 1 * u.TeV)
+
+
+separable = [k for k in TABLE if TABLE[k].make().form.separable]
+
+
+@pytest.mark.parametrize("name", separable)
+def test_separable_parameters_enter_by_a_factor_each(name):
+    """f(x, y) f(x0, y0) = f(x, y0) f(x0, y), for every pair of them, at values on both sides of those of the table."""
+    row = TABLE[name]
+    form, theta, energy = row.make().form, row.theta, np.geomspace(0.1, 20, 9)
+    at = [form.names.index(n) for n in form.separable]
+
+    def values(changed):
+        return np.asarray(form.evaluate(energy, *(t * changed.get(i, 1.0) for i, t in enumerate(theta))))
+
+    with jax.enable_x64(True):
+        for x, y in combinations(at, 2):
+            for a, b in product((0.6, 1.5), repeat=2):
+                together, apart = values({x: a, y: b}) * values({}), values({x: a}) * values({y: b})
+                np.testing.assert_allclose(together, apart, rtol=1e-12)
+
+
+def test_which_models_are_separable():
+    known = {type(TABLE[k].make()).__name__: TABLE[k].make().form.separable for k in separable}
+    assert known["LogParabolaSpectralModel"] == ("alpha", "beta")
+    assert known["ExpCutoffPowerLawSpectralModel"] == ("index", "lambda_")
+    assert TABLE["bpl * ecpl-norm"].make().form.separable == ("model2_index", "model2_lambda_")

@@ -128,6 +128,6 @@ def test_the_limit_of_steps_counts_both_ways(monkeypatch, calls):
 
 def test_a_compiler_that_does_not_know_an_option_compiles_without(monkeypatch):
     monkeypatch.setattr(programs, "OPTIONS", {"xla_cpu_no_such_thing": True})
-    double = programs._Program(lambda x: 2 * x, static=())
+    double = programs.Program(lambda x: 2 * x, static=())
     assert float(double(3.0)) == 6.0
     assert float(double(4.0)) == 8.0

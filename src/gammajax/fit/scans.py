@@ -21,7 +21,9 @@ from gammajax.scan import (
     GridScan,
     Refit,
     ScanResult,
+    SurfaceScan,
     check_axis,
+    fast_surface,
     frozen_grid,
     outside_limits,
     profile_grid,
@@ -91,11 +93,13 @@ def surface(
     check_memory(nodes, int(likelihood.free.sum()), len(likelihood.names), "scan")
     if not reoptimize:
         _check_frozen(fit, backend, options, starts)
-        (grid, best), optimizer = frozen_grid(likelihood, index, internal, device), None
+        grid, best = _frozen(likelihood, index, internal, device)
+        optimizer = None
     elif backend is None:
         best, _, hessian = derivatives(likelihood, likelihood.start)
         refit = Refit(likelihood, hessian, starts, device, **options)
-        grid, optimizer = profile_grid(refit, index, internal), NATIVE
+        grid = fast_surface(likelihood, index, internal, refit, device) or profile_grid(refit, index, internal)
+        optimizer = NATIVE
     else:
         if starts != 1 or device is not None:
             raise InputError(f"scan: backend={backend!r} fits node by node; starts and device need backend=None.")
@@ -110,6 +114,14 @@ def _check_frozen(fit: Any, backend: str | None, options: dict, starts: int) -> 
     check_options(backend or fit.optimize_opts.get("backend", fit.backend), options)
     if starts != 1:
         raise InputError(f"scan: starts={starts!r} needs reoptimize=True; nothing starts where nothing is fitted.")
+
+
+def _frozen(likelihood: Likelihood, index: list[int], axes: list, device: Any) -> tuple[GridScan | SurfaceScan, float]:
+    """Nothing re-fitted, and the statistic of the values themselves."""
+    fast = fast_surface(likelihood, index, axes, None, device)
+    if fast is not None:
+        return fast, derivatives(likelihood, likelihood.start)[0]
+    return frozen_grid(likelihood, index, axes, device)
 
 
 def profiles(
@@ -156,7 +168,7 @@ def _result(
     likelihood: Likelihood,
     found: list,
     axes: list,
-    grid: GridScan,
+    grid: GridScan | SurfaceScan,
     stat_best: float,
     reoptimize: bool,
     optimizer: str | None,
@@ -175,7 +187,7 @@ def _result(
         stat=grid.stat,
         status=grid.status,
         edm=grid.edm,
-        nuisance={likelihood.names[i]: grid.theta[..., i] / table.factor[i] for i in others},
+        nuisance={likelihood.names[i]: grid.parameter(i) / table.factor[i] for i in others},
         best=tuple(float(f[1].value) for f in found),
         stat_best=stat_best,
         optimizer=optimizer,

@@ -39,6 +39,8 @@ class Bound:
         units = tuple(str(p.internal_unit) for p in self.unique)
         self.labels = Labels(names=self.table.names, units=units, datasets=datasets)
         self.parameters: Parameters | None = parameters
+        # what scans have found out about the structure and the data, by what it is of
+        self.prepared: dict = self.__dict__.get("prepared", {})
         self.models: Models | None = models
 
     def renewed(self, models: Models | None = None) -> Any:

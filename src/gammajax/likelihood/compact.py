@@ -116,14 +116,18 @@ class Compact:
                 f, args = self._shape(t, b, theta, k0)
                 mu = mu + self._strength(t, k0, theta) * b.onto(t.fold, f(args))
             predicted.append(mu)
-        mu, values = jnp.concatenate(predicted), []
-        for statistic, arrays, clip, where in self._runs():
-            here = jnp.maximum(mu[where], statistic.lowest(*arrays)) if clip else mu[where]
-            values.append(statistic.value(*arrays, here))
-        data = total(values[0] if len(values) == 1 else jnp.concatenate(values))
+        data = self.stat_of_counts(jnp.concatenate(predicted))
         if not self.structure.penalties:
             return data
         return data + penalty_stat(self.structure.penalties, self.numbers, theta)
+
+    def stat_of_counts(self, mu: jax.Array) -> jax.Array:
+        """Statistic of the data for a prediction, shape (n_bins,)."""
+        values = []
+        for statistic, arrays, clip, where in self._runs():
+            here = jnp.maximum(mu[where], statistic.lowest(*arrays)) if clip else mu[where]
+            values.append(statistic.value(*arrays, here))
+        return total(values[0] if len(values) == 1 else jnp.concatenate(values))
 
     def fold(self, theta: Sequence, active: tuple[int, ...]) -> Folded:
         """Evaluate and fold all shapes and slopes; one product per data set.

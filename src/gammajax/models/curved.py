@@ -67,6 +67,7 @@ class LogParabolaSpectralModel(SpectralModel):
         log_parabola,
         ("amplitude", "reference", "alpha", "beta"),
         linear=("amplitude",),
+        separable=("alpha", "beta"),
         constants=("reference",),
         log_slope=20.0,
     )
@@ -123,6 +124,7 @@ class LogParabola2SpectralModel(SpectralModel):
         log_parabola_2,
         ("amplitude", "reference", "alpha", "beta", "escale"),
         linear=("amplitude",),
+        separable=("alpha", "beta"),
         constants=("reference", "escale"),
         log_slope=20.0,
     )
@@ -177,6 +179,7 @@ class LogParabolaNormSpectralModel(SpectralModel):
         log_parabola,
         ("norm", "reference", "alpha", "beta"),
         linear=("norm",),
+        separable=("alpha", "beta"),
         constants=("reference",),
         log_slope=20.0,
     )

@@ -62,6 +62,7 @@ class ExpCutoffPowerLawSpectralModel(SpectralModel):
         exp_cutoff_power_law,
         ("index", "amplitude", "reference", "lambda_", "alpha"),
         linear=("amplitude",),
+        separable=("index", "lambda_"),
         constants=("reference", "alpha"),
         log_slope=60.0,
     )
@@ -105,6 +106,7 @@ class ExpCutoffPowerLawNormSpectralModel(SpectralModel):
         exp_cutoff_power_law,
         ("index", "norm", "reference", "lambda_", "alpha"),
         linear=("norm",),
+        separable=("index", "lambda_"),
         constants=("reference", "alpha"),
         log_slope=60.0,
     )
@@ -140,6 +142,7 @@ class ExpCutoffPowerLaw3FGLSpectralModel(SpectralModel):
         exp_cutoff_power_law_3fgl,
         ("index", "amplitude", "reference", "ecut"),
         linear=("amplitude",),
+        separable=("index", "ecut"),
         constants=("reference",),
         log_slope=40.0,
     )
@@ -176,6 +179,7 @@ class SuperExpCutoffPowerLaw3FGLSpectralModel(SpectralModel):
         super_exp_cutoff_3fgl,
         ("amplitude", "reference", "ecut", "index_1", "index_2"),
         linear=("amplitude",),
+        separable=("index_1", "ecut"),
         constants=("reference",),
         log_slope=60.0,
         least_nodes=14,
@@ -214,6 +218,7 @@ class SuperExpCutoffPowerLaw4FGLSpectralModel(SpectralModel):
         super_exp_cutoff_4fgl,
         ("amplitude", "reference", "expfactor", "index_1", "index_2"),
         linear=("amplitude",),
+        separable=("index_1", "expfactor"),
         constants=("reference",),
         log_slope=60.0,
         least_nodes=14,
@@ -253,6 +258,7 @@ class SuperExpCutoffPowerLaw4FGLDR3SpectralModel(SpectralModel):
         super_exp_cutoff_4fgl_dr3,
         ("amplitude", "reference", "expfactor", "index_1", "index_2"),
         linear=("amplitude",),
+        separable=("index_1", "expfactor"),
         constants=("reference",),
         log_slope=60.0,
         least_nodes=14,

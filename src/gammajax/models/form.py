@@ -27,6 +27,9 @@ class SpectralForm:
         Closed form ``integral(lo, hi, *parameters)``.
     linear : tuple of str
         Parameters that the model is proportional to, each by itself.
+    separable : tuple of str
+        Parameters that enter by a factor each: with the others held, the model is a product of one function of energy and x for
+        each x of them. Grids of two of them need few evaluations.
     constants : tuple of str
         Parameters that hardly anybody fits, a reference energy for one: programs treat them as constants while frozen.
     log_slope : float, optional
@@ -58,6 +61,7 @@ class SpectralForm:
     names: tuple[str, ...]
     integral: Callable[..., jax.Array] | None = None
     linear: tuple[str, ...] = ()
+    separable: tuple[str, ...] = ()
     constants: tuple[str, ...] = ()
     log_slope: float | None = None
     least_nodes: int = 0
@@ -151,6 +155,7 @@ def product_form(first: SpectralForm, second: SpectralForm) -> SpectralForm:
     return SpectralForm(
         evaluate,
         linear=tuple(f"model1_{name}" for name in first.linear) + tuple(f"model2_{name}" for name in second.linear),
+        separable=tuple(f"model1_{n}" for n in first.separable) + tuple(f"model2_{n}" for n in second.separable),
         power_between=first.power_between and second.power_between,
         terms=terms,
         name="product of models",

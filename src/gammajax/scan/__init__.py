@@ -7,14 +7,20 @@ from gammajax.scan.refit import Refit
 from gammajax.scan.result import ScanResult
 from gammajax.scan.stored import StoredScan
 from gammajax.scan.stored import open_scan as open
+from gammajax.scan.surface import SurfaceScan, fast_surface
 
 __all__ = [
     "GridScan",
     "Progress",
     "Refit",
     "ScanResult",
+<<<<<<< HEAD
     "StoredScan",
+=======
+    "SurfaceScan",
+>>>>>>> 7b0606b (Surfaces by factors of each axis: no exponential per node, and at most one strength re-fitted in a program of its own)
     "check_axis",
+    "fast_surface",
     "frozen_grid",
     "level_lines",
     "open",

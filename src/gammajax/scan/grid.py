@@ -42,6 +42,10 @@ class GridScan:
     edm: np.ndarray
     status: np.ndarray
 
+    def parameter(self, i: int) -> np.ndarray:
+        """Values of the parameter at position i, shape S, internal units."""
+        return self.theta[..., i]
+
 
 def check_axis(values: Any, name: str) -> np.ndarray:
     """Scan values as a float array; refuses what would not be a scan.

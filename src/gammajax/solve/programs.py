@@ -18,7 +18,17 @@ import numpy as np
 from gammajax.solve.lane import Settings, minimize_lane
 from gammajax.units import double_precision
 
-__all__ = ["ALONE", "ALONE_FITS", "Sizes", "evaluate_program", "in_parallel", "minimize_program", "sizes"]
+__all__ = [
+    "ALONE",
+    "ALONE_FITS",
+    "Program",
+    "Sizes",
+    "evaluate_program",
+    "in_parallel",
+    "minimize_program",
+    "sizes",
+    "workers",
+]
 
 # vectors as wide as the processor has them, the default is half of that on many; and products by the thread that needs them: those
 # that ask a pool for help wait for one another as soon as two threads run programs (measured: a gain of 1.4 instead of 2.0)
@@ -63,7 +73,7 @@ def _spread(values: list, base: jax.Array, columns: tuple[int, ...]) -> list:
     return theta
 
 
-class _Program:
+class Program:
     """A compiled function with `OPTIONS`, or without where a compiler of another version does not know them."""
 
     def __init__(self, function: Callable, static: tuple[str, ...]) -> None:
@@ -72,6 +82,7 @@ class _Program:
         self.compiled = jax.jit(function, static_argnames=static, compiler_options=OPTIONS)
 
     def __call__(self, *arguments: Any, **static: Any) -> jax.Array:
+        """Run it; compiled the first time for arrays of these shapes."""
         try:
             return self.compiled(*arguments, **static)
         except jax.errors.JaxRuntimeError as error:
@@ -104,7 +115,7 @@ def _cut(row: jax.Array, *sizes: int) -> list[jax.Array]:
     return [row[a:b] for a, b in pairwise(edges)]
 
 
-@partial(_Program, static=("columns", "active", "inner", "shapes", "derivatives"))
+@partial(Program, static=("columns", "active", "inner", "shapes", "derivatives"))
 def minimize_program(
     likelihood: Any,
     common: jax.Array,
@@ -158,7 +169,7 @@ def minimize_program(
     return _batches(lane, lanes, rest[3].astype(int), inner, 4 + n + (n + n * n if derivatives else 0))
 
 
-@partial(_Program, static=("columns", "inner"))
+@partial(Program, static=("columns", "inner"))
 def evaluate_program(
     likelihood: Any, common: jax.Array, points: jax.Array, *, columns: tuple[int, ...], inner: int
 ) -> jax.Array:
@@ -180,6 +191,11 @@ def _workers() -> tuple[ThreadPoolExecutor, int]:
     share = os.environ.get("NPROC", "")
     n = int(share) if share.isdigit() and int(share) else n
     return ThreadPoolExecutor(n, thread_name_prefix="gammajax"), n
+
+
+def workers() -> int:
+    """Threads that work on a CPU, one per core."""
+    return _workers()[1]
 
 
 def pieces(n: int, capacity: int, inner: int, parallel: int, least: int = 1) -> list[tuple[int, int]]:
