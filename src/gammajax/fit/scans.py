@@ -178,7 +178,7 @@ def _result(
     table = likelihood.table
     assert table is not None
     scanned = {f[0] for f in found}
-    others = [i for i in np.flatnonzero(likelihood.free) if i not in scanned]
+    others = [int(i) for i in np.flatnonzero(likelihood.free) if i not in scanned]
     return ScanResult(
         kind="profile" if reoptimize else "frozen",
         names=tuple(f[2] for f in found),

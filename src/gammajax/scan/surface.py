@@ -107,7 +107,7 @@ def _prepared(likelihood: Any, index: list[int], refitted: int | None, n: int) -
     known = likelihood.prepared.get(key)
     if known is None:
         compact = likelihood.compact()
-        parts = parts_of(compact, *index, refitted)
+        parts = parts_of(compact, index[0], index[1], refitted)
         leaves, tree = jax.tree.flatten(compact)
         known = likelihood.prepared[key] = (None if parts is None else _Prepared(tuple(leaves), tree, parts, {}), [0])
     prepared, seen = known
