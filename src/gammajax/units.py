@@ -12,7 +12,7 @@ from astropy import units as u
 
 from gammajax.errors import PrecisionError, UnitError
 
-__all__ = ["ENERGY", "double_precision", "energy_values", "parsed", "require_double", "to_unit"]
+__all__ = ["ENERGY", "double_precision", "energy_values", "parsed", "require_double", "to_unit", "unit_text"]
 
 ENERGY = u.TeV
 
@@ -21,6 +21,12 @@ ENERGY = u.TeV
 def parsed(unit: Any) -> u.UnitBase:
     """The unit of a text, read once: reading it takes longer than evaluating a model."""
     return u.Unit(unit)
+
+
+@lru_cache(maxsize=256)
+def unit_text(unit: u.UnitBase) -> str:
+    """Text of a unit, written once."""
+    return unit.to_string()
 
 
 def to_unit(value: Any, unit: u.UnitBase | str, what: str) -> np.ndarray:

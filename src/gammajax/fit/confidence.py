@@ -11,6 +11,7 @@ from gammajax.hooks import StoredResult
 from gammajax.provenance import Provenance
 from gammajax.scan.crossing import Crossings, Rays, find_crossings
 from gammajax.scan.refit import Refit
+from gammajax.units import unit_text
 
 __all__ = ["ConfidenceResult", "ConfidenceTable", "UpperLimit", "check_sigma", "intervals", "upper_limit"]
 
@@ -265,7 +266,7 @@ def intervals(refit: Refit, stat_best: float, found: list, sigma: list[float]) -
         ]
         s = sigma[k % len(sigma)]
         one = ConfidenceResult(
-            parameter=name, sigma=s, errn=float(distance[0]), errp=float(distance[1]), unit=live.unit.to_string(),
+            parameter=name, sigma=s, errn=float(distance[0]), errp=float(distance[1]), unit=unit_text(live.unit),
             success=not reasons, message="; ".join(reasons) or "both sides crossed", nfev=out.rounds,
             value=float(refit.best[index] / live.factor),
         )  # fmt: skip

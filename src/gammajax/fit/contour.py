@@ -13,6 +13,7 @@ from gammajax.provenance import Provenance
 from gammajax.scan import Refit, level_lines, profile_grid
 from gammajax.scan.crossing import Crossings, Rays, find_crossings, ts_along, whitened
 from gammajax.solve import fitted
+from gammajax.units import unit_text
 
 __all__ = ["ContourResult", "check_numpoints", "contours", "joint_probability", "sigma_of_cl", "verdict"]
 
@@ -224,7 +225,7 @@ def _result(
     factor = np.array([x[1].factor, y[1].factor])
     success, message = verdict(ts, sigma**2)
     return ContourResult(
-        names=(x[2], y[2]), units=(x[1].unit.to_string(), y[1].unit.to_string()), x=points[:, 0] / factor[0],
+        names=(x[2], y[2]), units=(unit_text(x[1].unit), unit_text(y[1].unit)), x=points[:, 0] / factor[0],
         y=points[:, 1] / factor[1], sigma=sigma, ts=ts, success=success and method != "open",
         message=f"{note}; {message}" if note else message, method="surface" if method == "open" else method,
         pieces=[p / factor for p in pieces],

@@ -28,7 +28,7 @@ class IntervalCalls(Settings):
 
     def _refit(self, likelihood: Likelihood, device: Any = None, **options: Any) -> tuple[Refit, float]:
         stat, _, hessian = derivatives(likelihood, likelihood.start)
-        return Refit(likelihood, hessian, device=device, **options), stat
+        return Refit.around(likelihood, hessian, device=device, **options), stat
 
     @either_form
     def confidence(

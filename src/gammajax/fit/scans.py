@@ -16,7 +16,7 @@ from gammajax.fit.resolve import as_likelihood, parameter_index
 from gammajax.likelihood import Likelihood
 from gammajax.parameters import Parameter
 from gammajax.progress import track
-from gammajax.provenance import provenance
+from gammajax.provenance import Provenance, provenance
 from gammajax.scan import (
     GridScan,
     Refit,
@@ -33,7 +33,7 @@ from gammajax.scan.grid import grid_points
 from gammajax.scan.memory import check_memory
 from gammajax.scan.task import Grid
 from gammajax.solve import Status, fitted, resolve_device
-from gammajax.units import to_unit
+from gammajax.units import to_unit, unit_text
 
 __all__ = ["profiles", "surface"]
 
@@ -97,7 +97,7 @@ def surface(
         optimizer = None
     elif backend is None:
         best, _, hessian = derivatives(likelihood, likelihood.start)
-        refit = Refit(likelihood, hessian, starts, device, **options)
+        refit = Refit.around(likelihood, hessian, starts, device, **options)
         grid = fast_surface(likelihood, index, internal, refit, device) or profile_grid(refit, index, internal)
         optimizer = NATIVE
     else:
@@ -106,7 +106,10 @@ def surface(
         best = derivatives(likelihood, likelihood.start)[0]
         grid, optimizer = _node_by_node(likelihood, index, internal, backend, options), f"{backend}, node by node"
     log.info("scan of %s: %d nodes, %d without a fit", ", ".join(names), nodes, int(np.sum(~fitted(grid.status))))
-    return _result(likelihood, found, axes, grid, best, reoptimize, optimizer, options if reoptimize else {}, starts)
+    source = provenance(likelihood.data)
+    return _result(
+        likelihood, found, axes, grid, best, reoptimize, optimizer, options if reoptimize else {}, starts, source
+    )
 
 
 def _check_frozen(fit: Any, backend: str | None, options: dict, starts: int) -> None:
@@ -155,11 +158,12 @@ def profiles(
         return {r.names[0]: r for r in out} if isinstance(out, list) else out
     if reoptimize:
         best, _, hessian = derivatives(likelihood, likelihood.start)
-        grids = [(g, best) for g in profile_grids(Refit(likelihood, hessian, starts, device, **options), scans)]
+        grids = [(g, best) for g in profile_grids(Refit.around(likelihood, hessian, starts, device, **options), scans)]
     else:
         grids = [frozen_grid(likelihood, i, a, device) for i, a in scans]
+    source, optimizer = provenance(likelihood.data), NATIVE if reoptimize else None
     return {
-        f[2]: _result(likelihood, [f], [a], *g, reoptimize, NATIVE if reoptimize else None, options, starts)
+        f[2]: _result(likelihood, [f], [a], *g, reoptimize, optimizer, options, starts, source)
         for f, a, g in zip(found, axes, grids, strict=True)
     }
 
@@ -174,6 +178,7 @@ def _result(
     optimizer: str | None,
     options: dict,
     starts: int,
+    source: Provenance,
 ) -> ScanResult:
     table = likelihood.table
     assert table is not None
@@ -183,7 +188,7 @@ def _result(
         kind="profile" if reoptimize else "frozen",
         names=tuple(f[2] for f in found),
         axes=tuple(axes),
-        units=tuple(f[1].unit.to_string() for f in found),
+        units=tuple(unit_text(f[1].unit) for f in found),
         stat=grid.stat,
         status=grid.status,
         edm=grid.edm,
@@ -193,7 +198,7 @@ def _result(
         optimizer=optimizer,
         options=dict(options),
         starts=starts,
-        provenance=provenance(likelihood.data),
+        provenance=source,
     )
 
 

@@ -20,6 +20,7 @@ from gammajax.likelihood.bins import Bins
 from gammajax.likelihood.penalties import penalty_derivatives, penalty_stat
 from gammajax.likelihood.plan import Plan, constants, make_plan
 from gammajax.likelihood.structure import MATRIX, Structure, Term, shape
+from gammajax.models.pieces import summed
 
 __all__ = ["Compact", "Folded"]
 
@@ -37,12 +38,16 @@ class Folded(NamedTuple):
         Prediction of the terms whose strength is not in `linear`.
     linear : array, shape (L, n_bins)
         Prediction per unit of the linear parameters.
+    bent : list of list of dict
+        For each data set and term second derivatives of the flux in the true-energy bins, by the places of two parameters, as far
+        as they were easy.
     """
 
     theta: list
     rows: list
     base: jax.Array
     linear: jax.Array
+    bent: list
 
 
 def _slope(f: Any, args: Sequence, k: int) -> jax.Array:
@@ -140,13 +145,16 @@ class Compact:
             Positions that will be differentiated.
         """
         plan = make_plan(self.structure, active)
-        rows, base, linear = [], [], []
+        rows, base, linear, bent = [], [], [], []
         for s, b, strength, slopes in zip(self.structure.datasets, self.bins, plan.strength, plan.slopes, strict=True):
-            flux, where = [], []
+            flux, where, known = [], [], []
             for t, k0, ks in zip(s.terms, strength, slopes, strict=True):
                 f, args = self._shape(t, b, theta, k0)
-                flux += [f(args)] + [_slope(f, args, k) for k in ks]
+                easy = _easy(t, b.rules[t.rule], args, ks)
+                flux += [easy[k] if k in easy else f(args) if k is None else _slope(f, args, k) for k in (None, *ks)]
+                known.append(easy)
                 where += [t.fold] * (1 + len(ks))
+            bent.append(known)
             folded = _onto(b, flux, where)
             rows.append(folded)
             fixed, per = b.zero, {i: b.zero for i in plan.linear}
@@ -159,7 +167,7 @@ class Compact:
             linear.append([per[i] for i in plan.linear])
         joined = [jnp.concatenate(parts) for parts in zip(*linear, strict=True)]
         stacked = jnp.stack(joined) if joined else jnp.zeros((0, sum(b.values[0].shape[-1] for b in self.bins)))
-        return Folded(list(theta), rows, jnp.concatenate(base), stacked)
+        return Folded(list(theta), rows, jnp.concatenate(base), stacked, bent)
 
     def _shape(self, term: Term, bins: Bins, theta: Sequence, k0: int | None) -> tuple[Any, list]:
         """Flux of a term as a function of its arguments, and the arguments; strength 1."""
@@ -236,22 +244,24 @@ class Compact:
             entry[key] = entry[key] + value if key in entry else value
 
         begin = 0
-        for s, b, rows, strength, slopes in zip(
-            self.structure.datasets, self.bins, folded.rows, plan.strength, plan.slopes, strict=True
+        for s, b, rows, bent, strength, slopes in zip(
+            self.structure.datasets, self.bins, folded.rows, folded.bent, plan.strength, plan.slopes, strict=True
         ):
             n_bins = b.values[0].shape[-1]
             weight = w1[begin : begin + n_bins]
             begin += n_bins
             # each kind of folding is undone once
             back = {fold: b.back(fold, weight) for fold in sorted({t.fold for t in s.terms})}
-            for at, t, k0, ks in zip(_offsets(slopes), s.terms, strength, slopes, strict=True):
+            for at, t, k0, ks, known in zip(_offsets(slopes), s.terms, strength, slopes, bent, strict=True):
                 a = self._strength(t, k0, theta)
                 f, args = self._shape(t, b, theta, k0)
                 for m, k in enumerate(ks):
                     if k0 is not None and t.index[k0] in place:
                         add(t.index[k0], t.index[k], total(rows[at + 1 + m] * weight))
                     for q in ks[: m + 1]:
-                        mixed = _slope(lambda x, k=k, f=f: _slope(f, x, k), args, q)
+                        mixed = known.get((k, q))
+                        if mixed is None:
+                            mixed = _slope(lambda x, k=k, f=f: _slope(f, x, k), args, q)
                         value = a * total(mixed * back[t.fold])
                         # an argument pair that is one and the same parameter (a link) counts twice
                         add(t.index[k], t.index[q], 2 * value if q != k and t.index[k] == t.index[q] else value)
@@ -261,6 +271,24 @@ class Compact:
             where[i, j] = where[j, i] = number
         values = jnp.stack([jnp.zeros_like(w1, shape=()), *(entry[k] for k in keys)])
         return values[where]
+
+
+def _easy(term: Term, rule: Any, args: Sequence, slopes: Sequence[int]) -> dict[Any, jax.Array]:
+    """Flux in the bins (None), and those of its derivatives that are the flux at the nodes times known functions of energy.
+
+    By the place of one of the arguments `slopes`, or of two.
+    """
+    form = term.form
+    wanted = [k for k in slopes if term.names[k] in form.log_linear]
+    if form.log_slopes is None or not wanted or term.extras or getattr(rule, "mode", "") != "exact":
+        return {}
+    by_name = dict(zip(form.log_linear, form.log_slopes(rule.nodes, *args), strict=True))
+    u = {k: by_name[term.names[k]] for k in wanted}
+    # computed once: the compiler would compute the exponentials anew for each of the sums
+    values = jax.lax.optimization_barrier(form.evaluate(rule.nodes, *args) * rule.weights)
+    first = {k: summed(values * u[k]) for k in wanted}
+    second = {(k, q): summed(values * (u[k] * u[q])) for k in wanted for q in wanted}
+    return {None: summed(values)} | first | second
 
 
 def _onto(bins: Bins, values: list[jax.Array], where: list[int]) -> jax.Array:

@@ -192,6 +192,18 @@ class Structure:
     datasets: tuple[DatasetStructure, ...]
     penalties: tuple[Any, ...] = field(default=())
 
+    def __hash__(self) -> int:
+        # taken once: programs are looked up by it in every call, and it goes through all models
+        found = self.__dict__.get("_hash")
+        if found is None:
+            found = hash((self.datasets, self.penalties))
+            object.__setattr__(self, "_hash", found)
+        return found
+
+    def __getstate__(self) -> dict:
+        """Without the hash, which is another one in another process."""
+        return {"datasets": self.datasets, "penalties": self.penalties}
+
     @property
     def penalised(self) -> frozenset[int]:
         """Positions of all parameters with a prior or a penalty."""

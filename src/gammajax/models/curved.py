@@ -12,6 +12,7 @@ from gammajax.models.functions import (
     gaussian_integral,
     log_parabola,
     log_parabola_2,
+    log_parabola_slopes,
     smooth_broken_power_law,
     smooth_broken_power_law_cuts,
 )
@@ -68,6 +69,8 @@ class LogParabolaSpectralModel(SpectralModel):
         ("amplitude", "reference", "alpha", "beta"),
         linear=("amplitude",),
         separable=("alpha", "beta"),
+        log_linear=("alpha", "beta"),
+        log_slopes=log_parabola_slopes,
         constants=("reference",),
         log_slope=20.0,
     )
@@ -180,6 +183,8 @@ class LogParabolaNormSpectralModel(SpectralModel):
         ("norm", "reference", "alpha", "beta"),
         linear=("norm",),
         separable=("alpha", "beta"),
+        log_linear=("alpha", "beta"),
+        log_slopes=log_parabola_slopes,
         constants=("reference",),
         log_slope=20.0,
     )

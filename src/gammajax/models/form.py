@@ -30,6 +30,11 @@ class SpectralForm:
     separable : tuple of str
         Parameters that enter by a factor each: with the others held, the model is a product of one function of energy and x for
         each x of them. Grids of two of them need few evaluations.
+    log_linear : tuple of str
+        Parameters that the logarithm of the model is linear in, each pair of them by terms of their own.
+    log_slopes : callable, optional
+        ``log_slopes(energy, *parameters)``: for each of `log_linear` the derivative of the logarithm, which it does not
+        depend on; first and second derivatives then need no differentiation.
     constants : tuple of str
         Parameters that hardly anybody fits, a reference energy for one: programs treat them as constants while frozen.
     log_slope : float, optional
@@ -62,6 +67,8 @@ class SpectralForm:
     integral: Callable[..., jax.Array] | None = None
     linear: tuple[str, ...] = ()
     separable: tuple[str, ...] = ()
+    log_linear: tuple[str, ...] = ()
+    log_slopes: Callable[..., tuple] | None = None
     constants: tuple[str, ...] = ()
     log_slope: float | None = None
     least_nodes: int = 0
@@ -225,6 +232,9 @@ def affine_form(form: SpectralForm, links: tuple[tuple[float, float], ...]) -> S
         cuts=moved(form.cuts, 0),
         # with an offset the model is not proportional any more
         linear=tuple(n for n, (_, o) in zip(form.names, links, strict=True) if n in form.linear and o == 0),
+        # its slopes are by other arguments
+        log_linear=(),
+        log_slopes=None,
         terms=tuple((a, affine_form(f, tuple(links[i] for i in index)), index) for a, f, index in form.terms),
         defaults=tuple((x - o) / f for (f, o), x in zip(links, form.defaults, strict=False)),
     )

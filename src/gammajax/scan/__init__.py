@@ -14,11 +14,8 @@ __all__ = [
     "Progress",
     "Refit",
     "ScanResult",
-<<<<<<< HEAD
     "StoredScan",
-=======
     "SurfaceScan",
->>>>>>> 7b0606b (Surfaces by factors of each axis: no exponential per node, and at most one strength re-fitted in a program of its own)
     "check_axis",
     "fast_surface",
     "frozen_grid",

@@ -90,10 +90,24 @@ class Refit:
         n_par = len(self.best)
         self.strength = np.zeros(n_par, dtype=bool)
         self.strength[list(likelihood.compact().linear(tuple(range(n_par))))] = True
+        self._slopes: dict[tuple, np.ndarray | None] = {}
         diagonal = np.diag(hessian)
         good = (diagonal > 0) & np.isfinite(diagonal)
         # errors where the curvature gives them, otherwise the scale of the parameter
         self.scale = np.where(good, np.sqrt(2 / np.where(good, diagonal, 1.0)), likelihood.scale)
+
+    @classmethod
+    def around(
+        cls, likelihood: Any, hessian: np.ndarray, starts: int = 1, device: Any = None, **options: Any
+    ) -> "Refit":
+        """The same as the class called, or the one of the last call if that was for the very same likelihood and Hessian."""
+        known = likelihood.prepared.get("refit")
+        settings = (starts, device, options)
+        if known is not None and known[0] is hessian and known[1] == settings and known[2].likelihood is likelihood:
+            return known[2]
+        new = cls(likelihood, hessian, starts, device, **options)
+        likelihood.prepared["refit"] = hessian, settings, new
+        return new
 
     def lanes(self, groups: Sequence[tuple[Sequence[int], np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Predicted starts, second starts and free parameters, all (n, P), for points of several sets of parameters.
@@ -113,7 +127,9 @@ class Refit:
         points = np.empty((n, len(self.best)))
         points[:] = self.best
         points[:, held] = values
-        slope = linear_prediction(self.hessian, held, free)
+        if (key := tuple(held)) not in self._slopes:
+            self._slopes[key] = linear_prediction(self.hessian, held, free)
+        slope = self._slopes[key]
         if slope is None:
             return points, points, np.broadcast_to(free, points.shape)
         predicted = points.copy()

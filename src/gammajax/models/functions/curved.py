@@ -12,6 +12,7 @@ __all__ = [
     "gaussian_integral",
     "log_parabola",
     "log_parabola_2",
+    "log_parabola_slopes",
     "meyer_crab",
     "smooth_broken_power_law",
     "smooth_broken_power_law_cuts",
@@ -50,6 +51,14 @@ def log_parabola(
     """
     x = jnp.log(energy) - jnp.log(reference)
     return amplitude * exp(-(alpha + beta * x) * x)
+
+
+def log_parabola_slopes(
+    energy: jax.Array, amplitude: jax.Array, reference: jax.Array, alpha: jax.Array, beta: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    r"""Derivatives of the logarithm of `log_parabola` by alpha and beta, :math:`-x` and :math:`-x^2`, :math:`x = \ln(E/E_0)`."""
+    x = jnp.log(energy) - jnp.log(reference)
+    return -x, -x * x
 
 
 def log_parabola_2(
