@@ -1,6 +1,7 @@
 """A likelihood is used again only while nothing has changed that it was made from."""
 
 import gc
+import pickle
 import weakref
 
 import jax
@@ -21,6 +22,7 @@ from gammajax import (
 )
 from gammajax.errors import InputError
 from gammajax.likelihood import likelihood_of
+from gammajax.scan import Refit
 from tests.problems import crab_model, small
 
 
@@ -212,3 +214,31 @@ def test_nothing_keeps_the_data_alive():
     del datasets
     gc.collect()
     assert alive() is None
+
+
+def test_what_is_prepared_stays_in_the_process():
+    likelihood = likelihood_of(_datasets())
+    hash(likelihood.structure)
+    likelihood.prepared["program"] = lambda: None
+    state = likelihood.__getstate__()
+    assert state["prepared"] == {}
+    structure = pickle.loads(pickle.dumps(likelihood.structure))
+    # hashes of texts differ from process to process
+    assert "_hash" not in vars(structure)
+    assert structure == likelihood.structure
+    assert hash(structure) == hash(likelihood.structure)
+
+
+def test_re_fits_are_shared_only_around_the_same_best_fit():
+    datasets = _datasets()
+    likelihood, hessian = likelihood_of(datasets), np.diag([1e22, 1, 20, 30, 5, 1e22, 1])
+    refit = Refit.around(likelihood, hessian)
+    assert Refit.around(likelihood, hessian) is refit
+    assert Refit.around(likelihood, hessian, tol=1e-10) is not refit
+    assert Refit.around(likelihood, hessian, 2).starts == 2
+    assert Refit.around(likelihood, hessian.copy()) is not refit
+    refit = Refit.around(likelihood, hessian)
+    _spectrum(datasets).alpha.frozen = True
+    other = Refit.around(likelihood_of(datasets), hessian)
+    assert other is not refit
+    assert not other.likelihood.free[2]

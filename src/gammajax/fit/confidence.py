@@ -195,8 +195,16 @@ def free_covariance(refit: Refit, also: Sequence[int] = ()) -> np.ndarray:
     """Covariance 2 H^-1 of the free parameters that are on no limit, shape (P, P), 0 elsewhere; nan where there is none."""
     like, best = refit.likelihood, refit.best
     on_limit = (best <= like.lower) | (best >= like.upper)
-    index = np.flatnonzero(like.free & (~on_limit | np.isin(np.arange(len(best)), list(also))))
-    out = np.zeros((len(best),) * 2)
+    on_limit[list(also)] = False
+    index = np.flatnonzero(like.free & ~on_limit)
+    key = index.tobytes()
+    if key not in refit.covariances:
+        refit.covariances[key] = _covariance_of(refit, index)
+    return refit.covariances[key]
+
+
+def _covariance_of(refit: Refit, index: np.ndarray) -> np.ndarray:
+    out = np.zeros((len(refit.best),) * 2)
     block = refit.hessian[np.ix_(index, index)]
     unit = np.sqrt(np.abs(np.diag(block)))
     unit = np.where(unit > 0, unit, 1.0)

@@ -58,6 +58,10 @@ class Bound:
         new._bind(self.parameters, self.models if models is None else models, self.dataset_names)
         return new
 
+    def __getstate__(self) -> dict:
+        """Without what was prepared: compiled programs stay in their process."""
+        return self.__dict__ | {"prepared": {}}
+
     # -- pytree --------------------------------------------------------------------------------------------------
 
     def tree_flatten(self) -> tuple:
@@ -71,6 +75,7 @@ class Bound:
         new.data, new.numbers = children
         new.structure, new.labels = static
         new.table, new.parameters, new.models, new._compact = None, None, None, None
+        new.prepared = {}
         return new
 
     # -- names and start, beside the functions ---------------------------------------------------------------------

@@ -17,6 +17,8 @@ ROUNDS = 60
 FAR = 1e3
 # where between the best fit and a crossing the TS is looked at: it must not reach the level earlier
 INSIDE = (1 / 3, 2 / 3)
+# what keeps a direction without curvature from being predicted far away
+RIDGE = 1e-9
 
 
 class Rays(NamedTuple):
@@ -84,12 +86,18 @@ def whitened(covariance: np.ndarray, fallback: np.ndarray) -> np.ndarray:
 def _nuisance_slope(hessian: np.ndarray, rays: Rays, free: np.ndarray) -> np.ndarray:
     """Change of the re-fitted parameters per step, shape (n, P), from Hessians of shape (n, P, P)."""
     n, n_par = free.shape
-    both = free[:, :, None] & free[:, None, :]
     diagonal = np.einsum("nii->ni", hessian)
     unit = np.where(free & (diagonal > 0), 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0)), 1.0)
+    if free.sum(axis=1).max(initial=0) <= 1:
+        # one parameter follows: no system to solve
+        square = unit * unit
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            alone = -np.einsum("nij,nj->ni", hessian, rays.direction) * square / (diagonal * square + RIDGE)
+        return np.where(free & np.isfinite(alone), alone, 0.0)
+    both = free[:, :, None] & free[:, None, :]
     matrix = np.where(both, hessian * unit[:, :, None] * unit[:, None, :], np.eye(n_par))
     # a direction without curvature is not predicted; the re-fit decides
-    matrix = matrix + 1e-9 * np.eye(n_par)
+    matrix = matrix + RIDGE * np.eye(n_par)
     right = -np.where(free, np.einsum("nij,nj->ni", hessian, rays.direction) * unit, 0.0)
     out = np.zeros((n, n_par))
     good = np.isfinite(matrix).all(axis=(1, 2)) & np.isfinite(right).all(axis=1)

@@ -90,7 +90,9 @@ class Refit:
         n_par = len(self.best)
         self.strength = np.zeros(n_par, dtype=bool)
         self.strength[list(likelihood.compact().linear(tuple(range(n_par))))] = True
+        # predictions by the parameters that are held, and covariances by those that are not
         self._slopes: dict[tuple, np.ndarray | None] = {}
+        self.covariances: dict[bytes, np.ndarray] = {}
         diagonal = np.diag(hessian)
         good = (diagonal > 0) & np.isfinite(diagonal)
         # errors where the curvature gives them, otherwise the scale of the parameter

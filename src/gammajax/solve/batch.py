@@ -418,5 +418,8 @@ class _Runner:
         gradient, hessian = np.zeros(theta.shape), np.zeros((*theta.shape, theta.shape[1]))
         gradient[:, self.at] = out[:, 4 + n : 4 + 2 * n] / self.scale
         second = out[:, 4 + 2 * n :].reshape(-1, n, n) / (self.scale[:, None] * self.scale)
-        hessian[:, *np.ix_(self.at, self.at)] = second
+        if n == theta.shape[1]:
+            hessian[:] = second
+        else:
+            hessian[:, *np.ix_(self.at, self.at)] = second
         return BatchResult(stat, theta, edm, iterations, status, gradient, hessian)

@@ -43,7 +43,10 @@ def worthwhile(likelihood: Any, device: Any, program: str, lanes: int) -> bool:
         return False
     if jax.local_devices()[0].platform != "cpu":
         return False
-    key = program, likelihood.structure, tuple(a.shape for a in jax.tree.leaves(likelihood.compact()))
+    key = likelihood.prepared.get(program)
+    if key is None:
+        key = program, likelihood.structure, tuple(a.shape for a in jax.tree.leaves(likelihood.compact()))
+        likelihood.prepared[program] = key
     if _spent.get(key, 0) + points > POINTS[program]:
         # from now on there is a program for it
         _spent[key] = POINTS[program]

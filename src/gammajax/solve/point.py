@@ -26,7 +26,11 @@ _last: tuple[tuple, bytes, tuple] | None = None
 
 
 def _kind(likelihood: Any) -> tuple:
-    return likelihood.structure, tuple(a.shape for a in jax.tree.leaves(likelihood.data))
+    kind = likelihood.prepared.get("kind")
+    if kind is None:
+        kind = likelihood.structure, tuple(a.shape for a in jax.tree.leaves(likelihood.data))
+        likelihood.prepared["kind"] = kind
+    return kind
 
 
 def is_compiled(likelihood: Any) -> bool:

@@ -205,8 +205,8 @@ def pieces(n: int, capacity: int, inner: int, parallel: int, least: int = 1) -> 
     if calls > parallel:
         # no worker waits for another's last one
         calls = min(-(-calls // parallel) * parallel, batches)
-    edges = np.linspace(0, batches, calls + 1).round().astype(int) * inner
-    return [(int(a), min(int(b), n)) for a, b in pairwise(edges)]
+    edges = [(k * batches + calls // 2) // calls * inner for k in range(calls + 1)]
+    return [(a, min(b, n)) for a, b in pairwise(edges)]
 
 
 # programs that were run before
