@@ -235,3 +235,21 @@ def test_what_cannot_be_fitted_is_refused():
     blind.models = crab_model()
     with pytest.raises(DataError, match=r"alpha is 0 in bin 0, which is in the fit"):
         Likelihood(blind)
+
+
+def test_derivatives_of_a_log_parabola_whose_curvature_follows_its_index():
+    """The shortcut of log-linear parameters is for the parameters themselves, not for what is put through a link."""
+    d = small()
+    d.models = crab_model()
+    spectrum = d.models[0].spectral_model
+    spectrum.beta.link(spectrum.alpha, factor=0.3, offset=-0.4)
+    likelihood = Likelihood(d)
+    scale = likelihood.scale
+    with jax.enable_x64(True):
+        f = lambda x: likelihood.stat(x * scale)  # noqa: E731
+        gradient, hessian = (np.asarray(jax.jit(d(f))(likelihood.start / scale)) for d in (jax.grad, jax.hessian))
+        scores = jax.jit(lambda L, t: L.scoring(t))(likelihood, likelihood.start)
+        _, g, first, second = (np.asarray(a) for a in scores)
+    np.testing.assert_allclose(g * scale, gradient, rtol=1e-9, atol=1e-9 * np.abs(gradient).max())
+    h = (first + second) * np.outer(scale, scale)
+    np.testing.assert_allclose(h, hessian, rtol=1e-9, atol=1e-9 * np.abs(hessian).max())
