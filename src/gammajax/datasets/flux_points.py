@@ -8,7 +8,7 @@ from astropy import units as u
 
 from gammajax.datasets.base import Dataset
 from gammajax.datasets.registry import evaluator
-from gammajax.errors import DataError
+from gammajax.errors import DataError, InputError
 from gammajax.hooks import hook
 from gammajax.units import energy_values, parsed, to_unit
 
@@ -17,12 +17,15 @@ __all__ = ["FluxPointsDataset"]
 DNDE = "TeV-1 s-1 cm-2"
 # columns, in the order in which they are looked for
 SEDS = ("dnde", "e2dnde", "norm")
+STATISTICS = ("chi2", "distrib", "profile")
 
 
 class FluxPointsDataset(Dataset):
-    r"""Differential fluxes at energies, :math:`\chi^2 = \sum_i ((\phi_i - \phi(E_i))/\sigma_i)^2`.
+    r"""Differential fluxes at energies, :math:`\chi^2 = \sum_i ((\phi_i - \phi(E_i))/\sigma_i)^2` or another statistic.
 
-    Points without an error, such as upper limits, are kept but not fitted.
+    With "chi2" points without an error, such as upper limits, are kept but not fitted. "distrib" takes asymmetric errors and upper
+    limits, "profile" the scanned statistic of each point; their formulas are those of gammapy, see `gammajax.stats.distrib` and
+    `gammajax.stats.likelihood_profile`. `stat_type` may be changed at any time.
 
     Parameters
     ----------
@@ -35,7 +38,15 @@ class FluxPointsDataset(Dataset):
     dnde_errn, dnde_errp : `~astropy.units.Quantity`, shape (n,), optional
         Errors below and above.
     is_ul : array of bool, shape (n,), optional
-        Points that are upper limits and not fitted.
+        Points that are upper limits, which "chi2" does not fit.
+    dnde_ul : `~astropy.units.Quantity`, shape (n,), optional
+        Upper limits, for "distrib".
+    dnde_ref : `~astropy.units.Quantity`, shape (n,), optional
+        Fluxes of strength 1, for "profile".
+    norm_scan, stat_scan : array, shape (L,) and (n, L), optional
+        Statistic of each point above its minimum on a grid of strengths, for "profile"; at least 3 of them.
+    stat_type : {"chi2", "distrib", "profile"}
+        Statistic.
     models : `SkyModel` or list, optional
         The models.
     name : str
@@ -58,7 +69,6 @@ class FluxPointsDataset(Dataset):
     """
 
     tag = "FluxPointsDataset"
-    stat_type = "chi2"
 
     def __init__(
         self,
@@ -69,6 +79,11 @@ class FluxPointsDataset(Dataset):
         dnde_errn: u.Quantity | None = None,
         dnde_errp: u.Quantity | None = None,
         is_ul: Any = None,
+        dnde_ul: u.Quantity | None = None,
+        dnde_ref: u.Quantity | None = None,
+        norm_scan: Any = None,
+        stat_scan: Any = None,
+        stat_type: str = "chi2",
         models: Any = None,
         name: str = "flux-points",
     ) -> None:
@@ -80,11 +95,21 @@ class FluxPointsDataset(Dataset):
                 f"{name}: energy has shape {self._energy.shape}, expected finite energies above 0, shape (n,)."
             )
         self._dnde = _column(dnde, n, f"{name}: dnde")
+        nothing = np.full(n, np.nan)
+        self._errn, self._errp, self._limit, self._reference = (
+            nothing if v is None else _column(v, n, f"{name}: {w}")
+            for v, w in (
+                (dnde_errn, "dnde_errn"),
+                (dnde_errp, "dnde_errp"),
+                (dnde_ul, "dnde_ul"),
+                (dnde_ref, "dnde_ref"),
+            )
+        )
+        self._profile = None if stat_scan is None else scanned_pieces(norm_scan, stat_scan, n, name)
         if dnde_err is not None:
             self._error = _column(dnde_err, n, f"{name}: dnde_err")
         elif dnde_errn is not None and dnde_errp is not None:
-            both = [_column(e, n, f"{name}: {w}") for e, w in ((dnde_errn, "dnde_errn"), (dnde_errp, "dnde_errp"))]
-            self._error = 0.5 * (both[0] + both[1])
+            self._error = 0.5 * (self._errn + self._errp)
         else:
             raise DataError(f"{name}: chi2 needs errors; give dnde_err, or dnde_errn and dnde_errp.")
         limits = np.zeros(n, dtype=bool) if is_ul is None else np.array(is_ul, dtype=bool)
@@ -97,9 +122,8 @@ class FluxPointsDataset(Dataset):
                 f"{name}: the error of point {bad[0]} is {self._error[bad[0]]:g} {DNDE}, expected a number above 0; mark "
                 "upper limits with is_ul."
             )
-        if not known.any():
-            raise DataError(f"{name}: no point has a flux and an error; there is nothing to fit.")
-        self.is_ul, self.mask_safe = limits, known
+        self.is_ul, self._known, self._safe = limits, known, np.ones(n, dtype=bool)
+        self.stat_type = stat_type
         self.mask_fit: Any = None
         if models is not None:
             self.models = models
@@ -135,7 +159,7 @@ class FluxPointsDataset(Dataset):
                 return None
             c = table[key]
             values = np.ma.filled(np.ma.asarray(getattr(c, "value", c)).astype(float), np.nan)
-            if c.unit is None and key.startswith("norm"):
+            if c.unit is None and key.startswith(("norm", "stat")):
                 return u.Quantity(values)
             if c.unit is None:
                 raise DataError(f"{name}: column {key!r} has no unit; expected one such as {DNDE!r}.")
@@ -146,11 +170,12 @@ class FluxPointsDataset(Dataset):
         factor = 1 / column("ref_dnde") if factor is None else factor
         given = {k: column(f"{sed}_{k}") for k in ("err", "errn", "errp")}
         errors = {f"dnde_{k}": v / factor for k, v in given.items() if v is not None}
+        errors |= _likelihood_columns(column, sed, factor)
         limits = np.ma.filled(np.ma.asarray(table["is_ul"]), False).astype(bool) if "is_ul" in table.colnames else None
         new = cls(energy, column(sed) / factor, **errors, is_ul=limits, name=name, models=models)
         safe, fit = (_mask(table, key, len(energy), name) for key in ("mask_safe", "mask_fit"))
         if safe is not None:
-            new.mask_safe = new.mask_safe & safe
+            new.mask_safe = safe
         if fit is not None and not np.array_equal(fit & new.mask_safe, new.mask_safe):
             # gammapy writes mask_safe where there is none
             new.mask_fit = fit
@@ -200,6 +225,43 @@ class FluxPointsDataset(Dataset):
         return u.Quantity(self._error, parsed(DNDE))
 
     @property
+    def stat_type(self) -> str:
+        """Statistic: "chi2", "distrib" or "profile"."""
+        return self._stat_type
+
+    @stat_type.setter
+    def stat_type(self, value: str) -> None:
+        if value not in STATISTICS:
+            raise InputError(f"{self.name}: stat_type got {value!r}, expected one of {', '.join(STATISTICS)}.")
+        if value == "profile" and (self._profile is None or not np.any(np.isfinite(self._reference))):
+            raise DataError(
+                f"{self.name}: profile needs the scanned statistic; give norm_scan, stat_scan and dnde_ref."
+            )
+        if not self._usable(value).any():
+            raise DataError(
+                f"{self.name}: no point has a flux and an error, or what {value} needs; there is nothing to fit."
+            )
+        self._stat_type = value
+
+    def _usable(self, statistic: str) -> np.ndarray:
+        """Points that have what a statistic needs."""
+        if statistic == "chi2":
+            return self._known
+        if statistic == "distrib":
+            return self._known | (self.is_ul & np.isfinite(self._limit) & (self._limit > 0))
+        assert self._profile is not None
+        return np.isfinite(self._profile["c0"]).all(axis=1) & (self._reference > 0)
+
+    @property
+    def mask_safe(self) -> np.ndarray:
+        """Points that the statistic can use, bool, shape (n,); setting it leaves some out."""
+        return self._usable(self._stat_type) & self._safe
+
+    @mask_safe.setter
+    def mask_safe(self, mask: Any) -> None:
+        self._safe = np.array(mask, dtype=bool)
+
+    @property
     def mask_array(self) -> np.ndarray:
         """Points in the fit, bool, shape (n,)."""
         if self.mask_fit is None:
@@ -217,11 +279,18 @@ class FluxPointsDataset(Dataset):
 
     def statistic_arrays(self) -> dict[str, np.ndarray]:
         """Fluxes and 1/error, each of shape (n,); 0 for points without."""
-        known = self.mask_safe
-        return {
-            "value": np.where(known, self._dnde, 0.0),
-            "weight": np.where(known, 1 / np.where(known, self._error, 1.0), 0.0),
-        }
+        used, known = self.mask_safe, self._known & self._safe
+        if self._stat_type == "profile":
+            assert self._profile is not None
+            spline = {k: np.where(used[:, None], v, 0.0) for k, v in self._profile.items()}
+            flux = np.where(used & np.isfinite(self._dnde), self._dnde, 0.0)
+            return {"value": flux, "reference": np.where(used, self._reference, 1.0), **spline}
+        value = np.where(known, self._dnde, 0.0)
+        if self._stat_type == "chi2":
+            return {"value": value, "weight": _weight(self._error, known)}
+        below, above = (_weight(np.where(e > 0, e, self._error), known) for e in (self._errn, self._errp))
+        limit = np.where(used & ~known, self._limit, 0.0)
+        return {"value": value, "below": below, "above": above, "limit": limit}
 
     def flux_pred(self) -> u.Quantity:
         """Predicted fluxes of all models, shape (n,)."""
@@ -249,15 +318,55 @@ class FluxPointsDataset(Dataset):
         name : str, optional
             Name of the copy; ``"<name>-copy"`` if not given.
         """
-        new = FluxPointsDataset(
-            self.energy, self.dnde, self.dnde_err, is_ul=self.is_ul, name=name or f"{self.name}-copy"
-        )
-        new.mask_safe = self.mask_safe.copy()
+        new = object.__new__(type(self))
+        new.__dict__.update({k: v.copy() if isinstance(v, np.ndarray) else v for k, v in self.__dict__.items()})
+        new.__dict__.update(_models=None, name=name or f"{self.name}-copy")
         new.mask_fit = None if self.mask_fit is None else np.array(self.mask_fit)
         return new
 
     def __repr__(self) -> str:
         return f"FluxPointsDataset({self.name!r}, {len(self._energy)} points, {int(self.mask_array.sum())} in the fit)"
+
+
+def _weight(error: np.ndarray, known: np.ndarray) -> np.ndarray:
+    return np.where(known, 1 / np.where(known, error, 1.0), 0.0)
+
+
+def _likelihood_columns(column: Any, sed: str, factor: Any) -> dict[str, Any]:
+    """Limits, reference fluxes and scans of a table, as far as it has them."""
+    found = {}
+    limits = column(f"{sed}_ul")
+    if limits is not None:
+        found["dnde_ul"] = limits / factor
+    reference, scan, norm = column("ref_dnde"), column("stat_scan"), column("norm_scan")
+    if reference is not None:
+        found["dnde_ref"] = reference
+    if scan is not None and norm is not None and reference is not None:
+        lowest = column("stat")
+        rise = scan.value - (0.0 if lowest is None else lowest.value[:, None])
+        found |= {"norm_scan": norm.value.reshape(-1, norm.shape[-1])[0], "stat_scan": np.abs(rise)}
+    return found
+
+
+def scanned_pieces(norm: Any, stat: Any, n: int, name: str) -> dict[str, np.ndarray]:
+    """The quadratic splines through the scans of n points, as gammapy has them: edges, left ends and coefficients of their pieces."""
+    from scipy.interpolate import make_interp_spline
+
+    x, y = np.array(norm, dtype=float), np.array(stat, dtype=float)
+    if x.ndim != 1 or len(x) < 3 or y.shape != (n, len(x)) or not np.all(np.diff(x) > 0):
+        raise DataError(
+            f"{name}: norm_scan has shape {x.shape} and stat_scan {y.shape}, expected (L,) increasing with L of at least 3, and "
+            f"({n}, L)."
+        )
+    spline = make_interp_spline(x, np.where(np.isfinite(y), y, 0.0).T, k=2)
+    # the knots at the ends are there three times
+    ends = spline.t[2:-2]
+    begin, middle = ends[:-1], 0.5 * (ends[1:] + ends[:-1])
+    c0, c1, c2 = spline(begin).T, spline(begin, 1).T, 0.5 * spline(middle, 2).T
+    bad = ~np.isfinite(y).all(axis=1)
+    c0 = np.where(bad[:, None], np.nan, c0)
+    left = np.broadcast_to(begin, c0.shape).copy()
+    return {"edges": left[:, 1:], "left": left, "c2": c2, "c1": c1, "c0": c0}
 
 
 def _mask(table: Any, key: str, n: int, name: str) -> np.ndarray | None:

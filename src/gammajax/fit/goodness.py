@@ -85,6 +85,8 @@ def goodness(problem: Any, x: np.ndarray, stat: float, flags: FitFlags) -> Goodn
     arrays = [{k: np.asarray(v)[np.asarray(d.mask)] for k, v in d.values.items()} for d in like.data]
     stat -= like.models.parameters.prior_stat_sum() + sum(p.stat() for p in like.models.penalties)
     stat -= sum(float(np.sum(_saturated(k, v))) for k, v in zip(kinds, arrays, strict=True))
+    if {"distrib", "profile"} & set(kinds):
+        return _none(stat, dof, "flux points with limits or scanned likelihoods follow no chi2 distribution")
     reason = _why_not(problem, flags, dof) or _few_counts(problem, x, kinds, arrays)
     if reason:
         return _none(stat, dof, reason)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gammajax.likelihood.statistics import spread_mask
 from gammajax.likelihood.structure import MATRIX, BinData, DatasetStructure, Points, Timed
 from gammajax.models import BinRule
 
@@ -59,7 +60,7 @@ def masked_bins(structure: DatasetStructure, data: BinData) -> Bins:
     if response.edisp is not None:
         matrix = jnp.where(mask, jnp.asarray(response.exposure)[:, None] * response.edisp, 0.0)
     values = tuple(
-        jnp.where(mask, data.values[name], fill)
+        jnp.where(spread_mask(mask, data.values[name]), data.values[name], fill)
         for name, fill in zip(statistic.arrays, statistic.harmless, strict=True)
     )
     diagonals = tuple(jnp.where(mask, d, 0.0) for d in response.diagonals)
@@ -88,7 +89,8 @@ def bins_in_fit(structure: DatasetStructure, data: BinData) -> Bins:
         matrix[: len(reached), : small.shape[1]] = small[reached]
 
     def padded(values: Any, fill: float) -> np.ndarray:
-        return np.concatenate([np.asarray(values)[mask], np.full(columns - int(mask.sum()), fill)])
+        inside = np.asarray(values)[mask]
+        return np.concatenate([inside, np.full((columns - len(inside), *inside.shape[1:]), fill)])
 
     rules = tuple(r.take(points if isinstance(getattr(r, "rule", r), Points) else used) for r in response.rules)
     values = tuple(

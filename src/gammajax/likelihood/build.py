@@ -11,6 +11,7 @@ import numpy as np
 from gammajax.datasets import Dataset, Datasets
 from gammajax.errors import DataError, InputError, ModelError
 from gammajax.likelihood.bins import Bins, bins_in_fit
+from gammajax.likelihood.statistics import spread_mask
 from gammajax.likelihood.structure import MATRIX, BinData, DatasetStructure, Points, ResponseData, Term, Timed
 from gammajax.models import BinRule, Source, SpectralForm, TemporalForm, bin_rule
 from gammajax.models.form import affine_form
@@ -177,7 +178,7 @@ def dataset_data(
     dataset.check_for_fit()
     statistic = structure.stat
     safe = {
-        name: np.where(mask, values[name], fill)
+        name: np.where(spread_mask(mask, values[name]), values[name], fill)
         for name, fill in zip(statistic.arrays, statistic.harmless, strict=True)
     }
     # copies: arrays on a CPU may share the memory of what they were made from, which can be changed in place

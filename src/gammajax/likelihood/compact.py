@@ -87,7 +87,12 @@ class Compact:
         """Neighbouring data sets with the same statistic: its functions, their arrays joined, whether to clip, their bins."""
         runs, begin = [], 0
         both = list(zip(self.structure.datasets, self.bins, strict=True))
-        for (_, clip), group in groupby(both, key=lambda pair: (pair[0].statistic, pair[0].clip)):
+
+        def kind(pair: tuple) -> tuple:
+            # scans of different lengths stay apart
+            return pair[0].statistic, pair[0].clip, tuple(v.shape[1:] for v in pair[1].values)
+
+        for (_, clip, _), group in groupby(both, key=kind):
             members = list(group)
             arrays = [jnp.concatenate(parts) for parts in zip(*(b.values for _, b in members), strict=True)]
             n = arrays[0].shape[-1]
@@ -202,7 +207,12 @@ class Compact:
         mu, jacobian = self._jacobian(folded, theta, plan)
         w, w1, w2 = self.bin_slopes(mu)
         stat, gradient = total(w), jacobian @ w1
-        first, second = (jacobian * w2) @ jacobian.T, self._second(folded, theta, plan, w1)
+        second = self._second(folded, theta, plan, w1)
+        if any(s.stat.concave for s in self.structure.datasets):
+            # what curves downwards drives no step
+            second = second + (jacobian * jnp.minimum(w2, 0.0)) @ jacobian.T
+            w2 = jnp.maximum(w2, 0.0)
+        first = (jacobian * w2) @ jacobian.T
         if self.structure.penalties:
             value, slope, curvature = penalty_derivatives(self.structure.penalties, self.numbers, theta, active)
             stat, gradient = stat + value, gradient + slope

@@ -10,6 +10,7 @@ import numpy as np
 from gammajax.datasets import Dataset
 from gammajax.datasets.registry import register_evaluator
 from gammajax.likelihood.build import response_data, sources_of
+from gammajax.likelihood.statistics import spread_mask
 from gammajax.likelihood.structure import DatasetStructure, ResponseData, signal
 from gammajax.units import double_precision
 
@@ -76,7 +77,7 @@ def _statistic(dataset: Dataset, mu: np.ndarray, mask: np.ndarray) -> tuple[np.n
         arrays["alpha"] = arrays["alpha"] * prepared[2][structure.alpha]
     statistic = structure.stat
     safe = {
-        name: np.where(mask, arrays[name], fill)
+        name: np.where(spread_mask(mask, arrays[name]), arrays[name], fill)
         for name, fill in zip(statistic.arrays, statistic.harmless, strict=True)
     }
     with double_precision():

@@ -45,7 +45,8 @@ def make_plan(structure: Structure, active: tuple[int, ...]) -> Plan:
     linear = {i for i in candidates if all(t.index.count(i) == 1 and chosen(t) == i for t in terms if i in t.index)}
     # the inner step minimises the statistic of the data alone: a parameter with a prior is not for it
     linear -= structure.penalised
-    if any(s.clip for s in structure.datasets):
+    # nor are statistics that it could fall down from
+    if any(s.clip or s.stat.concave for s in structure.datasets):
         linear = set()
     strength = tuple(tuple(first[t] if chosen(t) in linear else None for t in s.terms) for s in structure.datasets)
     slopes = tuple(

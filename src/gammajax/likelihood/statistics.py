@@ -9,18 +9,23 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gammajax.stats import (
     cash,
     cash_derivatives,
     cstat,
     cstat_derivatives,
+    distrib,
+    distrib_derivatives,
+    likelihood_profile,
+    likelihood_profile_derivatives,
     wstat,
     wstat_mu_bkg,
     wstat_mu_sig_derivatives,
 )
 
-__all__ = ["STATISTICS", "Statistic"]
+__all__ = ["STATISTICS", "Statistic", "spread_mask"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,8 @@ class Statistic:
         ``predicted(*arrays, mu)``: what the measured array should be.
     lowest : callable
         ``lowest(*arrays)``: the smallest mu that gammapy lets through.
+    concave : bool
+        Whether its second derivative can be negative.
     """
 
     arrays: tuple[str, ...]
@@ -52,6 +59,12 @@ class Statistic:
     slopes: Callable[..., tuple[jax.Array, jax.Array, jax.Array]]
     predicted: Callable[..., jax.Array]
     lowest: Callable[..., Any]
+    concave: bool = False
+
+
+def spread_mask(mask: Any, values: Any) -> Any:
+    """A mask of bins, shape (n,), for an array of them that may have further axes."""
+    return mask.reshape(mask.shape + (1,) * (np.ndim(values) - mask.ndim))
 
 
 def _wstat_predicted(n_on: Any, n_off: Any, alpha: Any, mu: Any) -> jax.Array:
@@ -97,5 +110,26 @@ STATISTICS: dict[str, Statistic] = {
         _chi2_slopes,
         lambda value, weight, mu: mu,
         lambda value, weight: jnp.full_like(value, -jnp.inf),
+    ),
+    # weights below and above are 1 / error
+    "distrib": Statistic(
+        ("value", "below", "above", "limit"),
+        (0.0, 0.0, 0.0, 0.0),
+        "value",
+        distrib,
+        distrib_derivatives,
+        lambda *arrays: arrays[-1],
+        lambda value, *_: jnp.full_like(value, -jnp.inf),
+        concave=True,
+    ),
+    "profile": Statistic(
+        ("value", "reference", "edges", "left", "c2", "c1", "c0"),
+        (0.0, 1.0, np.inf, 0.0, 0.0, 0.0, 0.0),
+        "value",
+        likelihood_profile,
+        likelihood_profile_derivatives,
+        lambda *arrays: arrays[-1],
+        lambda value, *_: jnp.full_like(value, -jnp.inf),
+        concave=True,
     ),
 }

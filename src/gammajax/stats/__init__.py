@@ -1,5 +1,11 @@
 """Fit statistics as functions of arrays: -2 ln L, one value per bin."""
 
+from gammajax.stats.flux_points import (
+    distrib,
+    distrib_derivatives,
+    likelihood_profile,
+    likelihood_profile_derivatives,
+)
 from gammajax.stats.onoff import wstat, wstat_mu_bkg, wstat_mu_sig_derivatives
 from gammajax.stats.poisson import cash, cash_derivatives, cstat, cstat_derivatives
 
@@ -8,6 +14,10 @@ __all__ = [
     "cash_derivatives",
     "cstat",
     "cstat_derivatives",
+    "distrib",
+    "distrib_derivatives",
+    "likelihood_profile",
+    "likelihood_profile_derivatives",
     "wstat",
     "wstat_mu_bkg",
     "wstat_mu_sig_derivatives",
