@@ -54,17 +54,16 @@ def settle(problem: Problem, objective: Objective, out: BackendResult) -> Settle
         return Settled(x, stat, replace(verdict, flags=replace(verdict.flags, bad_bins=bins)))
     converged = verdict.flags.converged
     parabolic = not converged or _parabolic(problem, objective, x, hessian, _inside(objective, verdict))
-    weak = _weak(objective, verdict, hessian)
-    wide = _wide(objective, x, stat, verdict)
-    if converged:
+    if converged and parabolic:
         # an insignificant parameter is no reason for doubt if the statistic rises to both sides of it
-        wide = [i for i in wide if not _parabolic(problem, objective, x, hessian, np.array([i]))]
-        parabolic = parabolic and not wide
+        wide = _wide(objective, x, stat, verdict)
+        parabolic = all(_parabolic(problem, objective, x, hessian, np.array([i])) for i in wide)
     if not parabolic:
         verdict = replace(verdict, flags=replace(verdict.flags, not_parabolic=True))
-    if verdict.flags.converged and parabolic and not weak and not wide:
-        return Settled(x, stat, verdict)
-    return _in_doubt(problem, objective, out, Settled(x, stat, verdict), wide)
+    end = Settled(x, stat, verdict)
+    if converged and parabolic:
+        return _polished(problem, objective, end, False) if _weak(objective, verdict, hessian) else end
+    return _in_doubt(problem, objective, out, end)
 
 
 def _judged(
@@ -134,13 +133,10 @@ def _wide(objective: Objective, x: np.ndarray, stat: float, verdict: Verdict) ->
     return [int(i) for i in _inside(objective, verdict) if not error[i] <= abs(x[i])]
 
 
-def _in_doubt(
-    problem: Problem, objective: Objective, out: BackendResult, end: Settled, wide: list[int]
-) -> Settled:  # fmt: skip
+def _in_doubt(problem: Problem, objective: Objective, out: BackendResult, end: Settled) -> Settled:
     """A closer look, gravest first."""
     flags, x = end.verdict.flags, end.x
-    few = wide and flags.converged and not flags.not_parabolic
-    suspects = wide if few else [int(i) for i in _inside(objective, end.verdict)]
+    suspects = [int(i) for i in _inside(objective, end.verdict)]
     dead = [objective.names.index(name) for name in flags.unidentified]
     idle = tuple(i for i in {*suspects, *dead} if has_no_effect(problem, objective, x, i, i in dead))
     # flat at this very point only, as a saddle of higher order is
