@@ -74,7 +74,8 @@ def _dataset(d: Any, models: Any) -> Any:
         "mask_safe": None if d.mask_safe is None else _flat(d.mask_safe).astype(bool),
         "name": d.name,
     }
-    if d.gti is not None:
+    # gammapy has intervals without any time where none were read
+    if d.gti is not None and d.gti.time_sum.to_value("s") > 0:
         common["gti"] = GTI.create(d.gti.time_start, d.gti.time_stop, d.gti.time_ref)
     livetime = d.exposure.meta.get("livetime") if d.exposure.meta else None
     if livetime is not None:
