@@ -61,11 +61,21 @@ def signature(thing):
 
 
 def declared(cls):
-    """Of a model or prior: its numbers, which the constructor takes by name; empty where the class has a constructor of its own."""
-    base = next(c for c in cls.__mro__ if "__init__" in vars(c))
-    rows = getattr(cls, "declared", ()) if base is not cls else ()
-    extra = ["weight"] if issubclass(cls, Prior) else []
-    return [d.name for d in rows] + extra if rows else []
+    """Of a model or prior: its numbers, which the constructor takes by name; None where its constructor says all."""
+    rows, extra = getattr(cls, "declared", None), ["weight"] if issubclass(cls, Prior) else []
+    if not isinstance(rows, tuple) or cls in (Prior, SpectralModel, gammajax.TemporalModel):
+        return None
+    if "__init__" not in vars(cls):
+        return [d.name for d in rows] + extra
+    taken = signature(cls.__init__)
+    own = [d.name for d in rows if d.name not in taken]
+    return [n for name in taken for n in (own if name == "**kwargs" else [name])]
+
+
+def names_of(cls):
+    """What the constructor of a class takes."""
+    names = declared(cls)
+    return signature(cls.__init__) if names is None else names
 
 
 def section(doc, *titles):
@@ -103,7 +113,7 @@ def faults(name, thing):
                 return out
             listed, wanted = (
                 section(doc, "Parameters", "Other Parameters"),
-                declared(thing) or signature(thing.__init__),
+                names_of(thing),
             )
     else:
         listed, wanted = section(doc, "Parameters", "Other Parameters"), signature(thing)

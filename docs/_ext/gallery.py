@@ -1,4 +1,4 @@
-"""The gallery: every spectral model of the registry with its picture, formula and parameters; a new model appears by itself.
+"""The gallery: every spectral and temporal model of the registries with its picture, formula and parameters; a new model appears by itself.
 
 A model is drawn from its defaults, each of its shape parameters varied in a panel of its own. `EXAMPLES` has other values for those
 whose defaults show little, and arguments for those that need some.
@@ -7,12 +7,19 @@ whose defaults show little, and arguments for those that need some.
 import inspect
 from pathlib import Path
 
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
 import numpy as np
 from astropy import units as u
+from astropy.time import Time
 from numpydoc.docscrape import ClassDoc
 
+import gammajax
 import gammajax.models as gm
 from gammajax.errors import MissingFileError
+from gammajax.models.temporal import TEMPORAL_MODELS, TemplatePhaseCurveTemporalModel, TemporalModel
 
 DNDE = u.Unit("cm-2 s-1 TeV-1")
 ENERGIES = np.geomspace(0.1, 50, 200) * u.TeV
@@ -48,6 +55,14 @@ EXAMPLES = {
     "EBLAbsorptionNormSpectralModel": absorbed,
     "CompoundSpectralModel": lambda: gm.PowerLawSpectralModel() * absorbed(),
     "ScaleSpectralModel": lambda: gm.ScaleSpectralModel(gm.MeyerCrabSpectralModel()),
+    "LinearTemporalModel": lambda: gammajax.LinearTemporalModel(beta=0.1 / u.d),
+    "SineTemporalModel": lambda: gammajax.SineTemporalModel(amp=0.5, omega=2 * u.rad / u.d),
+    "LightCurveTemplateTemporalModel": lambda: gammajax.LightCurveTemplateTemporalModel(
+        [-3, -1, 0, 0.5, 2, 6] * u.d, [1, 1, 3, 2.2, 1.3, 1]
+    ),
+    "TemplatePhaseCurveTemporalModel": lambda: TemplatePhaseCurveTemporalModel(
+        [0, 0.2, 0.3, 0.4, 0.7, 0.8, 0.9, 1], [0.2, 0.2, 3, 0.4, 0.4, 1.6, 0.2, 0.2]
+    ),
 }  # fmt: skip
 
 
@@ -94,11 +109,6 @@ def limits(y):
 
 def draw(model, path):
     """Draw E^2 dN/dE, or the factor itself, with one panel for each shape parameter."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
     names = shapes(model) or [None]
     figure, axes = plt.subplots(1, len(names), figsize=(1 + 3.1 * len(names), 3.1), sharey=True, squeeze=False)
     for ax, name in zip(axes[0], names, strict=True):
@@ -133,10 +143,42 @@ def table(model, doc):
     return [*lines, ""]
 
 
-def section(cls, folder):
+def draw_temporal(model, path):
+    """Draw the factor over some days around the reference time, with one panel for each parameter but that time."""
+    names = [p.name for p in model.parameters if p.name not in ("t_ref", "phi_ref", "f1", "f2")][:PANELS] or [None]
+    figure, axes = plt.subplots(1, len(names), figsize=(1 + 3.1 * len(names), 3.1), sharey=True, squeeze=False)
+    turns = isinstance(model, TemplatePhaseCurveTemporalModel)
+    first = 51544.0 if model.form.reference is None else model.t_ref.value
+    days = (
+        np.linspace(0, 3 / 86400 / model.f0.value, 400)
+        if turns
+        else np.linspace(0.01 if "power" in model.tag[-1] else -3, 6, 400)
+    )
+    times = Time(np.full(400, first), days, format="mjd", scale=model.scale)
+    for ax, name in zip(axes[0], names, strict=True):
+        parameter = None if name is None else getattr(model, name)
+        for value in [None] if parameter is None else variations(parameter):
+            present = value is None or parameter.value
+            if value is not None:
+                parameter.value = value
+            label = None if value is None else f"{value:.4g} {parameter.unit.to_string('unicode')}".strip()
+            ax.plot(days * 86400 if turns else days, model(times).value, label=label)
+            if value is not None:
+                parameter.value = present
+        if parameter is not None:
+            ax.legend(title=name, fontsize=8, title_fontsize=9)
+        ax.set_xlabel("Time [s]" if turns else "Time since t_ref [d]")
+        ax.grid(alpha=0.3)
+    axes[0, 0].set_ylabel("Factor")
+    figure.tight_layout()
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def section(cls, folder, draw=draw, prefix=""):
     """Text of one model, its picture written beside."""
     model = EXAMPLES.get(cls.__name__, cls)()
-    tag = cls.tag[-1]
+    tag = prefix + cls.tag[-1]
     draw(model, folder / f"{tag}.svg")
     doc = ClassDoc(cls, config={"show_class_members": False})
     name = cls.__name__
@@ -148,7 +190,7 @@ def section(cls, folder):
         lines += [f"{p.name}\n    {' '.join(p.desc)}\n" for p in doc["Parameters"]]
     if doc["References"]:
         lines += [*doc["References"], ""]
-    return [*lines, f"Short name ``{tag}``, class :class:`~gammajax.{name}`.", ""]
+    return [*lines, f"Short name ``{cls.tag[-1]}``, class :class:`~gammajax.{name}`.", ""]
 
 
 def write(app, config):
@@ -160,11 +202,14 @@ def write(app, config):
         lines += [title, "-" * len(title), ""]
         for cls in classes:
             lines += section(cls, folder)
+    lines += ["Variation in time", "-----------------", ""]
+    for cls in sorted(set(TEMPORAL_MODELS.values()) - {TemporalModel}, key=lambda c: c.__name__):
+        lines += section(cls, folder, draw_temporal, "time-")
     (folder / "models.rst").write_text("\n".join(lines))
 
 
 INTRODUCTION = """
-All spectral models, with the names, parameters, defaults and units of gammapy. Energies are in TeV; the default of a parameter is given in
+All models, with the names, parameters, defaults and units of gammapy. Energies are in TeV; the default of a parameter is given in
 the unit beside it. In each panel one parameter takes three values, the others those of the middle curve.
 """
 

@@ -119,7 +119,13 @@ class SkyModel(_WithSpectrum):
         return "utc" if self.temporal_model is None else self.temporal_model.scale
 
     def check_times(self, times: np.ndarray) -> None:
-        """Say or refuse what its variation in time cannot describe, times of shape (4, n)."""
+        """Say or refuse what its variation in time cannot describe.
+
+        Parameters
+        ----------
+        times : array, shape (4, n)
+            Begin and end of each interval, days and parts of days, as `GTI.mjd` has them.
+        """
         if self.temporal_model is not None:
             self.temporal_model.check_times(times)
 
@@ -146,7 +152,13 @@ class SkyModel(_WithSpectrum):
         return Covariance(self.parameters, data)
 
     def set_covariance(self, data: np.ndarray) -> None:
-        """Set the covariance of its own parameters, shape (n, n), and the blocks of its models."""
+        """Set the covariance of its own parameters, and the blocks of its models.
+
+        Parameters
+        ----------
+        data : array, shape (n, n)
+            The matrix, in the units of the parameters.
+        """
         n = len(self.spectral_model.parameters)
         super().set_covariance(data[:n, :n])
         if self.temporal_model is not None and len(self.temporal_model.parameters):
@@ -154,7 +166,13 @@ class SkyModel(_WithSpectrum):
             self._covariance = np.array(data)
 
     def with_parameters(self, parameters: Sequence[Parameter]) -> "SkyModel":
-        """Return a copy of the same name that holds other parameter objects, in the same order."""
+        """Return a copy of the same name that holds other parameter objects, in the same order.
+
+        Parameters
+        ----------
+        parameters : list of `Parameter`
+            As many as it has, in the same order.
+        """
         n = len(self.spectral_model.parameters)
         new: Any = super().with_parameters(list(parameters)[:n])
         if self.temporal_model is not None:

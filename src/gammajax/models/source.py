@@ -57,7 +57,13 @@ class Source:
         return "utc"
 
     def check_times(self, times: np.ndarray) -> None:
-        """Say or refuse what its variation in time cannot describe, times of shape (4, n)."""
+        """Say or refuse what its variation in time cannot describe.
+
+        Parameters
+        ----------
+        times : array, shape (4, n)
+            Begin and end of each interval, days and parts of days, as `GTI.mjd` has them.
+        """
 
     @property
     def covariance(self) -> Covariance:

@@ -21,7 +21,12 @@ SCALES = ("tai", "tcb", "tcg", "tdb", "tt", "ut1", "utc")
 
 
 def temporal_model_class(name: str) -> type:
-    """Class of a temporal model by its name or tag, such as ``"GaussianTemporalModel"`` or ``"gauss"``.
+    """Class of a temporal model by its name or tag.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``"GaussianTemporalModel"`` or ``"gauss"``.
 
     Raises
     ------
@@ -120,10 +125,28 @@ class TemporalModel(DeclaredModel):
         return u.Quantity(out if first.shape or last.shape else out[0])
 
     def check_times(self, times: np.ndarray) -> None:
-        """Say or refuse what cannot be right of a measurement at these times, shape (4, n), see `GTI.mjd`."""
+        """Say or refuse what cannot be right of a measurement at these times.
+
+        Parameters
+        ----------
+        times : array, shape (4, n)
+            Begin and end of each interval, days and parts of days, as `GTI.mjd` has them.
+        """
 
     def plot(self, time_range: Any, ax: Any = None, n_points: int = 100, **kwargs: Any) -> Any:
-        """Plot the values in a time range (pair of `~astropy.time.Time`); see `gammajax.plotting.plot_temporal`."""
+        """Plot the values in a time range; see `gammajax.plotting.plot_temporal`.
+
+        Parameters
+        ----------
+        time_range : pair of `~astropy.time.Time`
+            Begin and end.
+        ax : `matplotlib.axes.Axes`, optional
+            Axes; the current ones if not given.
+        n_points : int
+            Points.
+        **kwargs
+            To `matplotlib.axes.Axes.plot`.
+        """
         from gammajax.plotting import plot_temporal
 
         return plot_temporal(self, time_range, ax=ax, n_points=n_points, **kwargs)

@@ -116,7 +116,13 @@ class LightCurveTemplateTemporalModel(TemporalModel):
         return self._curve.norm.data
 
     def check_times(self, times: np.ndarray) -> None:
-        """Warn of a measurement outside of the table."""
+        """Warn of a measurement outside of the table.
+
+        Parameters
+        ----------
+        times : array, shape (4, n)
+            Begin and end of each interval, days and parts of days, as `GTI.mjd` has them.
+        """
         t = (times[::2] - self._theta()[0]) + times[1::2]
         first, last = self._curve.time.data[[0, -1]]
         if t.min() < first or t.max() > last:
@@ -129,6 +135,15 @@ class LightCurveTemplateTemporalModel(TemporalModel):
     @classmethod
     def from_table(cls, table: Any, filename: Any = None, t_ref: Any = None) -> "LightCurveTemplateTemporalModel":
         """From an astropy table of TIME and NORM, with MJDREFI, MJDREFF and TIMESYS in its header.
+
+        Parameters
+        ----------
+        table : `~astropy.table.Table`
+            The table.
+        filename : str or path, optional
+            The file that a model file is to name.
+        t_ref : `~astropy.units.Quantity`, optional
+            Reference time; that of the header if not given.
 
         Raises
         ------
@@ -179,7 +194,15 @@ class LightCurveTemplateTemporalModel(TemporalModel):
         return Table({"TIME": self.time, "NORM": self.norm}, meta=meta)
 
     def write(self, filename: Any = None, overwrite: bool = False) -> None:
-        """Write the table, which becomes the file that a model file names."""
+        """Write the table, which becomes the file that a model file names.
+
+        Parameters
+        ----------
+        filename : str or path, optional
+            The file; that which it was read from if not given.
+        overwrite : bool
+            Whether to replace what is there.
+        """
         self.filename = _write_table(self.to_table(), self.filename if filename is None else filename, overwrite)
 
 
@@ -269,7 +292,13 @@ class TemplatePhaseCurveTemporalModel(TemporalModel):
         return _phase_curve_form(self._curve)
 
     def check_times(self, times: np.ndarray) -> None:
-        """Refuse a frequency that changes too fast for the integral to be right."""
+        """Refuse a frequency that changes too fast for the integral to be right.
+
+        Parameters
+        ----------
+        times : array, shape (4, n)
+            Begin and end of each interval, days and parts of days, as `GTI.mjd` has them.
+        """
         t_ref, _, f0, f1, f2 = self._theta()
         s = ((times[::2] - t_ref) + times[1::2]) * 86400
         nu, rate = f0 + s * (f1 + s / 2 * f2), f1 + s * f2
@@ -283,18 +312,48 @@ class TemplatePhaseCurveTemporalModel(TemporalModel):
 
     @classmethod
     def from_table(cls, table: Any, normalize: bool = True, filename: Any = None, **kwargs: Any) -> Any:
-        """From an astropy table of PHASE and NORM; `kwargs` are the parameters."""
+        """From an astropy table of PHASE and NORM.
+
+        Parameters
+        ----------
+        table : `~astropy.table.Table`
+            The table.
+        normalize : bool
+            Whether the norms are divided by their mean over a turn.
+        filename : str or path, optional
+            The file that a model file is to name.
+        **kwargs
+            The parameters.
+        """
         where = "phase curve" if filename is None else Path(filename).name
         phase, norm = (_column(table, c, where, "") for c in ("PHASE", "NORM"))
         return cls(phase, norm, normalize, filename, **kwargs)
 
     @classmethod
     def read(cls, path: Any, normalize: bool = True, **kwargs: Any) -> "TemplatePhaseCurveTemporalModel":
-        """Read a table of PHASE and NORM, FITS or ECSV; the parameters are not in it and come as `kwargs`."""
+        """Read a table of PHASE and NORM, FITS or ECSV.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+        normalize : bool
+            Whether the norms are divided by their mean over a turn.
+        **kwargs
+            The parameters, which are not in the table.
+        """
         return cls.from_table(_read_table(path, "phase curve"), normalize, path, **kwargs)
 
     def write(self, path: Any = None, overwrite: bool = False) -> None:
-        """Write the table, which becomes the file that a model file names."""
+        """Write the table, which becomes the file that a model file names.
+
+        Parameters
+        ----------
+        path : str or path, optional
+            The file; that which it was read from if not given.
+        overwrite : bool
+            Whether to replace what is there.
+        """
         from astropy.table import Table
 
         table = Table({"PHASE": self.phase, "NORM": self.norm})
