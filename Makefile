@@ -57,7 +57,7 @@ types: $(INSTALLED_LINT)
 
 # pages into docs/_build/html, every warning an error
 docs: $(INSTALLED_DOCS)
-	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html $(ARGS)
+	$(BIN)/python -m sphinx -q -E -W --keep-going -b html docs docs/_build/html $(ARGS)
 
 clean:
 	rm -rf docs/_build docs/generated $(VENV) $(OUTPUT) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
