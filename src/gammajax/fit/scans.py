@@ -120,11 +120,9 @@ def _check_frozen(fit: Any, backend: str | None, options: dict, starts: int) -> 
 
 
 def _frozen(likelihood: Likelihood, index: list[int], axes: list, device: Any) -> tuple[GridScan | SurfaceScan, float]:
-    """Nothing re-fitted, and the statistic of the values themselves."""
-    fast = fast_surface(likelihood, index, axes, None, device)
-    if fast is not None:
-        return fast, derivatives(likelihood, likelihood.start)[0]
-    return frozen_grid(likelihood, index, axes, device)
+    """Nothing re-fitted, and the statistic of the values themselves: by the program of the fit, as in all other scans."""
+    best = derivatives(likelihood, likelihood.start)[0]
+    return fast_surface(likelihood, index, axes, None, device) or frozen_grid(likelihood, index, axes, device)[0], best
 
 
 def profiles(
@@ -156,11 +154,12 @@ def profiles(
             what="stat_profiles",
         )
         return {r.names[0]: r for r in out} if isinstance(out, list) else out
+    grids: list[tuple[GridScan | SurfaceScan, float]]
     if reoptimize:
         best, _, hessian = derivatives(likelihood, likelihood.start)
         grids = [(g, best) for g in profile_grids(Refit.around(likelihood, hessian, starts, device, **options), scans)]
     else:
-        grids = [frozen_grid(likelihood, i, a, device) for i, a in scans]
+        grids = [_frozen(likelihood, i, a, device) for i, a in scans]
     source, optimizer = provenance(likelihood.data), NATIVE if reoptimize else None
     return {
         f[2]: _result(likelihood, [f], [a], *g, reoptimize, optimizer, options, starts, source)
