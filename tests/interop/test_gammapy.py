@@ -152,10 +152,36 @@ def test_what_is_not_for_spectra_is_refused(hess_files, backend):
         bridge.from_gammapy(theirs)
     with pytest.raises(InputError, match="takes the data sets from gammapy's Fit; it got another statistic"):
         modeling.fit.registry.get("optimize", backend)(parameters=None, function=lambda: 0.0)
-    points = datasets_of.FluxPointsDataset.__new__(datasets_of.FluxPointsDataset)
-    points._name = "points"
-    with pytest.raises(DataError, match="'points' is a FluxPointsDataset"):
-        bridge._dataset(points, [])
+    maps = datasets_of.MapDataset(name="maps")
+    with pytest.raises(DataError, match="'maps' is a MapDataset; SpectrumDatasetOnOff, .* are taken here"):
+        bridge._dataset(maps, [])
+
+
+def test_flux_points_join_a_spectrum(hess_files, gammapy_data, backend):
+    points = gammapy_data / "tests/spectrum/flux_points/diff_flux_points.fits"
+    theirs = load(hess_files)
+    published = datasets_of.FluxPointsDataset.read(points, name="points")
+    published.mask_fit = published.mask_safe & (np.arange(24) > 2)[:, None, None]
+    other = models_of.PowerLawSpectralModel(index=2.2, amplitude="2e-13 cm-2 s-1 TeV-1", reference="1 TeV")
+    both = datasets_of.Datasets([theirs[0], published])
+    crab = theirs.models[0]
+    crab.datasets_names = [theirs[0].name]
+    both.models = [crab, models_of.SkyModel(other, name="other", datasets_names=["points"])]
+    ours = bridge.from_gammapy(both, compatibility="gammapy")
+    np.testing.assert_array_equal(ours["points"].mask_array, published.mask.ravel())
+    assert ours.stat_sum() == pytest.approx(both.stat_sum(), rel=1e-6)
+    # the points by themselves, which no parameter joins to the spectrum
+    alone = datasets_of.Datasets([published])
+    expected = modeling.Fit().run(alone)
+    index, error = other.index.value, other.index.error
+    found = modeling.Fit(backend=backend).run(both)
+    assert found.success
+    assert other.index.value == pytest.approx(index, abs=0.02 * error)
+    assert other.index.error == pytest.approx(error, rel=0.02)
+    assert published.stat_sum() == pytest.approx(expected.total_stat, abs=1e-3)
+    published.stat_type = "distrib"
+    with pytest.raises(DataError, match="'points' has the statistic distrib; only chi2"):
+        bridge.from_gammapy(both)
 
 
 def test_scans_of_gammapys_data(hess_files):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
-from gammajax.datasets import GTI, Datasets, SpectrumDataset, SpectrumDatasetOnOff
+from gammajax.datasets import GTI, Datasets, FluxPointsDataset, SpectrumDataset, SpectrumDatasetOnOff
 from gammajax.errors import DataError, InputError
 from gammajax.fit import Fit, FitResult
 from gammajax.interop.gammapy_models import Converted, convert_models
@@ -24,7 +24,7 @@ def from_gammapy(datasets: Any, *, compatibility: str | None = None) -> Datasets
     Parameters
     ----------
     datasets : `gammapy.datasets.Datasets`, data set or list
-        SpectrumDatasetOnOff and SpectrumDataset.
+        SpectrumDatasetOnOff, SpectrumDataset and FluxPointsDataset (chi2).
     compatibility : {None, "gammapy"}
         None for exact bin integrals, "gammapy" for gammapy's own scheme, in which the prior of a parameter that several models
         share counts once for each of them.
@@ -56,8 +56,12 @@ def _convert(datasets: Any, compatibility: str | None) -> tuple[Datasets, Conver
 
 def _dataset(d: Any, models: Any) -> Any:
     kind = type(d).__name__
+    if kind == "FluxPointsDataset":
+        return _points(d)
     if kind not in ("SpectrumDatasetOnOff", "SpectrumDataset"):
-        raise DataError(f"{d.name!r} is a {kind}; SpectrumDatasetOnOff and SpectrumDataset are taken here.")
+        raise DataError(
+            f"{d.name!r} is a {kind}; SpectrumDatasetOnOff, SpectrumDataset and FluxPointsDataset are taken here."
+        )
     if d.counts is None or d.exposure is None:
         raise DataError(f"{d.name!r} has no {'counts' if d.counts is None else 'exposure'}; nothing can be fitted.")
     if d.psf is not None and any(m.spatial_model is not None for m in models if hasattr(m, "spatial_model")):
@@ -92,6 +96,23 @@ def _dataset(d: Any, models: Any) -> Any:
         new = SpectrumDataset.from_arrays(_flat(d.counts), background, **common)
     if d.mask_fit is not None:
         new.mask_fit = _flat(d.mask_fit).astype(bool)
+    return new
+
+
+def _points(d: Any) -> FluxPointsDataset:
+    if d.stat_type != "chi2":
+        raise DataError(f"{d.name!r} has the statistic {d.stat_type}; only chi2 of flux points is taken here.")
+    points = d.data
+    try:
+        found = points.dnde_err
+    except AttributeError:
+        # what gammapy takes for chi2 as well
+        found = (points.dnde_errn + points.dnde_errp) * 0.5
+    flux, error = (u.Quantity(_flat(m), m.unit) for m in (points.dnde, found))
+    new = FluxPointsDataset(points.energy_ref, flux, error, is_ul=_flat(points.is_ul).astype(bool), name=d.name)
+    new.mask_safe = new.mask_safe & d.mask_safe.ravel()
+    if d.mask_fit is not None:
+        new.mask_fit = np.asarray(d.mask_fit).ravel().astype(bool)
     return new
 
 
