@@ -374,6 +374,20 @@ def test_flux_points_in_lists_of_gammapy(tmp_path, gammapy_data):
     assert back.stat_sum() == pytest.approx(ours.stat_sum(), rel=1e-14)
 
 
+def test_errors_on_both_sides_and_limits_come_back(tmp_path):
+    unit = u.Unit("cm-2 s-1 TeV-1")
+    points = FluxPointsDataset(
+        [1, 2, 4] * u.TeV, [3, 2, 1] * unit, dnde_errn=[1, 0.5, 0.2] * unit, dnde_errp=[2, 0.7, 0.3] * unit,
+        dnde_ul=[np.nan, np.nan, 3] * unit, is_ul=[False, False, True], stat_type="distrib", models=PowerLawSpectralModel(amplitude=3 * unit),
+    )  # fmt: skip
+    with pytest.raises(InputError, match="has stat_type='distrib', for which gammapy's lists have no place"):
+        Datasets([points]).write(tmp_path / "d.yaml")
+    points.write(tmp_path / "p.fits")
+    back = FluxPointsDataset.read(tmp_path / "p.fits", models=points.models)
+    back.stat_type = "distrib"
+    assert back.stat_sum() == points.stat_sum()
+
+
 def test_masks_of_flux_points_are_checked():
     table = Table({"e_ref": [1, 2] * u.TeV, "dnde": [1, 2] * u.Unit("cm-2 s-1 TeV-1")})
     table["dnde_err"] = table["dnde"]

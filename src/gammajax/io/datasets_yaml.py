@@ -103,6 +103,11 @@ def _files(path: Path, dataset: Any, format: str) -> list[Path]:
 
 def _contents(path: Path, dataset: Any, format: str) -> dict[Path, bytes]:
     if isinstance(dataset, FluxPointsDataset):
+        if dataset.stat_type != "chi2":
+            raise InputError(
+                f"write: {dataset.name!r} has stat_type={dataset.stat_type!r}, for which gammapy's lists have no place; set "
+                "stat_type = 'chi2' before, and back after reading."
+            )
         return {path: flux_points_bytes(dataset, "fits")}
     kind = _format_of(dataset, format)
     if kind == "gadf":

@@ -67,7 +67,9 @@ def read_flux_points(filename: str | Path) -> Any:
 
 
 def write_flux_points(dataset: Any, filename: str | Path, overwrite: bool = False) -> None:
-    """Write flux points with the columns e_ref, dnde, dnde_err, is_ul, mask_fit and mask_safe.
+    """Write flux points with the columns e_ref, dnde, dnde_err, is_ul, mask_fit and mask_safe, and dnde_errn, dnde_errp and dnde_ul.
+
+    Scans of the statistic are not stored.
 
     Parameters
     ----------
@@ -89,6 +91,9 @@ def flux_points_bytes(dataset: Any, kind: str) -> bytes:
 
     table = QTable(meta={"SED_TYPE": "dnde"})
     table["e_ref"], table["dnde"], table["dnde_err"] = dataset.energy, dataset.dnde, dataset.dnde_err
+    for name, values in (("dnde_errn", dataset._errn), ("dnde_errp", dataset._errp), ("dnde_ul", dataset._limit)):
+        if np.isfinite(values).any():
+            table[name] = values * dataset.dnde.unit
     table["is_ul"] = dataset.is_ul
     # gammapy has a mask for each bin of a map of one region
     mask_fit = dataset.mask_safe if dataset.mask_fit is None else np.asarray(dataset.mask_fit)
