@@ -152,7 +152,7 @@ def draw_temporal(model, path):
     days = (
         np.linspace(0, 3 / 86400 / model.f0.value, 400)
         if turns
-        else np.linspace(0.01 if "power" in model.tag[-1] else -3, 6, 400)
+        else np.linspace(0.01 if model.tag[-1] in ("powerlaw", "exp-decay") else -3, 6, 400)
     )
     times = Time(np.full(400, first), days, format="mjd", scale=model.scale)
     for ax, name in zip(axes[0], names, strict=True):

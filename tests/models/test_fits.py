@@ -135,3 +135,20 @@ def test_minimum_and_verdict(hess_files, name):
     best = {"BrokenPowerLawSpectralModel": 28.0204, "ExpCutoffPowerLawSpectralModel": 29.4407}[name]
     assert result.total_stat == pytest.approx(best, abs=1e-4)
     check_verdict(result, model, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FITS)
+@pytest.mark.filterwarnings("ignore")
+def test_npred_in_the_compatible_mode(ours, theirs, name):
+    """Live: integrals by gammapy's scheme, folded; gammapy keeps exposure and dispersion in single precision."""
+    models = pytest.importorskip("gammapy.modeling.models")
+    ours.models = SkyModel(started(gm, name), name="crab")
+    theirs.models = models.SkyModel(spectral_model=started(models, name), name="crab")
+    ours.compatibility = "gammapy"
+    try:
+        found = ours.npred_signal().data
+    finally:
+        ours.compatibility = None
+    expected = np.squeeze(theirs.npred_signal().data)
+    np.testing.assert_allclose(found, expected, rtol=2e-6, atol=1e-12 * expected.max())
