@@ -15,6 +15,8 @@ NOTHING = 1e-9
 OUTWARDS = ((1, 1e-4), (2, 1e-4), (4, 1e-3), (7, 1e-1), (10, 30.0))
 # so many of them must be finite
 CERTAIN = 3
+# so many are enough where the next is this many times the start: there the rounding of the model is all that is left
+ENOUGH, BEYOND = 2, 1e12
 # beyond this nothing is re-fitted: the other parameters cannot make up for it
 HOPELESS = 30.0
 
@@ -94,7 +96,10 @@ def falls_for_ever(problem: Problem, objective: Objective, x: np.ndarray, i: int
 
 def _level(problem: Problem, objective: Objective, x: np.ndarray, i: int, by: float, base: float) -> bool:
     """Whether the statistic is nowhere above `base` on the way out."""
+    own = max(abs(objective.start[i]), objective.step[i])
     for n, (power, rise) in enumerate(OUTWARDS):
+        if n >= ENOUGH and abs(x[i] + by * 10.0**power) > BEYOND * own:
+            return True
         stat = _profile(problem, objective, x, i, by * 10.0**power)
         if np.isnan(stat) or stat == np.inf:
             # numbers end before the parameter does
