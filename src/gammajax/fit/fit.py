@@ -91,8 +91,9 @@ class Fit(IntervalCalls, ScanCalls):
     ) -> FitResult:
         """Minimise the statistic, and take errors and covariance from the exact Hessian at the end.
 
-        Best-fit values, errors and covariance are written on the models of the data sets. A fit that ends badly is a result as
-        well: its `status` and `flags` say how.
+        Where the optimiser stops close to a minimum, Newton steps take it there; its message says so where that gained more than
+        1e-6. Best-fit values, errors and covariance are written on the models of the data sets. A fit that ends badly is a result
+        as well: its `status` and `flags` say how.
 
         Parameters
         ----------

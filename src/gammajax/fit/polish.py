@@ -14,13 +14,15 @@ STEPS = 6
 CLOSE = 1e-3
 # a distance that no longer matters
 ENOUGH = 1e-24
+# a distance from which on the optimiser's message says that it was left behind
+SAID = 1e-6
 
 
 def polished(objective: Objective, out: BackendResult) -> BackendResult:
     """The minimum beside the point where an optimiser stopped, or what it returned where there is none close by.
 
     Whole Newton steps with exact derivatives, kept only if they arrive within a few. They are not counted among the optimiser's
-    calls, and parameters on a limit stay there.
+    calls, and parameters on a limit stay there. Where they gained more than 1e-6 in the statistic, the message says so.
 
     Parameters
     ----------
@@ -30,7 +32,12 @@ def polished(objective: Objective, out: BackendResult) -> BackendResult:
         Where the optimiser stopped.
     """
     x = _minimum(objective, np.asarray(out.x, dtype=float))
-    return out if x is None else replace(out, x=x, fun=float(objective.fun(x)))
+    if x is None:
+        return out
+    value = float(objective.fun(x))
+    gained = float(out.fun) - value
+    said = f"; Newton steps to the minimum beside it gained {gained:.2g}" if gained > SAID else ""
+    return replace(out, x=x, fun=value, message=out.message + said)
 
 
 def _minimum(objective: Objective, point: np.ndarray) -> np.ndarray | None:
