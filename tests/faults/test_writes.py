@@ -7,17 +7,32 @@ import resource
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from astropy import units as u
+from astropy.io import fits
+from astropy.table import Table
 
-from gammajax import Datasets, FluxPointsDataset, Models, PowerLawSpectralModel, SkyModel, UpperLimit
+from gammajax import (
+    Datasets,
+    FluxPoints,
+    FluxPointsDataset,
+    LightCurveTemplateTemporalModel,
+    Models,
+    PowerLawSpectralModel,
+    SkyModel,
+    TemplatePhaseCurveTemporalModel,
+    UpperLimit,
+)
 from gammajax.datasets import GTI
 from gammajax.errors import GammajaxError, InputError, WriteError
 from gammajax.io import write_datasets, write_flux_points, write_gti, write_models, write_result
 from gammajax.io.gadf import write_gadf
 from gammajax.io.ogip import write_ogip, write_standard
+from gammajax.io.points_table import points_from_table
+from gammajax.provenance import provenance
 from tests.io.test_results import noise
 from tests.problems import small
 
@@ -35,6 +50,25 @@ def intervals(stop=100.0):
     return GTI.create(0 * u.s, stop * u.s)
 
 
+def curve(last=1.0):
+    return LightCurveTemplateTemporalModel([0, 1, 3] * u.d, [0, 2, last], t_ref=53000 * u.d)
+
+
+def phases(last=1.0):
+    return TemplatePhaseCurveTemporalModel([0, 0.5, 1], [1, 2, last])
+
+
+def strengths(norm=1.0, n_sigma_ul=2.0, times=None):
+    """Flux points in two bins, or a light curve."""
+    shape = (2,) if times is None else (len(times), 2)
+    one, none = np.full(shape, norm), np.full(shape, np.nan)
+    reference = dict.fromkeys(("dnde", "e2dnde", "flux", "eflux"), np.array([1e-11, 1e-12]))
+    return FluxPoints(
+        np.array([1.0, 3.0, 10.0]), reference, one, 0.1 * one, none, none, 1.2 * one, 25 * one, one, 26 * one, one, one, one,
+        np.zeros(0), np.zeros((*shape, 0)), np.ones(shape, dtype=bool), 1.0, n_sigma_ul, provenance([], of="a test"), times,
+    )  # fmt: skip
+
+
 LIMIT = UpperLimit("crab.spectral.beta", 0.95, 0.3, "", 2.7055, 0.1, True, "crossed")
 # every function that writes: what writes the old content, and what writes the new, of which something is large
 WRITERS = {
@@ -49,6 +83,16 @@ WRITERS = {
     "models": (lambda p: write_models(models(), p / "m.yaml"), lambda p: write_models(models(3.0), p / "m.yaml", overwrite=True)),
     "gti": (lambda p: write_gti(intervals(), p / "g.fits"), lambda p: write_gti(intervals(200.0), p / "g.fits", overwrite=True)),
     "flux points": (lambda p: write_flux_points(points(), p / "f.fits"), lambda p: write_flux_points(points(2e-12), p / "f.fits", True)),
+    "light curve template": (lambda p: curve().write(p / "c.fits"), lambda p: curve(2.0).write(p / "c.fits", overwrite=True)),
+    "phase curve template": (lambda p: phases().write(p / "c.fits"), lambda p: phases(3.0).write(p / "c.fits", overwrite=True)),
+    "flux points, dnde": (
+        lambda p: strengths().write(p / "f.fits", sed_type="dnde"),
+        lambda p: strengths(2.0).write(p / "f.fits", overwrite=True, sed_type="dnde"),
+    ),
+    "light curve": (
+        lambda p: strengths(times=intervals()).write(p / "l.fits"),
+        lambda p: strengths(2.0, times=intervals()).write(p / "l.fits", overwrite=True),
+    ),
     **{
         f"result, {s}": (lambda p, s=s: write_result(LIMIT, p / f"r.{s}"), lambda p, s=s: write_result(noise(), p / f"r.{s}", True))
         for s in ("yaml", "ecsv", "fits")
@@ -88,6 +132,43 @@ def test_a_write_that_ends_in_the_middle(tmp_path, name):
     after = contents(tmp_path)
     assert after.keys() == before.keys()
     assert after != before
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_fits_file_has_its_sums(tmp_path, name):
+    """A flipped bit in the data of any of them is seen."""
+    WRITERS[name][0](tmp_path)
+    for path in tmp_path.iterdir():
+        if path.suffix not in (".fits", ".gz"):
+            continue
+        with fits.open(path, checksum=True) as hdus:
+            assert all({"CHECKSUM", "DATASUM"} <= set(h.header) for h in hdus)
+            assert hdus[0].header["NEXTEND"] == len(hdus) - 1
+            assert len(hdus[0].header["SHA256"]) == 64
+
+
+@pytest.mark.parametrize("suffix", ["fits", "ecsv"])
+@pytest.mark.parametrize("sed_type", ["likelihood", "dnde", "eflux"])
+@pytest.mark.parametrize("times", [None, GTI.create([0, 200] * u.s, [100, 300] * u.s)], ids=["points", "curve"])
+def test_sigmas_and_provenance_of_flux_points_come_back(tmp_path, suffix, sed_type, times):
+    written = replace(strengths(n_sigma_ul=1.645, times=times), n_sigma=1.5)
+    written.write(tmp_path / f"f.{suffix}", sed_type=sed_type)
+    back = FluxPoints.read(tmp_path / f"f.{suffix}")
+    assert (back.n_sigma, back.n_sigma_ul, back.provenance) == (1.5, 1.645, written.provenance)
+
+
+@pytest.mark.parametrize("sigmas", [1.0, 1.645, 1.96, 2.0, 3.0, 4.5])
+def test_sigmas_of_a_level_alone(sigmas):
+    """As gammapy writes it: the shortest number with the seven digits of the level."""
+    table = Table(strengths(n_sigma_ul=sigmas).to_table("dnde"))
+    del table.meta["NSIGMAUL"]
+    assert points_from_table(table, "x").n_sigma_ul == sigmas
+    # another program counted other limits, and left our keyword
+    table.meta |= {"NSIGMAUL": sigmas, "UL_CONF": 0.9}
+    assert points_from_table(table, "x").n_sigma_ul == pytest.approx(1.644854, abs=1e-6)
+    table.meta["UL_CONF"] = 1.5
+    with pytest.raises(GammajaxError, match=r"x: UL_CONF = 1\.5, expected a confidence level between 0 and 1"):
+        points_from_table(table, "x")
 
 
 @pytest.fixture

@@ -365,7 +365,7 @@ def test_wrong_tables(tmp_path):
     with pytest.raises(FileFormatError, match="column NORM is missing; the columns are TIME, RATE"):
         ours.LightCurveTemplateTemporalModel.from_table(table)
     (tmp_path / "x.fits").write_text("no table")
-    with pytest.raises(FileFormatError, match=r"x\.fits: no table of a light curve"):
+    with pytest.raises(FileFormatError, match=r"light curve file x\.fits: not a FITS file that can be read"):
         ours.LightCurveTemplateTemporalModel.read(tmp_path / "x.fits")
 
 

@@ -169,6 +169,8 @@ def points_table(points: FluxPoints, sed_type: str, formatted: bool = False) -> 
         raise InputError(f"to_table: got sed_type={sed_type!r}, expected one of {', '.join(SED_TYPES)}.")
     p = points
     meta = {"SED_TYPE": sed_type, "UL_CONF": round(erf(p.n_sigma_ul / 2**0.5), 7), "N_SIGMA": p.n_sigma}
+    # the level has seven digits; a keyword of FITS has eight letters
+    meta["NSIGMAUL"] = p.n_sigma_ul
     table = QTable(meta=meta | ({} if p.gti is None else _time_header(p.gti)))
     if p.gti is not None:
         table["time_min"], table["time_max"] = p.gti.time_start.mjd, p.gti.time_stop.mjd

@@ -1,30 +1,27 @@
 """Tables of flux points, FITS and ECSV, by the column names of GADF."""
 
-import io
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gammajax.errors import FileFormatError, InputError, MissingFileError
+from gammajax.errors import InputError
 from gammajax.fit import FluxPoints
 from gammajax.fit.flux_points import UNITS
 from gammajax.hooks import register_hook
 from gammajax.io.files import refuse_existing, target, write_bytes
 from gammajax.io.fits import expand, open_fits
+from gammajax.io.fits_write import fits_bytes
 from gammajax.io.gti import gti_hdu
 from gammajax.io.points_table import points_from_table
 from gammajax.io.results import read_result, write_result
+from gammajax.io.results_code import encode
+from gammajax.io.tables import read_table, table_bytes
 
 __all__ = ["flux_points_bytes", "read_flux_points", "read_points", "write_flux_points", "write_points"]
 
-FORMATS = {".fits": "fits", ".ecsv": "ascii.ecsv"}
-
-
-def _format(path: Path) -> str:
-    if path.suffix not in FORMATS:
-        raise InputError(f"{path.name}: the suffix is {path.suffix!r}, expected .fits or .ecsv.")
-    return FORMATS[path.suffix]
+FORMATS = {".fits": "fits", ".ecsv": "ecsv"}
 
 
 def read_flux_points(filename: str | Path) -> Any:
@@ -44,26 +41,7 @@ def read_flux_points(filename: str | Path) -> Any:
     MissingFileError, FileFormatError
         If it is not there, or is no such table.
     """
-    import warnings
-
-    from astropy.table import Table
-
-    path = expand(filename)
-    if not path.is_file():
-        raise MissingFileError(
-            f"{path}: there is no such file; check the path, or set the variables of the environment in it."
-        )
-    with warnings.catch_warnings():
-        # units of older files are understood, and said to be old
-        warnings.simplefilter("ignore")
-        try:
-            return Table.read(path, format=_format(path))
-        except InputError:
-            raise
-        except Exception as error:
-            raise FileFormatError(
-                f"{path.name}: no table of flux points ({error}); the file is damaged or of another kind."
-            ) from error
+    return read_table(filename, "flux points")
 
 
 def write_flux_points(dataset: Any, filename: str | Path, overwrite: bool = False) -> None:
@@ -82,11 +60,11 @@ def write_flux_points(dataset: Any, filename: str | Path, overwrite: bool = Fals
     """
     path = target(filename, tuple(FORMATS), "flux points")
     refuse_existing([path], overwrite)
-    write_bytes({path: flux_points_bytes(dataset, _format(path))})
+    write_bytes({path: flux_points_bytes(dataset, FORMATS[path.suffix.lower()])})
 
 
 def flux_points_bytes(dataset: Any, kind: str) -> bytes:
-    """The table of a `FluxPointsDataset` as a whole file, "fits" or "ascii.ecsv"."""
+    """The table of a `FluxPointsDataset` as a whole file, "fits" (with checksums) or "ecsv"."""
     from astropy.table import QTable
 
     table = QTable(meta={"SED_TYPE": "dnde"})
@@ -98,10 +76,7 @@ def flux_points_bytes(dataset: Any, kind: str) -> bytes:
     # gammapy has a mask for each bin of a map of one region
     mask_fit = dataset.mask_safe if dataset.mask_fit is None else np.asarray(dataset.mask_fit)
     table["mask_fit"], table["mask_safe"] = (m[:, None, None] for m in (mask_fit, dataset.mask_safe))
-    made: Any = io.BytesIO() if kind == "fits" else io.StringIO()
-    table.write(made, format=kind)
-    content = made.getvalue()
-    return content if isinstance(content, bytes) else content.encode()
+    return table_bytes(table, kind)
 
 
 def write_points(
@@ -141,17 +116,16 @@ def write_points(
     for name in ("counts", "npred", "npred_excess"):
         # gammapy has one number for each data set; here all are joined
         table[name] = np.asarray(table[name])[..., None]
-    if _format(path) == "ascii.ecsv":
-        text = io.StringIO()
-        table.write(text, format="ascii.ecsv")
-        write_bytes({path: text.getvalue().encode()})
+    if points.provenance is not None:
+        table.meta["PROVENAN"] = json.dumps(encode(points.provenance, "provenance"))
+    if path.suffix.lower() == ".ecsv":
+        write_bytes({path: table_bytes(table, "ecsv")})
         return
-    hdus = fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU(table, name="FLUXPOINTS")])
+    hdus = [fits.table_to_hdu(table)]
+    hdus[0].name = "FLUXPOINTS"
     if points.gti is not None:
         hdus.append(gti_hdu(points.gti))
-    buffer = io.BytesIO()
-    hdus.writeto(buffer)
-    write_bytes({path: buffer.getvalue()})
+    write_bytes({path: fits_bytes(hdus)})
 
 
 def read_points(filename: str | Path) -> FluxPoints:

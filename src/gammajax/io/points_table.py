@@ -1,5 +1,7 @@
 """From a table by the columns of GADF to flux points."""
 
+import json
+from math import erf
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,9 @@ from gammajax.datasets import GTI
 from gammajax.errors import FileFormatError, GammajaxError
 from gammajax.fit import FluxPoints
 from gammajax.fit.flux_points import UNITS
+from gammajax.io.results_code import decode
 from gammajax.models import PowerLawSpectralModel
+from gammajax.provenance import Provenance
 from gammajax.units import parsed
 
 __all__ = ["points_from_table"]
@@ -80,17 +84,39 @@ def _points(table: Any, where: str) -> FluxPoints:
     return FluxPoints(
         edges, reference, norm, norms["norm_err"], norms["norm_errn"], norms["norm_errp"], norms["norm_ul"], ts, stat,
         plain("stat_null") if "stat_null" in table.colnames else stat + ts, plain("counts"), plain("npred"),
-        plain("npred_excess"), grid, scan, success.reshape(shape), float(meta.get("N_SIGMA", 1.0)), _sigmas(meta), gti=gti,
+        plain("npred_excess"), grid, scan, success.reshape(shape), float(meta.get("N_SIGMA", 1.0)), _sigmas(meta, where), _provenance(meta, where), gti,
     )  # fmt: skip
 
 
-def _sigmas(meta: dict[str, Any]) -> float:
-    """Of the upper limits: from their confidence level, which has seven digits; 2 if it is not there."""
+def _sigmas(meta: dict[str, Any], where: str) -> float:
+    """Of the upper limits: our own keyword, or the shortest number with the confidence level, which has seven digits; 2 without both."""
+    own = meta.get("NSIGMAUL")
     if "UL_CONF" not in meta:
-        return 2.0
+        return 2.0 if own is None else float(own)
+    level = float(meta["UL_CONF"])
+    # another program may have changed the level, and left our keyword
+    if own is not None and _same_level(float(own), level):
+        return float(own)
+    if not 0 < level <= 1:
+        raise FileFormatError(f"{where}: UL_CONF = {level:g}, expected a confidence level between 0 and 1.")
     from scipy.stats import norm
 
-    return round(float(norm.isf(0.5 * (1 - float(meta["UL_CONF"])))), 1)
+    exact = float(norm.isf(0.5 * (1 - level)))
+    return next((r for r in (round(exact, digits) for digits in range(1, 8)) if _same_level(r, level)), exact)
+
+
+def _same_level(sigmas: float, level: float) -> bool:
+    return abs(erf(sigmas / 2**0.5) - level) < 1e-7
+
+
+def _provenance(meta: dict[str, Any], where: str) -> Provenance | None:
+    text = meta.get("PROVENAN")
+    if text is None:
+        return None
+    found = decode(json.loads(text), where)
+    if not isinstance(found, Provenance):
+        raise FileFormatError(f"{where}: PROVENAN holds no provenance; remove the keyword.")
+    return found
 
 
 def _gti(table: Any, meta: dict[str, Any], where: str) -> GTI:

@@ -1,6 +1,7 @@
 """Absorption of gamma rays by the extragalactic background light (EBL)."""
 
 import os
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,7 +11,7 @@ import jax
 import numpy as np
 from astropy import units as u
 
-from gammajax.errors import InputError, MissingFileError
+from gammajax.errors import DataError, InputError, MissingFileError
 from gammajax.models.base import Declared, SpectralModel
 from gammajax.models.form import SpectralForm
 from gammajax.models.functions import absorption
@@ -26,6 +27,33 @@ EBL_DATA_BUILTIN = {
     "franceschini17": "$GAMMAPY_DATA/ebl/ebl_franceschini_2017.fits.gz",
     "saldana-lopez21": "$GAMMAPY_DATA/ebl/ebl_saldana-lopez_2021.fits.gz",
 }
+
+
+# what a transmission of 1 may be above it, in single precision and after a table was interpolated
+ROUNDING = 1e-6
+
+
+def check_transmission(energy: np.ndarray, redshifts: np.ndarray, values: np.ndarray, where: str) -> None:
+    """Refuse what is no transmission, naming redshift (row) and energy (column).
+
+    Parameters
+    ----------
+    energy : array, shape (n,)
+        TeV.
+    redshifts : array, shape (k,)
+        Increasing.
+    values : array, shape (k, n)
+        Transmission.
+    where : str
+        Beginning of the message.
+    """
+    bad = np.argwhere(~((values >= 0) & (values <= 1 + ROUNDING)))
+    if len(bad):
+        i, j = bad[0]
+        raise DataError(
+            f"{where}: row {i} (redshift {redshifts[i]:.6g}), column {j} ({energy[j]:.6g} TeV): the transmission is "
+            f"{values[i, j]:g}, expected 0 to 1; {len(bad)} values are affected. A table of optical depths is given as exp(-tau)."
+        )
 
 
 @dataclass(frozen=True)
@@ -70,11 +98,16 @@ class EBLAbsorptionNormSpectralModel(SpectralModel):
     param : array, shape (k,)
         Tabulated redshifts.
     data : array, shape (k, n)
-        Transmission.
+        Transmission, from 0 to 1.
     redshift : float
-        z, default 0.1, frozen.
+        z, default 0.1, frozen. Outside of the table its last slopes go on, which is said in a warning.
     alpha_norm : float
         :math:`\alpha`, default 1, frozen.
+
+    Raises
+    ------
+    InputError
+        For a table of other shapes, or one that holds anything but transmissions, naming row and column.
 
     References
     ----------
@@ -95,18 +128,36 @@ class EBLAbsorptionNormSpectralModel(SpectralModel):
                 f"EBLAbsorptionNormSpectralModel: got {z.shape} redshifts and data of shape {values.shape}, expected at "
                 f"least two increasing redshifts and data of shape (redshifts, {len(e)})."
             )
+        check_transmission(e, z, values, "EBLAbsorptionNormSpectralModel")
         # a table in single precision ends where its numbers end
         tiny = np.finfo(values.dtype if values.dtype.kind == "f" else float).tiny
         logarithms = np.log(np.maximum(values.astype(float), tiny))
         self._function = _Absorption(FrozenArray(np.log(e)), FrozenArray(z), FrozenArray(logarithms))
         self.energy, self.param, self.data = u.Quantity(energy), z, values
         self.filename: Path | None = None
+        self._said = np.nan
         super().__init__(redshift=redshift, alpha_norm=alpha_norm)
+        self._say_outside()
 
     @property
     def form(self) -> Any:
         """Functions, equal for equal tables."""
+        # whoever evaluates or fits comes by here, with the redshift of now
+        self._say_outside()
         return _form(self._function)
+
+    def _say_outside(self) -> None:
+        """Warn of a redshift outside of the table, once for each."""
+        z, first, last = self.redshift.value, self.param[0], self.param[-1]
+        # tables in single precision end a little beside the number that was meant
+        if first * (1 - ROUNDING) <= z <= last * (1 + ROUNDING) or z == self._said:
+            return
+        self._said = z
+        warnings.warn(
+            f"EBLAbsorptionNormSpectralModel: the redshift is {z:g}, its table goes from {first:.6g} to {last:.6g}; outside of it "
+            "the last slopes go on.",
+            stacklevel=3,
+        )
 
     @classmethod
     def read(cls, filename: Any, redshift: Any = 0.1, alpha_norm: Any = 1.0) -> "EBLAbsorptionNormSpectralModel":
@@ -122,9 +173,12 @@ class EBLAbsorptionNormSpectralModel(SpectralModel):
         Raises
         ------
         MissingFileError, FileFormatError
-            If the file is not there, or is none of these.
+            If the file is not there, is damaged, or is none of these.
+        DataError
+            If it holds anything but transmissions, naming row and column.
         """
         energy, redshifts, values = read_xspec_table(filename)
+        check_transmission(energy.to_value("TeV"), redshifts, values, f"EBL table {Path(filename).name}")
         model = cls(energy, redshifts, values, redshift, alpha_norm)
         model.filename = existing_file(filename, "EBL table")
         return model

@@ -10,6 +10,7 @@ import numpy as np
 from astropy import units as u
 
 from gammajax.errors import FileFormatError, InputError, MissingFileError
+from gammajax.hooks import hook
 from gammajax.models.base import DNDE, Declared, SpectralModel
 from gammajax.models.form import SpectralForm
 from gammajax.models.functions import piecewise_norm, template
@@ -235,21 +236,23 @@ class TemplateSpectralModel(SpectralModel):
 
 def read_xspec_table(filename: Any) -> tuple[u.Quantity, np.ndarray, np.ndarray]:
     """Energies (geometric means, shape (n,)), parameters (k,) and spectra (k, n) of a table model with one parameter."""
-    from astropy.io import fits
-
     path = existing_file(filename, "table model")
-    try:
-        with fits.open(path) as file:
+    with hook("open fits")(path, "table model") as file:
+        try:
             energies, spectra = file["ENERGIES"], file["SPECTRA"].data
             unit = energies.columns["ENERG_LO"].unit or "keV"
             edges = [np.array(energies.data[c], dtype=float) for c in ("ENERG_LO", "ENERG_HI")]
             parameters = np.array(spectra["PARAMVAL"], dtype=float).reshape(len(spectra))
             values = np.array(spectra["INTPSPEC"])
-    except (KeyError, OSError, ValueError) as error:
-        raise FileFormatError(
-            f"{path}: not a table model of XSPEC with one parameter ({error}); expected the tables ENERGIES with ENERG_LO "
-            "and ENERG_HI, and SPECTRA with PARAMVAL and INTPSPEC."
-        ) from None
+            if values.shape != (len(parameters), len(edges[0])) or values.dtype.kind not in "iuf":
+                raise ValueError(f"INTPSPEC has the shape {values.shape} and type {values.dtype}")
+            energy = u.Quantity(np.sqrt(edges[0] * edges[1]), unit)
+            energy.to("TeV")
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise FileFormatError(
+                f"{path}: not a table model of XSPEC with one parameter ({error}); expected the tables ENERGIES with ENERG_LO "
+                "and ENERG_HI, and SPECTRA with PARAMVAL and INTPSPEC."
+            ) from None
     # files hold some parameter values twice
     parameters, first = np.unique(parameters, return_index=True)
-    return u.Quantity(np.sqrt(edges[0] * edges[1]), unit), parameters, values[first]
+    return energy, parameters, values[first]

@@ -11,6 +11,7 @@ import numpy as np
 from astropy import units as u
 
 from gammajax.errors import FileFormatError, InputError
+from gammajax.hooks import hook
 from gammajax.models.declared import Declared
 from gammajax.models.table import FrozenArray
 from gammajax.models.tables import existing_file
@@ -376,13 +377,7 @@ def _check_table(x: np.ndarray, y: np.ndarray, where: str, what: str) -> None:
 
 
 def _read_table(filename: Any, what: str) -> Any:
-    from astropy.table import Table
-
-    path = existing_file(filename, what)
-    try:
-        return Table.read(path)
-    except Exception as error:
-        raise FileFormatError(f"{path.name}: no table of a {what} that can be read ({error}).") from None
+    return hook("read table")(existing_file(filename, what), what)
 
 
 def _column(table: Any, name: str, where: str, unit: str, otherwise: str = "") -> np.ndarray:
@@ -403,10 +398,4 @@ def _column(table: Any, name: str, where: str, unit: str, otherwise: str = "") -
 def _write_table(table: Any, filename: Any, overwrite: bool) -> Path:
     if filename is None:
         raise InputError("write: there is no name of a file; give one.")
-    path = Path(filename)
-    if path.suffix not in (".fits", ".ecsv"):
-        raise InputError(f"write: got the name {path.name!r}, expected one that ends in .fits or .ecsv.")
-    if path.exists() and not overwrite:
-        raise InputError(f"write: {path.name} exists already; choose another name or write with overwrite=True.")
-    table.write(path, format="fits" if path.suffix == ".fits" else "ascii.ecsv", overwrite=overwrite)
-    return path
+    return hook("write table")(table, filename, overwrite)
