@@ -45,6 +45,7 @@ CHANGED = [
     C(75, "nan", "value: 2.5", "value: .nan", FileFormatError, (f"{FIRST}.value: got nan, expected a finite number",)),
     C(75, "infinity", "value: 2.5", "value: .inf", FileFormatError, (f"{FIRST}.value: got inf, expected a finite number",)),
     C(75, "a list for a number", "value: 2.5", "value: [2.5]", FileFormatError, (f"{FIRST}.value: got a list of 1, expected a number",)),
+    C(75, "limits the wrong way round", "value: 2.5", "value: 2.5, min: 4, max: 1", FileFormatError, (f"{FIRST}: min = 4 and max = 1, expected min below max",)),
     C(75, "unit of another dimension", "unit: TeV}", "unit: cm}", UnitError, (f"{PLACE}.parameters[2].unit: got 'cm', expected one convertible to 'TeV'",)),
     C(75, "no unit", "unit: TeV}", "unit: Tev_}", UnitError, (f"{PLACE}.parameters[2].unit: 'Tev_' is no unit",)),
     C(75, "no value", "value: 2.5, ", "", FileFormatError, (f"{FIRST}: key 'value' is missing; the keys are: name, frozen",)),

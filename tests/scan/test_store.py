@@ -12,6 +12,7 @@ from astropy.io import fits
 import gammajax
 from gammajax import Fit, ScanResult, Status
 from gammajax.errors import FileFormatError, InputError, MissingFileError, ScanError
+from gammajax.io.fits import open_fits
 from gammajax.scan import StoredScan
 from gammajax.scan.folder import Folder
 from tests.problems import embedded
@@ -64,7 +65,11 @@ def test_other_scans_through_the_same_engine(fit, tmp_path, batched_program):
         np.testing.assert_allclose(profiles[name].stat, one.stat, rtol=0, atol=1e-9)
         assert profiles[name].nuisance.keys() == one.nuisance.keys()
     path = gammajax.scan.open(tmp_path / "all").consolidate(tmp_path / "all.fits")
-    with fits.open(path) as file:
+    # a wrong sum is a warning of astropy, and an error of ours
+    with open_fits(path, "scan") as file:
+        assert file[0].header["NEXTEND"] == len(file) - 1
+    with fits.open(path, checksum=True) as file:
+        assert all({"CHECKSUM", "DATASUM"} <= set(h.header) for h in file)
         for k, (name, one) in enumerate(profiles.items(), start=1):
             np.testing.assert_array_equal(file[f"STAT{k}"].data, one.stat)
             row = file["AXES"].data[k - 1]

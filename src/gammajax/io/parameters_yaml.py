@@ -128,10 +128,15 @@ def _read_parameter(node: Node, d: Declared, links: Links) -> Parameter:
     def number(key: str, default: Any) -> Any:
         return node[key].number() if key in node else default
 
+    low, high = number("min", np.nan), number("max", np.nan)
+    if low > high:
+        raise FileFormatError(
+            f"{node.where}: min = {low:g} and max = {high:g}, expected min below max; they may be interchanged."
+        )
     p = Parameter(
         # a shared parameter keeps its own name, which stands in the label
-        d.name if label is None else label.split("@")[0], node["value"].number(finite=True), _read_unit(node, d), min=number("min", np.nan),
-        max=number("max", np.nan), frozen=node["frozen"].flag() if "frozen" in node else d.frozen,
+        d.name if label is None else label.split("@")[0], node["value"].number(finite=True), _read_unit(node, d), min=low,
+        max=high, frozen=node["frozen"].flag() if "frozen" in node else d.frozen,
         error=number("error", 0.0), interp=interp, linear=d.linear, scan_min=number("scan_min", None),
         scan_max=number("scan_max", None), scan_n_sigma=number("scan_n_sigma", 2),
         scan_n_values=node["scan_n_values"].whole() if "scan_n_values" in node else 11,

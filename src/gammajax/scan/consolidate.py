@@ -10,12 +10,15 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from gammajax.errors import FileFormatError, InputError, ScanError
+from gammajax.scan.fits_sums import RunningSum, with_sums
 from gammajax.scan.task import Grid, grids_of
 from gammajax.solve import Status
 
 __all__ = ["write_fits"]
 
 BLOCK = 2880
+# extensions behind the images: AXES, STATUS_CODES, FAILED and MANIFEST
+TABLES = 4
 
 
 def write_fits(scan: Any, path: str | Path, overwrite: bool = False) -> Path:
@@ -69,7 +72,8 @@ def write_fits(scan: Any, path: str | Path, overwrite: bool = False) -> Path:
 def _write(scan: Any, stream: BinaryIO) -> None:
     grids = grids_of(scan.spec)
     done, failed = set(scan.done), scan.failed
-    stream.write(_primary(scan, done, failed))
+    images = sum(len(_images(scan, grid)) for grid in grids)
+    stream.write(_primary(scan, done, failed, images + TABLES))
     begin = 0
     for k, grid in enumerate(grids):
         tag = "" if len(grids) == 1 else str(k + 1)
@@ -138,19 +142,27 @@ def _coordinates(header: Any, k: int, axis: np.ndarray, unit: str) -> None:
 
 
 def _image(stream: BinaryIO, header: Any, grid: Grid, kind: str, values: Iterator[np.ndarray]) -> None:
-    stream.write(header.tostring(padding=True).encode("ascii"))
-    written = 0
+    place, total, written = stream.tell(), RunningSum(), 0
+    stream.write(with_sums(header))
     for part in values:
-        written += stream.write(np.asarray(part).astype(kind).tobytes())
+        data = np.asarray(part).astype(kind).tobytes()
+        total.add(data)
+        written += stream.write(data)
     assert written == grid.size * np.dtype(kind).itemsize
     stream.write(b"\0" * (-written % BLOCK))
+    # now that the sum is known
+    end = stream.tell()
+    stream.seek(place)
+    stream.write(with_sums(header, total.value()))
+    stream.seek(end)
 
 
-def _primary(scan: Any, done: set[int], failed: dict[int, str]) -> bytes:
+def _primary(scan: Any, done: set[int], failed: dict[int, str], extensions: int) -> bytes:
     from astropy.io import fits
 
     header = fits.Header()
     header["SIMPLE"], header["BITPIX"], header["NAXIS"], header["EXTEND"] = True, 8, 0, True
+    header["NEXTEND"] = (extensions, "number of extensions")
     header["CREATOR"] = f"gammajax {scan.machine['versions'].get('gammajax', '')}"
     header["KIND"] = (scan.spec["kind"], "profile: re-fitted at every node")
     header["STATBEST"] = (scan.stat_best, "statistic of the best fit")
@@ -158,7 +170,7 @@ def _primary(scan: Any, done: set[int], failed: dict[int, str]) -> bytes:
     header["COMPLETE"] = len(done) == scan.n_chunks
     header["BEGUN"] = scan.created
     header["FINGERPR"] = (scan.fingerprint[:48], "of the scan")
-    return header.tostring(padding=True).encode("ascii")
+    return with_sums(header)
 
 
 def _tables(scan: Any, grids: tuple[Grid, ...], failed: dict[int, str]) -> bytes:
@@ -200,6 +212,6 @@ def _tables(scan: Any, grids: tuple[Grid, ...], failed: dict[int, str]) -> bytes
     text = json.dumps({"spec": scan.spec, "machine": scan.machine, "created": scan.created}).encode()
     manifest = fits.ImageHDU(np.frombuffer(text, dtype=np.uint8), name="MANIFEST")
     memory = io.BytesIO()
-    fits.HDUList([fits.PrimaryHDU(), axes, codes, lost, manifest]).writeto(memory)
+    fits.HDUList([fits.PrimaryHDU(), axes, codes, lost, manifest]).writeto(memory, checksum=True)
     # the empty first HDU has one block
     return memory.getvalue()[BLOCK:]
