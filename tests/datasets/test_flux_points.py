@@ -6,7 +6,7 @@ from astropy import units as u
 from astropy.table import Table
 from scipy import optimize
 
-from gammajax import Datasets, Fit, FluxPointsDataset, PowerLawSpectralModel, SkyModel
+from gammajax import Datasets, Fit, FluxPointsDataset, PowerLawSpectralModel, SkyModel, XYDataset
 from gammajax.errors import DataError, FileFormatError, InputError, MissingFileError, UnitError
 from tests.problems import crab_model, embedded
 
@@ -126,3 +126,54 @@ def test_mistakes_are_refused(tmp_path):
     (tmp_path / "broken.ecsv").write_text("# %ECSV 1.0\nnothing")
     with pytest.raises(FileFormatError, match=r"broken.ecsv: no table of flux points"):
         FluxPointsDataset.read(tmp_path / "broken.ecsv")
+
+
+def test_summaries_and_ranges_of_lists():
+    """By gammapy's names; beside spectra too."""
+    one, two = points(models=PowerLawSpectralModel(index=2.4, amplitude=3e-11 * DNDE)), points(name="two")
+    two.mask_fit = ENERGY > 1 * u.TeV
+    table = Datasets([one, two]).info_table()
+    assert table.colnames == ["name", "n_bins", "n_fit_bins", "stat_type", "stat_sum"]
+    assert list(table["n_fit_bins"]) == [8, int(two.mask_fit.sum())]
+    assert table["stat_sum"][0] == pytest.approx(np.sum(one.residuals("diff/error") ** 2), rel=1e-12)
+    assert np.isnan(points().info_dict()["stat_sum"])
+    np.testing.assert_allclose([e.to_value("TeV") for e in one.energy_range], ENERGY.value[[0, -1]], rtol=1e-15)
+    assert two.energy_range[0] == ENERGY[ENERGY > 1 * u.TeV][0]
+    two.mask_fit = np.zeros(8, dtype=bool)
+    assert np.isnan(two.energy_range[0])
+    low, high = Datasets([one, embedded()]).energy_ranges
+    np.testing.assert_allclose(low.to_value("TeV"), [0.5, 0.1], rtol=1e-12)
+    np.testing.assert_allclose(high.to_value("TeV"), [20, 100], rtol=1e-12)
+
+
+def test_lists_say_what_has_no_summary():
+    other = XYDataset([1.0, 2.0], [1.0, 2.0], 0.1, name="other")
+    with pytest.raises(DataError, match="info_table: 'other' is a XYDataset, which has no summary"):
+        Datasets([other]).info_table()
+    with pytest.raises(DataError, match="energy_ranges: 'other' is a XYDataset, which has no energies"):
+        _ = Datasets([other]).energy_ranges
+    with pytest.raises(DataError, match="which has no spectra of counts to be stacked"):
+        Datasets([points()]).info_table(cumulative=True)
+
+
+def test_plots_show_points_model_and_residuals():
+    import matplotlib.pyplot as plt
+
+    d = points(models=PowerLawSpectralModel(index=2.4, amplitude=3e-11 * DNDE))
+    d.mask_fit = ENERGY > 1 * u.TeV
+    top, bottom = d.plot_fit()
+    energy = ENERGY.value
+    inside, outside = (c.lines[0] for c in top.containers)
+    np.testing.assert_allclose(inside.get_xdata(), energy[d.mask_fit])
+    np.testing.assert_allclose(inside.get_ydata(), (energy**2 * d.dnde.value)[d.mask_fit])
+    np.testing.assert_allclose(outside.get_xdata(), energy[~d.mask_fit])
+    x, y = next(line for line in top.lines if line.get_label() == "model").get_data()
+    np.testing.assert_allclose(y, x**2 * 3e-11 * x**-2.4, rtol=1e-12)
+    shown = bottom.containers[0].lines[0]
+    np.testing.assert_allclose(shown.get_ydata(), d.residuals("diff/model")[d.mask_fit])
+    for method in ("diff", "diff/error"):
+        ax = d.plot_residuals(plt.figure().add_subplot(), method)
+        np.testing.assert_allclose(ax.containers[0].lines[0].get_ydata(), d.residuals(method)[d.mask_fit])
+    with pytest.raises(DataError, match="unknown method 'ratio'"):
+        d.plot_residuals(method="ratio")
+    plt.close("all")

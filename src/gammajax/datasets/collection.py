@@ -221,7 +221,7 @@ class Datasets:
         Raises
         ------
         DataError
-            If the data sets are not of one class, so that their rows do not fit together.
+            If the data sets are not of one class, so that their rows do not fit together, or of one that has no summary or no sum.
         """
         from astropy.table import QTable
 
@@ -230,6 +230,10 @@ class Datasets:
             raise DataError(
                 f"info_table: the data sets are {', '.join(sorted(kinds))}, expected one class; take a part of them."
             )
+        for d in self:
+            if not hasattr(d, "info_dict") or (cumulative and not hasattr(d, "counts")):
+                what = "no spectra of counts to be stacked" if hasattr(d, "info_dict") else "no summary"
+                raise DataError(f"info_table: {d.name!r} is a {type(d).__name__}, which has {what}.")
         sets = [stack(self._datasets[: k + 1]) for k in range(len(self))] if cumulative else self._datasets
         return QTable(rows=[d.info_dict() for d in sets])
 
@@ -258,9 +262,14 @@ class Datasets:
 
     @property
     def energy_ranges(self) -> tuple[Any, Any]:
-        """Lowest and highest energies of the axes, one of each for every data set."""
-        edges = [d.counts.geom.axis.edges for d in self]
-        return u.Quantity([e[0] for e in edges]), u.Quantity([e[-1] for e in edges])
+        """Lowest and highest energies of the axes, or of the points, one of each for every data set."""
+        found = []
+        for d in self:
+            e = d.counts.geom.axis.edges if hasattr(d, "counts") else getattr(d, "energy", None)
+            if not isinstance(e, u.Quantity):
+                raise DataError(f"energy_ranges: {d.name!r} is a {type(d).__name__}, which has no energies.")
+            found.append((e.min(), e.max()))
+        return u.Quantity([e[0] for e in found]), u.Quantity([e[1] for e in found])
 
     def copy(self) -> "Datasets":
         """Copies of all data sets by the same names, with the same models."""

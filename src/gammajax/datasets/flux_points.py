@@ -7,6 +7,7 @@ import numpy as np
 from astropy import units as u
 
 from gammajax.datasets.base import Dataset
+from gammajax.datasets.plots import PointsPlots
 from gammajax.datasets.registry import evaluator
 from gammajax.errors import DataError, InputError
 from gammajax.hooks import hook
@@ -20,7 +21,7 @@ SEDS = ("dnde", "e2dnde", "norm")
 STATISTICS = ("chi2", "distrib", "profile")
 
 
-class FluxPointsDataset(Dataset):
+class FluxPointsDataset(PointsPlots, Dataset):
     r"""Differential fluxes at energies, :math:`\chi^2 = \sum_i ((\phi_i - \phi(E_i))/\sigma_i)^2` or another statistic.
 
     With "chi2" points without an error, such as upper limits, are kept but not fitted. "distrib" takes asymmetric errors and upper
@@ -291,6 +292,24 @@ class FluxPointsDataset(Dataset):
         below, above = (_weight(np.where(e > 0, e, self._error), known) for e in (self._errn, self._errp))
         limit = np.where(used & ~known, self._limit, 0.0)
         return {"value": value, "below": below, "above": above, "limit": limit}
+
+    @property
+    def energy_range(self) -> tuple[u.Quantity, u.Quantity]:
+        """Lowest and highest energy of the points in the fit, TeV; nan when there is none."""
+        e = self._energy[self.mask_array]
+        low, high = (e.min(), e.max()) if len(e) else (np.nan, np.nan)
+        return u.Quantity(low, "TeV"), u.Quantity(high, "TeV")
+
+    def info_dict(self) -> dict[str, Any]:
+        """Summary by gammapy's names; only what points have, so no counts; `stat_sum` is nan without models."""
+        mask = self.mask_array
+        return {
+            "name": self.name,
+            "n_bins": len(mask),
+            "n_fit_bins": int(mask.sum()),
+            "stat_type": self.stat_type,
+            "stat_sum": self.stat_sum() if self.models and mask.any() else np.nan,
+        }
 
     def flux_pred(self) -> u.Quantity:
         """Predicted fluxes of all models, shape (n,)."""

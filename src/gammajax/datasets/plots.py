@@ -1,8 +1,8 @@
-"""Plots of a spectrum of counts, as methods."""
+"""Plots of data sets, as methods."""
 
 from typing import Any
 
-__all__ = ["CountsPlots"]
+__all__ = ["CountsPlots", "PointsPlots"]
 
 
 class CountsPlots:
@@ -103,3 +103,49 @@ class CountsPlots:
             To `gammajax.plotting.plot_residuals`.
         """
         return self.plot_residuals(ax=ax, method=method, **kwargs)
+
+
+class PointsPlots:
+    """Plot methods of flux points; the functions are in `gammajax.plotting`."""
+
+    def plot_fit(self, **kwargs: Any) -> Any:
+        """Plot points, model and residuals; see `gammajax.plotting.plot_points_fit`.
+
+        Parameters
+        ----------
+        **kwargs
+            To `gammajax.plotting.plot_points_fit`.
+        """
+        from gammajax.plotting import plot_points_fit
+
+        return plot_points_fit(self, **kwargs)
+
+    def plot_spectrum(self, ax: Any = None, **kwargs: Any) -> Any:
+        """Plot points and model; see `gammajax.plotting.plot_points_spectrum`.
+
+        Parameters
+        ----------
+        ax : `matplotlib.axes.Axes`, optional
+            Axes; the current ones if not given.
+        **kwargs
+            To `gammajax.plotting.plot_points_spectrum`.
+        """
+        from gammajax.plotting import plot_points_spectrum
+
+        return plot_points_spectrum(self, ax=ax, **kwargs)
+
+    def plot_residuals(self, ax: Any = None, method: str = "diff", **kwargs: Any) -> Any:
+        """Plot residuals; see `gammajax.plotting.plot_points_residuals`.
+
+        Parameters
+        ----------
+        ax : `matplotlib.axes.Axes`, optional
+            Axes; the current ones if not given.
+        method : {"diff", "diff/model", "diff/error"}
+            How they are counted.
+        **kwargs
+            To `gammajax.plotting.plot_points_residuals`.
+        """
+        from gammajax.plotting import plot_points_residuals
+
+        return plot_points_residuals(self, ax=ax, method=method, **kwargs)

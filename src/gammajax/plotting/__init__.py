@@ -5,6 +5,7 @@ from gammajax.plotting.correlation import plot_correlation
 from gammajax.plotting.datasets import peek, plot_counts, plot_excess, plot_fit, plot_masks, plot_residuals
 from gammajax.plotting.flux_points import plot_flux_points
 from gammajax.plotting.light_curves import plot_light_curve
+from gammajax.plotting.points_fit import plot_points_fit, plot_points_residuals, plot_points_spectrum
 from gammajax.plotting.scans import plot_scan
 from gammajax.plotting.spectra import plot_spectral_error, plot_spectral_model
 from gammajax.plotting.temporal import plot_temporal
@@ -19,6 +20,9 @@ __all__ = [
     "plot_flux_points",
     "plot_light_curve",
     "plot_masks",
+    "plot_points_fit",
+    "plot_points_residuals",
+    "plot_points_spectrum",
     "plot_residuals",
     "plot_scan",
     "plot_spectral_error",
