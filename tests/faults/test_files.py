@@ -4,6 +4,7 @@ A row of `REFUSED` says how the embedded run is damaged, and class and text of t
 refuses, before anything compiles; one of `WORKS` what must be read, and how the result is judged.
 """
 
+import gzip
 import os
 import re
 import shutil
@@ -16,10 +17,13 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.io import fits
+from astropy.table import QTable
 
-from gammajax import PowerLawSpectralModel, SkyModel
+from gammajax import EBLAbsorptionNormSpectralModel, FluxPointsDataset, PowerLawSpectralModel, SkyModel
 from gammajax.errors import DataError, FileFormatError, InputError, MissingFileError, UnitError
+from gammajax.io.fits_write import fits_bytes
 from gammajax.io.ogip import read_ogip
+from gammajax.io.tables import table_bytes
 from gammajax.likelihood import Likelihood
 from gammajax.response import diagonal_dispersion
 from tests.faults import damage as d
@@ -456,6 +460,72 @@ def test_one_of_several_without_bins_is_said(run):
         s.models = model
     with pytest.warns(UserWarning, match="no bins left in the fit of empty, which takes no part"):
         Likelihood(sets)
+
+
+# -- the same of tables that are no spectra ------------------------------------------------------------------------------
+
+
+def ebl_file(bad=None):
+    """Bytes of an EBL table of 3 redshifts and 4 energies, with sums; `bad` goes into the second row."""
+    energy, z = np.array([1e8, 1e9, 1e10, 1e11, 1e12]), [0.1, 0.2, 0.3]
+    values = np.exp(-np.outer(z, energy[:-1] / 1e10))
+    values[1, 2] = values[1, 2] if bad is None else bad
+    columns = [fits.Column(n, "D", array=a) for n, a in (("ENERG_LO", energy[:-1]), ("ENERG_HI", energy[1:]))]
+    spectra = [fits.Column("PARAMVAL", "D", array=z), fits.Column("INTPSPEC", "4D", array=values)]
+    tables = {"ENERGIES": columns, "SPECTRA": spectra}
+    return fits_bytes([fits.BinTableHDU.from_columns(c, name=n) for n, c in tables.items()])
+
+
+def points_file(bad=None):
+    """Bytes of three flux points, with sums; `bad` is the error of the second."""
+    energy, unit = np.array([1.0, 2.0, 4.0]), u.Unit("cm-2 s-1 TeV-1")
+    table = QTable({"e_ref": energy * u.TeV, "dnde": 1e-11 / energy**2 * unit, "dnde_err": 1e-12 / energy**2 * unit})
+    if bad is not None:
+        table["dnde_err"][1] = bad * unit
+    return table_bytes(table, "fits")
+
+
+def huge_rows(whole):
+    """A header that declares a billion rows, without sums."""
+    at = whole.rindex(b"NAXIS2  =")
+    card = f"NAXIS2  = {10**9:>20}".encode().ljust(80)
+    return re.sub(rb"(CHECKSUM|DATASUM |SHA256  )=", rb"COMMENT  ", whole[:at] + card + whole[at + 80 :])
+
+
+BOMB = gzip.compress(bytes(10_000_000)) * 26
+READERS = {"EBL": (ebl_file, EBLAbsorptionNormSpectralModel.read), "flux points": (points_file, FluxPointsDataset.read)}
+TABLES = [
+    (1, "EBL", lambda w: w[:-2880], "x.fits", FileFormatError, "x.fits, HDU SPECTRA: truncated at byte"),
+    (1, "EBL", lambda w: gzip.compress(w)[:-20], "x.fits.gz", FileFormatError, "x.fits.gz: truncated, the gzip data end"),
+    (1, "flux points", lambda w: w[:-2880], "x.fits", FileFormatError, "truncated at byte"),
+    (1, "flux points", lambda w: gzip.compress(w)[:-20], "x.fits.gz", FileFormatError, "x.fits.gz: truncated, the gzip data end"),
+    (12, "EBL", lambda w: ebl_file(np.nan), "x.fits", DataError, "row 1 (redshift 0.2), column 2 (31.6228 TeV): the transmission is nan"),
+    (12, "EBL", lambda w: ebl_file(-np.inf), "x.fits", DataError, "the transmission is -inf, expected 0 to 1"),
+    (12, "flux points", lambda w: points_file(-1e-12), "x.fits", DataError, "the error of point 1 is -1e-12"),
+    (41, "EBL", lambda w: gzip.compress(w) + BOMB, "x.fits.gz", FileFormatError, "unpacks to more than 256000000 bytes"),
+    (41, "EBL", huge_rows, "x.fits", FileFormatError, "x.fits, HDU SPECTRA: truncated at byte"),
+    (41, "flux points", lambda w: gzip.compress(w) + BOMB, "x.fits.gz", FileFormatError, "unpacks to more than 256000000 bytes"),
+    (41, "flux points", huge_rows, "x.fits", FileFormatError, "truncated at byte"),
+    (41, "flux points", lambda w: b"BZh9" + w, "x.fits", FileFormatError, "compressed with bzip2, expected FITS"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", TABLES, ids=lambda r: f"{r[0]} {r[1]}")
+def test_tables_that_are_no_spectra(row, tmp_path):
+    _, kind, damage, name, error, text = row
+    make, read = READERS[kind]
+    (tmp_path / name).write_bytes(make())
+    if name.endswith(".fits"):
+        read(tmp_path / name)
+    (tmp_path / name).write_bytes(damage(make()))
+    with pytest.raises(error, match=re.escape(text)):
+        read(tmp_path / name)
+
+
+def test_a_point_of_nan_takes_no_part(tmp_path):
+    """12: an unmeasured point is kept, and not fitted."""
+    (tmp_path / "x.fits").write_bytes(points_file(np.nan))
+    assert FluxPointsDataset.read(tmp_path / "x.fits").mask_array.tolist() == [True, False, True]
 
 
 def test_magic_has_seven_groups(gammapy_data):

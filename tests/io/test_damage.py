@@ -10,14 +10,26 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from astropy import units as u
 from astropy.io import fits
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gammajax import SpectrumDatasetOnOff, UpperLimit
+from gammajax import (
+    GTI,
+    Datasets,
+    EBLAbsorptionNormSpectralModel,
+    FluxPoints,
+    FluxPointsDataset,
+    LightCurveTemplateTemporalModel,
+    SpectrumDatasetOnOff,
+    UpperLimit,
+)
 from gammajax.data import embedded_ogip_files
 from gammajax.errors import GammajaxError
 from gammajax.io import read_models, read_result
+from gammajax.io.fits_write import fits_bytes
+from tests.faults.test_writes import strengths
 from tests.io.test_ogip import ARF, BKG, PHA, RMF
 from tests.io.test_results import noise, same
 from tests.io.test_yaml import rich_models
@@ -125,6 +137,87 @@ def models():
     return Kind(files, read, lambda found: models_state(found) == clean)
 
 
+def absorption():
+    """An EBL table with sums, which the public ones have not."""
+    energy, z = np.geomspace(0.1, 10, 5), [0.1, 0.2, 0.3]
+    values = np.exp(-np.outer(z, energy))
+    edges = np.append(energy / 1.1, energy[-1] * 1.1) * 1e9
+    columns = [fits.Column(n, "D", array=a) for n, a in (("ENERG_LO", edges[:-1]), ("ENERG_HI", edges[1:]))]
+    spectra = [fits.Column("PARAMVAL", "D", array=z), fits.Column("INTPSPEC", "5D", array=values)]
+    tables = {"ENERGIES": columns, "SPECTRA": spectra}
+    hdus = [fits.BinTableHDU.from_columns(c, name=n) for n, c in tables.items()]
+    files = {"ebl.fits": fits_bytes(hdus)}
+
+    def state(model):
+        return model.energy.to_value("TeV"), model.param, model.data
+
+    return table_kind(files, lambda p: EBLAbsorptionNormSpectralModel.read(p / "ebl.fits", redshift=0.2), state)
+
+
+def table_kind(files, read, state):
+    """A kind whose content is a tuple of arrays; the clean one is what is read of whole files."""
+    with TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        clean = state(read(Path(folder)))
+    return Kind(
+        files,
+        read,
+        lambda found: all(np.array_equal(a, b, equal_nan=True) for a, b in zip(state(found), clean, strict=True)),
+    )
+
+
+def flux_points():
+    energy, unit = np.geomspace(1, 10, 4), u.Unit("cm-2 s-1 TeV-1")
+    dataset = FluxPointsDataset(energy * u.TeV, energy**-2 * 1e-11 * unit, energy**-2 * 1e-12 * unit)
+    return table_kind(
+        written(lambda p: dataset.write(p / "f.fits")), lambda p: FluxPointsDataset.read(p / "f.fits"), points_state
+    )
+
+
+def points_state(d):
+    return d.energy.value, d.dnde.value, d.dnde_err.value, d.is_ul, d.mask_array
+
+
+def light_curve():
+    times = GTI.create([0, 200] * u.s, [100, 300] * u.s)
+    files = written(lambda p: strengths(times=times).write(p / "l.fits"))
+
+    def state(found):
+        arrays = [getattr(found, n) for n in ("norm", "norm_err", "norm_ul", "ts", "stat", "counts", "success")]
+        times = found.gti.time_start.mjd, found.gti.time_stop.mjd
+        return [found.energy_edges, *found.reference.values(), *times, *arrays, [found.n_sigma, found.n_sigma_ul]]
+
+    return table_kind(files, lambda p: FluxPoints.read(p / "l.fits"), state)
+
+
+def template():
+    model = LightCurveTemplateTemporalModel([0, 1, 3] * u.d, [0.5, 2, 1], t_ref=53000 * u.d)
+    files = written(lambda p: model.write(p / "c.fits"))
+
+    def state(found):
+        return found.time.value, found.norm, [found.t_ref.value]
+
+    return table_kind(files, lambda p: LightCurveTemplateTemporalModel.read(p / "c.fits"), state)
+
+
+def gti():
+    files = written(lambda p: GTI.create([0, 200] * u.s, [100, 300] * u.s).write(p / "g.fits"))
+    return table_kind(files, lambda p: GTI.read(p / "g.fits"), lambda g: (g.time_start.mjd, g.time_stop.mjd))
+
+
+def dataset_list():
+    """A list with its checksum, and a file of points that it names."""
+    energy, unit = np.geomspace(1, 10, 4), u.Unit("cm-2 s-1 TeV-1")
+    points = FluxPointsDataset(energy * u.TeV, energy**-2 * 1e-11 * unit, energy**-2 * 1e-12 * unit, name="a")
+    files = written(lambda p: Datasets([points]).write(p / "d.yaml"))
+
+    def state(found):
+        return [list("\n".join(found.names).encode()), *(x for d in found for x in points_state(d))]
+
+    return table_kind(files, lambda p: Datasets.read(p / "d.yaml"), state)
+
+
 MAKERS = {
     "ogip": ogip,
     "gadf": gadf,
@@ -132,8 +225,15 @@ MAKERS = {
     "result ecsv": lambda: result("ecsv"),
     "result yaml": limit,
     "models": models,
+    "ebl": absorption,
+    "flux points": flux_points,
+    "light curve": light_curve,
+    "template": template,
+    "gti": gti,
+    "list": dataset_list,
 }
-CARDS = ("ogip", "gadf", "result fits")
+# of FITS files alone, which have headers
+CARDS = ("ogip", "gadf", "result fits", "ebl", "flux points", "light curve", "template", "gti")
 
 
 @pytest.fixture(scope="module")
