@@ -12,11 +12,13 @@ from astropy import units as u
 from gammajax.datasets import Datasets
 from gammajax.errors import DataError, FitError, InputError
 from gammajax.fit.flux_points import UNITS, FluxPoints
+from gammajax.fit.flux_refits import RefittedBin
 from gammajax.fit.resolve import as_datasets
 from gammajax.likelihood import STATISTICS
 from gammajax.models import Models, SkyModel
 from gammajax.provenance import provenance
 from gammajax.solve import norm_crossings, norm_minimum
+from gammajax.solve.norm import Curve
 from gammajax.units import double_precision, energy_values, parsed
 
 __all__ = ["FluxPointsEstimator"]
@@ -25,7 +27,7 @@ OPTIONAL = ("errn-errp", "ul", "scan")
 
 
 class FluxPointsEstimator:
-    """Estimates the strength of one source in energy bins; its shape and all other models stay as they are.
+    """Estimates the strength of one source in energy bins; its shape stays as it is, and all other models unless `reoptimize`.
 
     Parameters
     ----------
@@ -40,7 +42,10 @@ class FluxPointsEstimator:
     norm_scan : array, shape (L,), optional
         Strengths of the scan; 11 from 0.2 to 5 in equal ratios, as in gammapy, if not given.
     reoptimize : bool
-        Only False: re-fitting the other parameters in each bin is refused.
+        Re-fit the free parameters of all other models in each bin, with their priors, at every strength: errors, limits, TS and scans
+        are those of the profile, and `stat` holds the priors. What the source shares with other models stays as it is, and so does
+        what has no effect in a bin. Parameters that the channels of a bin do not tell apart give `success` false there: use wider
+        bins, freeze one or set a prior.
 
     Examples
     --------
@@ -67,10 +72,7 @@ class FluxPointsEstimator:
         for name in chosen:
             if name not in OPTIONAL:
                 raise InputError(f"selection_optional: unknown {name!r}; known are: {', '.join(OPTIONAL)}, or 'all'.")
-        if reoptimize:
-            raise InputError(
-                "reoptimize=True is not for flux points here; free the strengths with a PiecewiseNormSpectralModel."
-            )
+        self.reoptimize = bool(reoptimize)
         if not (n_sigma > 0 and n_sigma_ul > 0):
             raise InputError(f"n_sigma={n_sigma} and n_sigma_ul={n_sigma_ul}: expected numbers above 0.")
         self.source, self.selection, self.n_sigma, self.n_sigma_ul = source, chosen, float(n_sigma), float(n_sigma_ul)
@@ -94,7 +96,7 @@ class FluxPointsEstimator:
         joined = as_datasets(datasets, None)
         source = self._source(joined.models)
         edges = _snapped(self.energy_edges, joined)
-        bins = _Bins([(d, 0) for d in joined], source, edges, 1)
+        bins = _Bins([(d, 0) for d in joined], source, edges, 1, joined.models if self.reoptimize else None)
         if np.any(bins.inside == 0):
             k = int(np.argmax(bins.inside == 0))
             raise DataError(
@@ -106,7 +108,15 @@ class FluxPointsEstimator:
         )
 
     def _provenance(self, bins: "_Bins", source: SkyModel) -> Any:
-        return provenance([p.arrays for p in bins.parts], source=source.name, selection_optional=list(self.selection))
+        return provenance(
+            [p.arrays for p in bins.parts], source=source.name, selection_optional=list(self.selection),
+            n_sigma=self.n_sigma, n_sigma_ul=self.n_sigma_ul, reoptimize=self.reoptimize,
+            energy_edges=self.energy_edges.tolist(), norm_scan=self.norm_scan.tolist(), **self._settings(),
+        )  # fmt: skip
+
+    def _settings(self) -> dict[str, Any]:
+        """What else the result depends on."""
+        return {}
 
     def _source(self, models: Any) -> SkyModel:
         if not any(isinstance(m, SkyModel) for m in models):
@@ -120,12 +130,7 @@ class FluxPointsEstimator:
         """All strengths at once; the fields of `FluxPoints` by name, each with one entry per bin."""
         n = bins.n
         with double_precision():
-            placed = jax.device_put(bins.arrays)
-
-            def curve(norm: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-                """Statistic, slope and curvature at strengths (n, L)."""
-                return tuple(np.asarray(a) for a in _curve(bins.kinds, n, placed, norm))  # type: ignore[return-value]
-
+            curve = bins.curve()
             norm, success = norm_minimum(curve, np.ones(n))
             best = np.where(success, norm, 0.0)
             stat, _, curvature = (a[:, 0] for a in curve(best[:, None]))
@@ -154,7 +159,14 @@ class FluxPointsEstimator:
 class _Bins:
     """All channels of all data sets, and which energy and time bin each is in: `n` bins that hold some, `place` in all of them."""
 
-    def __init__(self, members: list[tuple[Any, int]], source: SkyModel, edges: np.ndarray, n_times: int) -> None:
+    def __init__(
+        self,
+        members: list[tuple[Any, int]],
+        source: SkyModel,
+        edges: np.ndarray,
+        n_times: int,
+        refit: Models | None = None,
+    ) -> None:
         k = len(edges) - 1
         self.parts = [_Part(d, source, edges, row * k) for d, row in members]
         segments = [p.segment[p.segment >= 0] for p in self.parts]
@@ -174,10 +186,32 @@ class _Bins:
             )
             for kind in self.kinds
         )
+        self.refitted = (
+            None if refit is None else [self._refitted(members, j, refit, source.name) for j in range(self.n)]
+        )
+
+    def _refitted(self, members: list[tuple[Any, int]], number: int, models: Models, source: str) -> RefittedBin:
+        found = [(d, p.segment == number) for (d, _), p in zip(members, self.parts, strict=True)]
+        found = [(d, mask) for d, mask in found if mask.any()]
+        return RefittedBin([d for d, _ in found], [mask for _, mask in found], models, source)
+
+    def curve(self) -> Curve:
+        """Statistic, slope and curvature of all bins at strengths (n, L)."""
+        if self.refitted is not None:
+            refitted = self.refitted
+            return lambda norm: tuple(  # type: ignore[return-value]
+                np.stack(a) for a in zip(*(b.curve(x) for b, x in zip(refitted, norm, strict=True)), strict=True)
+            )
+        placed = jax.device_put(self.arrays)
+        return lambda norm: tuple(np.asarray(a) for a in _curve(self.kinds, self.n, placed, norm))  # type: ignore[return-value]
 
     def counts(self, norm: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Measured counts, predicted counts and those of the source in each bin, at strengths (n,)."""
         counts, total, excess = np.zeros(self.n), np.zeros(self.n), np.zeros(self.n)
+        if self.refitted is not None:
+            for j, b in enumerate(self.refitted):
+                counts[j], total[j], excess[j] = _counts_refitted(b, norm[j])
+            return counts, total, excess
         for p in self.parts:
             inside = p.segment >= 0
             at = p.segment[inside]
@@ -197,14 +231,19 @@ class _Part:
         everything = d.npred_signal().data
         shown = d.models
         try:
-            # the source alone, by the same programs
-            d.models = Models([source]) if source.shows_in(d.name) else None
+            # the source alone, by the same programs, through the same instrument
+            instrument = [m for m in shown if m.role == "systematics" and m.shows_in(d.name)]
+            d.models = Models([source, *instrument], penalties=()) if source.shows_in(d.name) else None
             self.source = d.npred_signal().data
         finally:
             d.models = shown
         self.others = everything - self.source
         values = d.statistic_arrays()
-        if d.stat_type != "wstat":
+        values = dict(values)
+        if d.stat_type == "wstat":
+            for m in instrument:
+                values["alpha"] = values["alpha"] * m.background.value
+        else:
             values["background"] = d.npred_background().data
         centre = np.sqrt(d.counts.geom.axis.edges_tev[:-1] * d.counts.geom.axis.edges_tev[1:])
         segment = np.searchsorted(edges, centre, side="right") - 1
@@ -226,6 +265,19 @@ class _Part:
         """Counts expected, background included, for strengths (K,); shape (n_reco,)."""
         with double_precision():
             return np.asarray(_predicted(self.kind, self.arrays, norm))
+
+
+def _counts_refitted(refitted: RefittedBin, norm: float) -> tuple[float, float, float]:
+    """Measured counts, predicted counts and those of the source, the others where they fit best."""
+    refitted.set_best(norm)
+    total = np.zeros(3)
+    for d in refitted.datasets:
+        # nothing else is in the fit: one bin from the lowest to the highest energy
+        part = _Part(d, refitted.source, np.array([0.0, np.inf]), 0)
+        inside = part.segment == 0
+        columns = (part.counts, part.predicted(np.ones(1)), part.source)
+        total += [a[inside].sum() for a in columns]
+    return total[0], total[1], total[2]
 
 
 @partial(jax.jit, static_argnums=(0, 1))

@@ -24,7 +24,7 @@ COLUMNS = (
 
 
 class LightCurveEstimator(FluxPointsEstimator):
-    """Estimates the strength of one source in time and energy bins; its shape and all other models stay as they are.
+    """Estimates the strength of one source in time and energy bins; its shape stays as it is, and all other models unless `reoptimize`.
 
     A data set belongs to a time bin if all of its good times lie in it, as in gammapy.
 
@@ -97,7 +97,7 @@ class LightCurveEstimator(FluxPointsEstimator):
             groups = [_stacked(g, joined, row) for row, g in enumerate(groups)]
         edges = _snapped(self.energy_edges, joined)
         members = [(d, row) for row, g in enumerate(groups) for d in g]
-        bins = _Bins(members, source, edges, len(groups))
+        bins = _Bins(members, source, edges, len(groups), joined.models if self.reoptimize else None)
         if bins.n == 0:
             raise DataError(
                 f"no bin of the fit lies between {edges[0]:.4g} and {edges[-1]:.4g} TeV; choose energy_edges inside of the fit range."
@@ -109,6 +109,9 @@ class LightCurveEstimator(FluxPointsEstimator):
         found["stat_scan"] = _spread(found["stat_scan"], bins.place, shape)
         found["success"] = _spread(found["success"], bins.place, shape) == 1
         return FluxPoints(edges, _reference(source, edges), **found, provenance=self._provenance(bins, source), gti=gti)
+
+    def _settings(self) -> dict[str, Any]:
+        return {"atol": self.atol.to_string(), "stack_over_time_interval": self.stack_over_time_interval}
 
     def _time_bins(self, datasets: Datasets) -> tuple[GTI, list[list[Any]]]:
         """Time bins that hold data, in order, and the data sets of each."""
