@@ -136,10 +136,9 @@ def _with_strength(models: Models, source: str) -> Models:
             new.link(parent, u.Quantity(factor, p.unit / parent.unit), u.Quantity(offset, p.unit))
     members = []
     for m in models:
-        new = m.with_parameters([made[id(p)] for p in m.parameters])
+        own = m.with_parameters([made[id(p)] for p in m.parameters])
         if m.name == source:
-            new = SkyModel(
-                PowerLawNormSpectralModel() * new.spectral_model, m.name, m.datasets_names, new.temporal_model
-            )
-        members.append(new)
+            strong = PowerLawNormSpectralModel() * own.spectral_model
+            own = SkyModel(strong, m.name, m.datasets_names, own.temporal_model)
+        members.append(own)
     return Models(members, [penalty.replace_parameters(made) for penalty in models.penalties])
