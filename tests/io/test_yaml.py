@@ -576,11 +576,34 @@ def test_background_models_both_ways(tmp_path, gammapy):
     assert back[1].spectral_model.norm.value == 1.25
 
 
+def test_systematics_are_written_and_read(tmp_path, gammapy):
+    factors = SystematicsModel("magic", energy_scale=1.05, background=0.9)
+    factors.energy_scale.prior = GaussianPrior(mu=1.0, sigma=0.15)
+    # one scale for two telescopes
+    other = SystematicsModel("veritas", energy_scale=factors.energy_scale, name="other")
+    models = Models([SkyModel(PowerLawSpectralModel(), "x"), factors, other])
+    models.write(tmp_path / "m.yaml")
+    back = Models.read(tmp_path / "m.yaml")
+    assert back.parameters_unique_names == models.parameters_unique_names
+    for a, b in zip(back.parameters, models.parameters, strict=True):
+        assert (a.value, a.min, a.frozen, a.prior) == (b.value, b.min, b.frozen, b.prior)
+    assert back["other"].energy_scale is back["magic-sys"].energy_scale
+    assert back["magic-sys"].acting == ("energy_scale", "background")
+    assert back["magic-sys"].datasets_names == ["magic"]
+    assert back.to_dict() == models.to_dict()
+    with pytest.raises(Exception, match="SystematicsModel"):
+        gammapy.Models.read(tmp_path / "m.yaml")
+    data = models.to_dict()
+    data["components"][1]["datasets_names"].append("more")
+    with pytest.raises(
+        FileFormatError, match=r"components\[1\].datasets_names: got 2 names, systematics belong to one data set"
+    ):
+        Models.from_dict(data)
+
+
 def test_what_has_no_form_in_a_file_is_refused():
     with pytest.raises(ModelError, match="ScaleSpectralModel cannot be written"):
         Models([SkyModel(ScaleSpectralModel(PowerLawSpectralModel()), "x")]).to_dict()
-    with pytest.raises(ModelError, match="SystematicsModel 'a-sys' cannot be written"):
-        Models([SkyModel(PowerLawSpectralModel(), "x"), SystematicsModel("a", background=1.0)]).to_dict()
     linear = TemplateSpectralModel(
         [1, 2] * u.TeV, [1, 2] * u.Unit("cm-2 s-1 TeV-1"), interp_kwargs={"values_scale": "lin"}
     )

@@ -8,12 +8,12 @@ from astropy import units as u
 
 from gammajax.errors import FileFormatError, InputError, ModelError
 from gammajax.hooks import register_hook
-from gammajax.io.parameters_yaml import Links
+from gammajax.io.parameters_yaml import Links, parameter_to_dict, read_parameters
 from gammajax.io.spectral_yaml import read_spectral, spectral_to_dict
 from gammajax.io.temporal_yaml import read_temporal, temporal_to_dict
 from gammajax.io.yaml_nodes import Node, did_you_mean
 from gammajax.io.yaml_text import dump, load
-from gammajax.models import FoVBackgroundModel, Models, SkyModel
+from gammajax.models import Declared, FoVBackgroundModel, Models, SkyModel, SystematicsModel
 from gammajax.parameters import GaussianPenalty
 from gammajax.provenance import metadata
 
@@ -24,6 +24,7 @@ TOP = ("components", "covariance", "penalties", "links", "metadata", "checksum",
 COMPONENT = ("name", "type", "apply_irf", "datasets_names", "spectral", "spatial", "temporal")
 # a source that is a point is the same in a 1-D analysis with and without its position
 KEPT_SPATIAL = ("PointSpatialModel", "point")
+FACTORS = tuple(Declared(n, 1.0, frozen=True) for n in ("effective_area", "energy_scale", "background"))
 
 
 # -- to plain values -----------------------------------------------------------------------------------------------------
@@ -31,6 +32,8 @@ KEPT_SPATIAL = ("PointSpatialModel", "point")
 
 def models_to_dict(models: Models, full_output: bool = False) -> dict[str, Any]:
     """Models as plain values: sources, and penalties and links by a formula, which gammapy does not store and does not read.
+
+    A `SystematicsModel` is a component of its own type, which gammapy refuses to read.
 
     Parameters
     ----------
@@ -65,9 +68,15 @@ def _component(model: Any, links: Links, full: bool) -> dict[str, Any]:
         spectral = spectral_to_dict(model.spectral_model, links, full)
         names = [str(n) for n in model.datasets_names or ()]
         return {"type": "FoVBackgroundModel", "name": model.name, "datasets_names": names, "spectral": spectral}
+    if isinstance(model, SystematicsModel):
+        pairs = zip(FACTORS, model.parameters, strict=True)
+        factors = [parameter_to_dict(p, d, links, full) for d, p in pairs]
+        names = [str(n) for n in model.datasets_names or ()]
+        return {"type": "SystematicsModel", "name": model.name, "datasets_names": names, "parameters": factors}
     if not isinstance(model, SkyModel):
         raise ModelError(
-            f"{type(model).__name__} {model.name!r} cannot be written: model files hold SkyModel and FoVBackgroundModel."
+            f"{type(model).__name__} {model.name!r} cannot be written: model files hold SkyModel, FoVBackgroundModel and "
+            "SystematicsModel."
         )
     data: dict[str, Any] = {"name": model.name, "type": "SkyModel"}
     if model.datasets_names is not None:
@@ -183,8 +192,21 @@ def _read_background(node: Node, links: Links) -> FoVBackgroundModel:
     return FoVBackgroundModel(names[0], read_spectral(node["spectral"], links), name)
 
 
-def _read_component(node: Node, links: Links) -> SkyModel | FoVBackgroundModel:
+def _read_systematics(node: Node, links: Links) -> SystematicsModel:
+    node.mapping(("name", "type", "datasets_names", "parameters"))
+    names = [n.text() for n in node["datasets_names"].elements()]
+    if len(names) != 1:
+        raise FileFormatError(
+            f"{node.where}.datasets_names: got {len(names)} names, systematics belong to one data set."
+        )
+    name = node["name"].text() if "name" in node else None
+    return SystematicsModel(names[0], **read_parameters(node["parameters"], FACTORS, links), name=name)
+
+
+def _read_component(node: Node, links: Links) -> SkyModel | FoVBackgroundModel | SystematicsModel:
     kind = node["type"].text()
+    if kind == "SystematicsModel":
+        return _read_systematics(node, links)
     if kind == "FoVBackgroundModel" and "spatial" not in node:
         return _read_background(node, links)
     if kind != "SkyModel":
