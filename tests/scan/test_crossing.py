@@ -39,6 +39,7 @@ class Known:
     def __init__(self, function, slope, upper=np.inf):
         self.function, self.derivative = function, slope
         self.best, self.hessian, self.scale = np.zeros(1), np.full((1, 1), 2.0), np.ones(1)
+        self.third = None
         self.likelihood = type(
             "L", (), {"free": np.array([True]), "lower": np.array([-np.inf]), "upper": np.array([upper])}
         )

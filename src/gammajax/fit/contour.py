@@ -21,6 +21,8 @@ __all__ = ["ContourResult", "check_numpoints", "contours", "joint_probability", 
 TS_TOLERANCE = 1e-3
 # where on the way to a crossing, and beyond it, the TS is looked at: it must be below the level there, and above it here
 INSIDE, OUTSIDE = 0.5, 1.5
+# so near to these places it counts
+ABOUT = 0.25
 # nodes along each axis of the surface that takes over
 SURFACE = 49
 
@@ -183,7 +185,7 @@ def contours(
             held.append(np.broadcast_to(mask, one.shape))
             level.append(np.full(numpoints, float(s) ** 2))
     rays = Rays(np.concatenate(held), np.concatenate(direction), np.concatenate(level))
-    out = find_crossings(refit, rays, stat_best, inside=())
+    out = find_crossings(refit, rays, stat_best, inside=(), beside=(INSIDE, OUTSIDE))
     check_best(out, "stat_contour")
     bent = _not_star_shaped(refit, rays, out, stat_best)
     results = []
@@ -202,8 +204,15 @@ def contours(
 
 def _not_star_shaped(refit: Refit, rays: Rays, found: Crossings, stat_best: float) -> np.ndarray:
     """Rays on which TS is above the level on the way, or below it again beyond the crossing, shape (n,)."""
-    use = np.flatnonzero(np.isfinite(found.t))
+    use = np.isfinite(found.t)
     bent = np.zeros(len(found.t), dtype=bool)
+    if found.beside is not None:
+        # the first batch has looked there already, where its guess was about right
+        t, ts = found.beside
+        with np.errstate(invalid="ignore"):
+            place = (np.abs(t[0] / found.t - INSIDE) < ABOUT) & (np.abs(t[1] / found.t - OUTSIDE) < ABOUT)
+            use &= ~(place & (ts[0] <= rays.level + TS_TOLERANCE) & (ts[1] >= rays.level))
+    use = np.flatnonzero(use)
     if len(use) == 0:
         return bent
     lanes, beyond = np.tile(use, 2), np.repeat([False, True], len(use))

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from gammajax.scan.refit import Refit
-from gammajax.solve import BatchResult, fitted
+from gammajax.scan.third import bend
+from gammajax.solve import BatchResult, Status, fitted
 
 __all__ = ["Course", "Crossings", "Rays", "find_crossings", "ts_along", "whitened"]
 
@@ -19,6 +20,8 @@ FAR = 1e3
 INSIDE = (1 / 3, 2 / 3)
 # what keeps a direction without curvature from being predicted far away
 RIDGE = 1e-9
+# TS up to which the bend at the best fit improves the first prediction
+NEAR = 25.0
 
 
 class Rays(NamedTuple):
@@ -57,6 +60,8 @@ class Crossings:
         Batches that were needed.
     lowest : tuple of float and array
         The lowest TS met anywhere, and the parameters there: below 0 the best fit was none.
+    beside : tuple of two arrays, shape (2, n), or None
+        Distances before and beyond the first guess, and the TS there; nan where a re-fit failed.
     """
 
     t: np.ndarray
@@ -65,6 +70,7 @@ class Crossings:
     reason: list[str]
     rounds: int
     lowest: tuple[float, np.ndarray]
+    beside: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def theta(self) -> np.ndarray:
@@ -151,7 +157,13 @@ def ts_along(
     return np.where(good, out.stat - stat_best, np.nan), out
 
 
-def find_crossings(refit: Refit, rays: Rays, stat_best: float, inside: tuple[float, ...] = INSIDE) -> Crossings:
+def find_crossings(
+    refit: Refit,
+    rays: Rays,
+    stat_best: float,
+    inside: tuple[float, ...] = INSIDE,
+    beside: tuple[float, float] | None = None,
+) -> Crossings:
     r"""Find the first t > 0 with TS(t) = level on every ray, all rays in one batch per round.
 
     Halley's method on :math:`\sqrt{TS}`, which is nearly linear, with the slope of the envelope theorem,
@@ -169,8 +181,45 @@ def find_crossings(refit: Refit, rays: Rays, stat_best: float, inside: tuple[flo
         Statistic of the best fit.
     inside : tuple of float
         Where TS has to be below the level, as fractions of the way; none if the caller looks.
+    beside : pair of float, optional
+        Where to look in the first batch as well, as fractions of the first guess, before and beyond it. The next guess then comes
+        from three points, and the caller knows the TS there.
     """
-    return _Search(refit, rays, stat_best, inside).run()
+    return _Search(refit, rays, stat_best, inside).run(beside)
+
+
+def _along(rays: Rays, out: BatchResult, slope: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and second derivative of the TS along the curve of re-fits, shape (n,)."""
+    assert out.gradient is not None
+    assert out.hessian is not None
+    # along the curve it is free of what is left of the gradient in the re-fitted parameters; on a limit they do not follow it
+    follow = np.where((out.status == Status.CONVERGED.value)[:, None], slope, 0.0)
+    first = np.sum(out.gradient * (rays.direction + follow), axis=1)
+    return first, np.einsum("ni,nij,nj->n", rays.direction, out.hessian, rays.direction + slope)
+
+
+def _between(t: np.ndarray, ts: np.ndarray, first: np.ndarray, second: np.ndarray, level: np.ndarray) -> np.ndarray:
+    r"""Distance at which :math:`\sqrt{TS}` is that of the level, from three points and two derivatives there, all (3, n).
+
+    The polynomial of eighth degree for the distance as a function of the root; nan where the points do not rise around the level.
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        root, aim = np.sqrt(ts), np.sqrt(level)
+        rise = first / (2 * root)
+        # of the inverse function
+        slope, bent = 1 / rise, (rise * rise - 0.5 * second) / (root * rise**3)
+        known = (t, slope, 0.5 * bent)
+        column, out, product = [t[i // 3] for i in range(9)], t[0], np.ones_like(aim)
+        for order in range(1, 9):
+            column = [
+                known[order][i // 3] if i // 3 == (i + order) // 3
+                else (column[i + 1] - column[i]) / (root[(i + order) // 3] - root[i // 3])
+                for i in range(9 - order)
+            ]  # fmt: skip
+            product = product * (aim - root[(order - 1) // 3])
+            out = out + column[0] * product
+    good = (first > 0).all(axis=0) & (root[0] < root[1]) & (root[1] < root[2]) & (root[0] < aim) & (aim < root[2])
+    return np.where(good & (out > t[0]) & (out < t[2]), out, np.nan)
 
 
 def _halley(ts: np.ndarray, first: np.ndarray, second: np.ndarray, level: np.ndarray) -> np.ndarray:
@@ -200,7 +249,7 @@ class _Search:
         self.ts = np.full(n, np.nan)
         free = refit.likelihood.free & ~rays.held
         slope = _nuisance_slope(np.broadcast_to(refit.hessian, (n, *refit.hessian.shape)), rays, free)
-        self.course = Course(np.zeros(n), np.tile(refit.best, (n, 1)), slope, np.zeros_like(slope))
+        self.course = Course(np.zeros(n), np.tile(refit.best, (n, 1)), slope, self._first_bend(slope, free))
         self.reason = [""] * n
         self.done = self.room <= 0
         for i in np.flatnonzero(self.done):
@@ -208,8 +257,26 @@ class _Search:
         self.lowest = (0.0, refit.best)
         self.rounds = 0
 
-    def run(self) -> Crossings:
+    def _first_bend(self, slope: np.ndarray, free: np.ndarray) -> np.ndarray:
+        """How the re-fitted parameters bend at the best fit, per step squared, shape (n, P)."""
+        out = np.zeros_like(slope)
+        third = self.refit.third
+        if third is None:
+            return out
+        for mask in np.unique(free, axis=0):
+            rows = np.flatnonzero((free == mask).all(axis=1))
+            nuisance = np.flatnonzero(mask)
+            found = bend(self.refit.hessian, third, nuisance, (self.rays.direction + slope)[rows])
+            if found is not None:
+                near = self.rays.level[rows] < NEAR
+                out[np.ix_(rows, nuisance)] = np.where(near[:, None], found[0], 0.0)
+        return out
+
+    def run(self, beside: tuple[float, float] | None = None) -> Crossings:
         checked = np.full(len(self.done), not self.inside)
+        around = None
+        if beside is not None and not np.all(self.done):
+            around = self._first_round(np.flatnonzero(~self.done), beside)
         for _ in range(ROUNDS):
             if np.all(self.done):
                 todo = np.flatnonzero(~checked & self._found())
@@ -224,7 +291,7 @@ class _Search:
             self.reason[i] = f"no crossing of TS = {self.rays.level[i]:g} was found in {ROUNDS} rounds"
         found = self._found()
         return Crossings(
-            np.where(found, self.t, np.nan), self.ts, self.course, self.reason, self.rounds, self.lowest
+            np.where(found, self.t, np.nan), self.ts, self.course, self.reason, self.rounds, self.lowest, around
         )  # fmt: skip
 
     def _found(self) -> np.ndarray:
@@ -241,14 +308,38 @@ class _Search:
             self.lowest = (float(ts[k]), out.theta[k].copy())
         return ts, out
 
-    def _round(self, which: np.ndarray) -> None:
-        t, level = self.t[which], self.rays.level[which]
-        ts, out = self._evaluate(which, t, True)
-        assert out.gradient is not None
+    def _first_round(self, which: np.ndarray, beside: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+        """The first guess and points before and beyond it, in one batch; the distances beside it and TS there, (2, n) each."""
+        n = len(which)
+        guess, room = self.t[which], self.room[which]
+        t = np.stack([beside[0] * guess, guess, np.minimum(beside[1] * guess, room)])
+        ts, out = self._evaluate(np.tile(which, 3), t.ravel(), True)
         assert out.hessian is not None
-        good = np.isfinite(ts)
+        rays = self._part(np.tile(which, 3))
+        slope = _nuisance_slope(out.hessian, rays, self.refit.likelihood.free & ~rays.held)
+        ts, first, second = (a.reshape(3, n) for a in (ts, *_along(rays, out, slope)))
+        middle = slice(n, 2 * n)
+        self._judge(which, out.take(middle), ts[1], slope[middle], _between(t, ts, first, second, self.rays.level[which]))
+        good = np.isfinite(ts).all(axis=0) & (t[2] > t[1])
+        apart = (slope[2 * n :] - slope[:n])[good] / (t[2] - t[0])[good][:, None]
+        self.course.bend[which[good]] = apart
+        around = np.full((2, 2, len(self.t)), np.nan)
+        around[0][:, which], around[1][:, which] = t[::2], ts[::2]
+        return around[0], around[1]
+
+    def _round(self, which: np.ndarray) -> None:
+        ts, out = self._evaluate(which, self.t[which], True)
+        assert out.hessian is not None
         rays = self._part(which)
         slope = _nuisance_slope(out.hessian, rays, self.refit.likelihood.free & ~rays.held)
+        self._judge(which, out, ts, slope, None)
+
+    def _judge(
+        self, which: np.ndarray, out: BatchResult, ts: np.ndarray, slope: np.ndarray, guess: np.ndarray | None
+    ) -> None:
+        """Take in what was found at the present distances, and go on from there, to `guess` where that is a number."""
+        t, level, rays = self.t[which], self.rays.level[which], self._part(which)
+        good = np.isfinite(ts)
         self._remember(which, t, out.theta, slope, good)
         self.ts[which] = ts
         arrived = good & (np.abs(ts - level) <= TS_TOLERANCE * np.maximum(level, 1.0) ** 0.5)
@@ -259,10 +350,9 @@ class _Search:
         self.done[which[arrived]] = True
         if np.all(arrived):
             return
-        first = np.sum(out.gradient * rays.direction, axis=1)
-        # along the curve of re-fits
-        second = np.einsum("ni,nij,nj->n", rays.direction, out.hessian, rays.direction + slope)
-        self._next(which, t + _halley(ts, first, second, level), ts, arrived)
+        first, second = _along(rays, out, slope)
+        new = t + _halley(ts, first, second, level)
+        self._next(which, new if guess is None else np.where(np.isfinite(guess), guess, new), ts, arrived)
 
     def _remember(
         self, which: np.ndarray, t: np.ndarray, theta: np.ndarray, slope: np.ndarray, good: np.ndarray

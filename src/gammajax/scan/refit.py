@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from gammajax.errors import InputError
+from gammajax.scan.third import bend, third_derivatives
 from gammajax.solve import BatchResult, Plan, fitted, minimize_batch
 
 __all__ = ["OPTIONS", "Refit", "linear_prediction"]
@@ -90,6 +91,8 @@ class Refit:
         n_par = len(self.best)
         self.strength = np.zeros(n_par, dtype=bool)
         self.strength[list(likelihood.compact().linear(tuple(range(n_par))))] = True
+        # third derivatives at the best fit, where starts are predicted to second order
+        self.third: np.ndarray | None = None
         # predictions by the parameters that are held, and covariances by those that are not
         self._slopes: dict[tuple, np.ndarray | None] = {}
         self.covariances: dict[bytes, np.ndarray] = {}
@@ -108,6 +111,7 @@ class Refit:
         if known is not None and known[0] is hessian and known[1] == settings and known[2].likelihood is likelihood:
             return known[2]
         new = cls(likelihood, hessian, starts, device, **options)
+        new.third = third_derivatives(likelihood, new.scale)
         likelihood.prepared["refit"] = hessian, settings, new
         return new
 
@@ -136,14 +140,27 @@ class Refit:
             return points, points, np.broadcast_to(free, points.shape)
         predicted = points.copy()
         offset = values - self.best[held]
+        nuisance = np.flatnonzero(free)
         # summed term by term: a matrix product may round a row differently in a batch of another size
-        for k, i in enumerate(np.flatnonzero(free)):
-            change, best = sum(offset[:, j] * slope[k, j] for j in range(len(held))), self.best[i]
+        first = [sum(offset[:, j] * slope[k, j] for j in range(len(held))) for k in range(len(nuisance))]
+        second = None
+        if self.third is not None:
+            step = np.zeros_like(points)
+            step[:, held] = offset
+            for k, i in enumerate(nuisance):
+                step[:, i] = first[k]
+            second = bend(self.hessian, self.third, nuisance, step)
+        for k, i in enumerate(nuisance):
+            change, best = first[k], self.best[i]
             if self.strength[i] and best != 0:
                 # in the logarithm, the same to first order: far away the straight line crosses zero
-                value = best * np.exp(np.clip(change / best, -MOST, MOST))
+                relative = change / best
+                if second is not None:
+                    near = second[1]
+                    relative = np.where(near, relative + 0.5 * (second[0][:, k] / best - relative**2), relative)
+                value = best * np.exp(np.clip(relative, -MOST, MOST))
             else:
-                value = best + change
+                value = best + change if second is None else best + change + 0.5 * np.where(second[1], second[0][:, k], 0.0)
             predicted[:, i] = np.minimum(np.maximum(value, like.lower[i]), like.upper[i])
         return predicted, points, np.broadcast_to(free, points.shape)
 

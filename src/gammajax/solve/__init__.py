@@ -4,7 +4,7 @@ from gammajax.solve.batch import BatchResult, Plan, evaluate_batch, minimize_bat
 from gammajax.solve.devices import resolve_device
 from gammajax.solve.linear import cholesky_solve
 from gammajax.solve.norm import norm_crossings, norm_minimum
-from gammajax.solve.point import derivatives, scores
+from gammajax.solve.point import derivatives, derivatives_at, scores
 from gammajax.solve.status import Status, fitted
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Status",
     "cholesky_solve",
     "derivatives",
+    "derivatives_at",
     "evaluate_batch",
     "fitted",
     "minimize_batch",
