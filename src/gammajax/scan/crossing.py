@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gammajax.scan.refit import Refit
-from gammajax.scan.third import bend
+from gammajax.scan.third import NEAR, bend
 from gammajax.solve import BatchResult, Status, fitted
 
 __all__ = ["Course", "Crossings", "Rays", "find_crossings", "ts_along", "whitened"]
@@ -20,8 +20,6 @@ FAR = 1e3
 INSIDE = (1 / 3, 2 / 3)
 # what keeps a direction without curvature from being predicted far away
 RIDGE = 1e-9
-# TS up to which the bend at the best fit improves the first prediction
-NEAR = 25.0
 
 
 class Rays(NamedTuple):
@@ -266,10 +264,11 @@ class _Search:
         for mask in np.unique(free, axis=0):
             rows = np.flatnonzero((free == mask).all(axis=1))
             nuisance = np.flatnonzero(mask)
-            found = bend(self.refit.hessian, third, nuisance, (self.rays.direction + slope)[rows])
-            if found is not None:
-                near = self.rays.level[rows] < NEAR
-                out[np.ix_(rows, nuisance)] = np.where(near[:, None], found[0], 0.0)
+            known = bend(self.refit.hessian, third, nuisance)
+            if known is not None:
+                line = (self.rays.direction + slope)[rows]
+                out[np.ix_(rows, nuisance)] = np.einsum("iab,na,nb->ni", known, line, line)
+        out[self.rays.level > NEAR] = 0.0
         return out
 
     def run(self, beside: tuple[float, float] | None = None) -> Crossings:
@@ -319,7 +318,9 @@ class _Search:
         slope = _nuisance_slope(out.hessian, rays, self.refit.likelihood.free & ~rays.held)
         ts, first, second = (a.reshape(3, n) for a in (ts, *_along(rays, out, slope)))
         middle = slice(n, 2 * n)
-        self._judge(which, out.take(middle), ts[1], slope[middle], _between(t, ts, first, second, self.rays.level[which]))
+        self._judge(
+            which, out.take(middle), ts[1], slope[middle], _between(t, ts, first, second, self.rays.level[which])
+        )
         good = np.isfinite(ts).all(axis=0) & (t[2] > t[1])
         apart = (slope[2 * n :] - slope[:n])[good] / (t[2] - t[0])[good][:, None]
         self.course.bend[which[good]] = apart

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from gammajax.errors import InputError
-from gammajax.scan.third import bend, third_derivatives
+from gammajax.scan.third import Prediction, third_derivatives
 from gammajax.solve import BatchResult, Plan, fitted, minimize_batch
 
 __all__ = ["OPTIONS", "Refit", "linear_prediction"]
@@ -95,6 +95,7 @@ class Refit:
         self.third: np.ndarray | None = None
         # predictions by the parameters that are held, and covariances by those that are not
         self._slopes: dict[tuple, np.ndarray | None] = {}
+        self._bends: dict[tuple, Prediction] = {}
         self.covariances: dict[bytes, np.ndarray] = {}
         diagonal = np.diag(hessian)
         good = (diagonal > 0) & np.isfinite(diagonal)
@@ -141,26 +142,19 @@ class Refit:
         predicted = points.copy()
         offset = values - self.best[held]
         nuisance = np.flatnonzero(free)
-        # summed term by term: a matrix product may round a row differently in a batch of another size
-        first = [sum(offset[:, j] * slope[k, j] for j in range(len(held))) for k in range(len(nuisance))]
-        second = None
-        if self.third is not None:
-            step = np.zeros_like(points)
-            step[:, held] = offset
-            for k, i in enumerate(nuisance):
-                step[:, i] = first[k]
-            second = bend(self.hessian, self.third, nuisance, step)
+        if self.third is not None and key not in self._bends:
+            self._bends[key] = Prediction(like, self.hessian, self.third, held, nuisance, slope)
+        bends = self._bends.get(key)
         for k, i in enumerate(nuisance):
-            change, best = first[k], self.best[i]
-            if self.strength[i] and best != 0:
-                # in the logarithm, the same to first order: far away the straight line crosses zero
-                relative = change / best
-                if second is not None:
-                    near = second[1]
-                    relative = np.where(near, relative + 0.5 * (second[0][:, k] / best - relative**2), relative)
-                value = best * np.exp(np.clip(relative, -MOST, MOST))
-            else:
-                value = best + change if second is None else best + change + 0.5 * np.where(second[1], second[0][:, k], 0.0)
+            # summed term by term: a matrix product may round a row differently in a batch of another size
+            change, best = sum(offset[:, j] * slope[k, j] for j in range(len(held))), self.best[i]
+            # a strength in the logarithm, the same to first order: far away the straight line crosses zero
+            logarithmic = self.strength[i] and best != 0
+            if logarithmic:
+                change = change / best
+            if bends is not None:
+                change = change + bends.more(k, offset, change, best if logarithmic else None)
+            value = best * np.exp(np.clip(change, -MOST, MOST)) if logarithmic else best + change
             predicted[:, i] = np.minimum(np.maximum(value, like.lower[i]), like.upper[i])
         return predicted, points, np.broadcast_to(free, points.shape)
 

@@ -11,7 +11,7 @@ __all__ = ["bend", "third_derivatives"]
 # more free parameters than this, and taking the derivatives costs more than the steps that they save
 MOST = 6
 # step of the differences, in errors: the error of the third derivatives is of its second power, and they only predict starts
-STEP = 0.1
+STEP = 0.02
 # rise of TS by the Hessian up to which the second order is an improvement
 NEAR = 25.0
 
@@ -47,10 +47,8 @@ def third_derivatives(likelihood: Any, scale: np.ndarray) -> np.ndarray | None:
     return out if np.isfinite(out).all() else None
 
 
-def bend(
-    hessian: np.ndarray, third: np.ndarray, nuisance: np.ndarray, step: np.ndarray
-) -> tuple[np.ndarray, np.ndarray] | None:
-    r"""Second derivative of the re-fitted parameters along steps, :math:`-H_{\nu\nu}^{-1} T_\nu(v, v)`.
+def bend(hessian: np.ndarray, third: np.ndarray, nuisance: np.ndarray) -> np.ndarray | None:
+    r"""How re-fitted parameters bend: :math:`B = -H_{\nu\nu}^{-1} T_\nu`, their second derivative along v is :math:`B(v, v)`.
 
     Parameters
     ----------
@@ -58,30 +56,94 @@ def bend(
         Derivatives at the best fit.
     nuisance : array of int, shape (N,)
         Positions of the re-fitted parameters.
-    step : array, shape (n, P)
-        Steps v along the straight line that the re-fitted parameters follow to first order.
 
     Returns
     -------
-    bend : array, shape (n, N)
-        The change is the step plus half of it.
-    near : array of bool, shape (n,)
-        Where that is of use; None where the Hessian allows no prediction.
+    array, shape (N, P, P), or None
+        v are steps of all parameters along the straight line that the re-fitted ones follow to first order. None where the Hessian
+        allows no prediction.
     """
+    return _solved(hessian, nuisance, third[nuisance])
+
+
+def _solved(hessian: np.ndarray, nuisance: np.ndarray, right: np.ndarray) -> np.ndarray | None:
     block = hessian[np.ix_(nuisance, nuisance)]
     diagonal = np.diagonal(block)
-    if len(nuisance) == 0 or np.any(diagonal <= 0) or not np.isfinite(hessian).all():
+    if len(nuisance) == 0 or not np.all(diagonal > 0) or not np.isfinite(block).all():
         return None
     unit = 1 / np.sqrt(diagonal)
     matrix = block * unit[:, None] * unit
     try:
         np.linalg.cholesky(matrix)
-        solved = np.linalg.solve(matrix, third[nuisance].reshape(len(nuisance), -1) * unit[:, None]) * unit[:, None]
+        out = np.linalg.solve(matrix, right.reshape(len(nuisance), -1) * unit[:, None]) * unit[:, None]
     except np.linalg.LinAlgError:
         return None
-    n_par = step.shape[1]
-    # element by element, as the first order: the row of one node is the same in every batch
-    pairs = (step[:, :, None] * step[:, None, :]).reshape(len(step), n_par * n_par)
-    out = np.stack([-np.sum(pairs * row, axis=1) for row in solved], axis=1)
-    rise = 0.5 * np.sum(pairs * hessian.ravel(), axis=1)
-    return np.where(np.isfinite(out), out, 0.0), rise < NEAR
+    return -out.reshape(right.shape) if np.isfinite(out).all() else None
+
+
+class Prediction:
+    """Where re-fitted parameters go as some others move away from the best fit, to second order; to third order if one moves.
+
+    Parameters
+    ----------
+    likelihood : `gammajax.Likelihood`
+        The function, its start at the best fit.
+    hessian, third : array, shape (P, P) and (P, P, P)
+        Derivatives there.
+    held : list of int
+        k positions of those that move.
+    nuisance : array of int, shape (N,)
+        Positions of the re-fitted ones.
+    slope : array, shape (N, k)
+        First order.
+    """
+
+    def __init__(
+        self, likelihood: Any, hessian: np.ndarray, third: np.ndarray, held: list[int], nuisance: np.ndarray, slope: np.ndarray
+    ) -> None:  # fmt: skip
+        k = len(held)
+        line = np.zeros((len(hessian), k))
+        line[held, np.arange(k)] = 1.0
+        line[nuisance] = slope
+        self.slope, self.rise = slope, line.T @ hessian @ line
+        known = bend(hessian, third, nuisance)
+        self.second = None if known is None else np.einsum("iab,aj,bk->ijk", known, line, line)
+        self.third: np.ndarray | None = None
+        if k == 1 and self.second is not None:
+            self.third = self._third(likelihood, hessian, third, nuisance, line[:, 0])
+
+    def _third(
+        self, likelihood: Any, hessian: np.ndarray, third: np.ndarray, nuisance: np.ndarray, line: np.ndarray
+    ) -> np.ndarray | None:
+        """Third derivatives, shape (N,), from the second difference of the Hessian along the line."""
+        assert self.second is not None
+        if not self.rise[0, 0] > 0:
+            return None
+        step = STEP * np.sqrt(2 / self.rise[0, 0])
+        points = likelihood.start + np.outer([-step, step], line)
+        if np.any(points < likelihood.lower) or np.any(points > likelihood.upper):
+            return None
+        both = derivatives_at(likelihood, points)[2]
+        fourth = (both[0] + both[1] - 2 * hessian) / step**2
+        bent = np.zeros_like(line)
+        bent[nuisance] = self.second[:, 0, 0]
+        return _solved(hessian, nuisance, ((fourth + 3 * (third @ bent)) @ line)[nuisance])
+
+    def more(self, k: int, offset: np.ndarray, first: np.ndarray, best: float | None) -> Any:
+        """What the higher orders add to the change of re-fitted parameter number k, for offsets (n, k) of those that move.
+
+        `first` is its change to first order, shape (n,). With `best` both are changes of the logarithm of a parameter that is
+        `best` at the best fit.
+        """
+        if self.second is None:
+            return 0.0
+        held = range(offset.shape[1])
+        # term by term, as the first order: a node is the same in every batch
+        rise = sum(offset[:, i] * offset[:, j] * self.rise[i, j] for i in held for j in held)
+        second = sum(offset[:, i] * offset[:, j] * (0.5 * self.second[k, i, j]) for i in held for j in held)
+        third = None if self.third is None else offset[:, 0] ** 3 * (self.third[k] / 6)
+        if best is not None:
+            second = second / best
+            third = None if third is None else third / best - first * second + first**3 / 3
+            second = second - 0.5 * first**2
+        return np.where(rise < 2 * NEAR, second if third is None else second + third, 0.0)
