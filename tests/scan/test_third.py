@@ -20,6 +20,11 @@ def bent():
     return Likelihood.from_function(function, {"x": 0.0, "y": 0.0})
 
 
+def two_groups(refit, x):
+    """Starts at values of x, in a batch of two groups: a single one stays at first order, as stored scans do."""
+    return refit.lanes([([0], x[:, None]), ([1], np.zeros((1, 1)))])[0][:-1]
+
+
 def test_third_derivatives_by_hand(bent):
     third = third_derivatives(bent, np.ones(2))
     expected = np.zeros((2, 2, 2))
@@ -34,10 +39,12 @@ def test_starts_are_predicted_to_second_order(bent):
     refit = Refit.around(bent, hessian)
     # the rise by the Hessian stays below 25
     x = np.array([-2.0, -0.5, 0.1, 3.0])
-    starts, *_ = refit.lanes([([0], x[:, None])])
+    starts = two_groups(refit, x)
     np.testing.assert_allclose(starts[:, 1], x + 0.3 * x**2, rtol=1e-10)
+    single, *_ = refit.lanes([([0], x[:, None])])
+    np.testing.assert_allclose(single[:, 1], x, rtol=1e-10)
     # further away the straight line is left as it is
-    far, *_ = refit.lanes([([0], np.array([[40.0]]))])
+    far = two_groups(refit, np.array([40.0]))
     assert far[0, 1] == pytest.approx(40.0)
 
 
@@ -50,7 +57,7 @@ def test_starts_of_one_parameter_are_predicted_to_third_order():
     refit = Refit.around(like, derivatives(like, like.start)[2])
     # 4 (ln y - x) = x^4, so that y is exp(x) to third order
     x = np.array([-0.2, -0.1, 0.1, 0.2])
-    starts, *_ = refit.lanes([([0], x[:, None])])
+    starts = two_groups(refit, x)
     # the third order is up to 1.3e-3 here; the derivatives come from differences over 0.02 errors, 4e-4 of the second order
     np.testing.assert_allclose(starts[:, 1], 1 + x + x**2 / 2 + x**3 / 6, rtol=0, atol=5e-5)
 

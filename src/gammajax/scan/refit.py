@@ -121,13 +121,15 @@ class Refit:
 
         A group is the positions of k parameters and their values, shape (n_group, k).
         """
-        made = [self._group(list(index), np.asarray(values)) for index, values in groups]
+        # one grid is the same to the last bit in memory and from a store, which knows no third derivatives
+        higher = self.third is not None and len(groups) > 1
+        made = [self._group(list(index), np.asarray(values), higher) for index, values in groups]
         if len(made) == 1:
             return made[0]
         starts, again, free = (np.concatenate(parts) for parts in zip(*made, strict=True))
         return starts, again, free
 
-    def _group(self, held: list[int], values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _group(self, held: list[int], values: np.ndarray, higher: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         like, n = self.likelihood, len(values)
         free = like.free.copy()
         free[held] = False
@@ -142,9 +144,9 @@ class Refit:
         predicted = points.copy()
         offset = values - self.best[held]
         nuisance = np.flatnonzero(free)
-        if self.third is not None and key not in self._bends:
+        if higher and self.third is not None and key not in self._bends:
             self._bends[key] = Prediction(like, self.hessian, self.third, held, nuisance, slope)
-        bends = self._bends.get(key)
+        bends = self._bends[key] if higher else None
         for k, i in enumerate(nuisance):
             # summed term by term: a matrix product may round a row differently in a batch of another size
             change, best = sum(offset[:, j] * slope[k, j] for j in range(len(held))), self.best[i]
