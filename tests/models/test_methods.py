@@ -36,6 +36,31 @@ def test_pivot_energy_of_a_power_law_is_the_closed_form():
     assert model.pivot_energy.to_value("TeV") == pytest.approx(theirs.pivot_energy.to_value("TeV"), rel=1e-10)
 
 
+def test_error_of_the_pivot_energy():
+    """Closed form for a power law, where only the amplitude moves it; central differences at the same covariance for a curve."""
+    model = with_covariance(make_pl(gm))
+    best, error = model.pivot_energy_error.to_value("TeV")
+    assert best == model.pivot_energy.to_value("TeV")
+    sigma = model.covariance.data[1, 1] ** 0.5 / model.amplitude.value
+    assert model.parameters.names[1] == "amplitude"
+    assert error == pytest.approx(best * abs(np.log(best / 1.5)) * sigma, rel=1e-9)
+    curve = with_covariance(make_lp(gm))
+    c = curve.covariance.data.copy()
+    slopes = []
+    for p in curve.parameters:
+        # steps of 1e-4 of the value: truncation 1e-8, rounding of the root 1e-13 / 1e-4
+        start, step, ends = p.value, 1e-4 * p.value * (not p.frozen), []
+        for sign in (1, -1):
+            p.value = start + sign * step
+            curve.covariance = c
+            ends.append(curve.pivot_energy.to_value("TeV"))
+        p.value = start
+        slopes.append(0.0 if p.frozen else (ends[0] - ends[1]) / (2 * step))
+    curve.covariance = c
+    assert curve.pivot_energy_error.to_value("TeV")[1] == pytest.approx((slopes @ c @ slopes) ** 0.5, rel=1e-5)
+    assert np.isnan(make_lp(gm).pivot_energy_error).all()
+
+
 def test_pivot_energy_is_where_the_relative_error_is_least():
     model = with_covariance(make_lp(gm))
     best = model.pivot_energy

@@ -6,7 +6,7 @@ import numpy as np
 from astropy import units as u
 
 from gammajax.errors import ModelError
-from gammajax.models.quantities import band, index_band, indices, integral_band, integrate_range, values
+from gammajax.models.quantities import band, index_band, indices, integral_band, integrate_range, pivot_error, values
 from gammajax.models.shape import pivot, roots
 from gammajax.units import energy_values, parsed, to_unit
 
@@ -139,6 +139,20 @@ class DerivedQuantities:
         factor = 1e3 if reference is None else float(np.exp(3))
         found = pivot(self.form, self._theta(), self._covariance_internal(), (middle / factor, middle * factor))
         return u.Quantity(found, "TeV").to(u.TeV if reference is None else reference.unit)
+
+    @property
+    def pivot_energy_error(self) -> u.Quantity:
+        r"""Pivot energy and its error by exact propagation, shape (2,); nan where there is no such energy.
+
+        With V the square of the relative error of the flux and x = ln E, :math:`dx/d\theta = -V_{x\theta} / V_{xx}` at the pivot; the
+        covariance itself counts as known.
+        """
+        best = self.pivot_energy
+        energy = best.to_value("TeV")
+        found = np.nan
+        if np.isfinite(energy):
+            found = pivot_error(self.form, float(energy), self._theta(), self._covariance_internal())
+        return u.Quantity([energy, found], "TeV").to(best.unit)
 
     def inverse(
         self, value: u.Quantity, energy_min: u.Quantity = 0.1 * u.TeV, energy_max: u.Quantity = 100 * u.TeV

@@ -12,7 +12,16 @@ from gammajax.models.integrate import flux_per_bin
 from gammajax.models.rules import BinRule, range_rule
 from gammajax.units import double_precision
 
-__all__ = ["band", "index_band", "indices", "integral_band", "integrate_range", "relative_variance", "values"]
+__all__ = [
+    "band",
+    "index_band",
+    "indices",
+    "integral_band",
+    "integrate_range",
+    "pivot_error",
+    "relative_variance",
+    "values",
+]
 
 
 @partial(jax.jit, static_argnums=0)
@@ -74,6 +83,26 @@ def _relative_variance(form: SpectralForm, x: jax.Array, theta: jax.Array, covar
         return _variance(jacobian / value, covariance)
 
     return jax.vmap(jax.value_and_grad(one))(x)
+
+
+@partial(jax.jit, static_argnums=0)
+def _pivot_error(form: SpectralForm, x: jax.Array, theta: jax.Array, covariance: jax.Array) -> tuple:
+    def variance(x: jax.Array, theta: jax.Array) -> jax.Array:
+        jacobian = jax.jacfwd(lambda t: form.evaluate(jnp.exp(x), *t))(theta)
+        return _variance(jacobian / form.evaluate(jnp.exp(x), *theta), covariance)
+
+    slope = jax.grad(variance)
+    curvature = jax.grad(slope)(x, theta)
+    error = jnp.exp(x) * _error(jax.jacfwd(slope, 1)(x, theta) / curvature, covariance)
+    return error, slope(x, theta) / curvature, curvature
+
+
+def pivot_error(form: SpectralForm, energy: float, theta: np.ndarray, covariance: np.ndarray) -> float:
+    """Propagated error of the energy (TeV) at which the relative error of the flux is least; nan where its slope has no root there."""
+    with double_precision():
+        error, away, curvature = (float(v) for v in _pivot_error(form, np.log(energy), theta, covariance))
+    # beside a break the least value is no root, and nothing follows from the derivatives
+    return error if curvature > 0 and abs(away) < 1e-6 else np.nan
 
 
 def values(form: SpectralForm, energy: np.ndarray, theta: np.ndarray) -> np.ndarray:
