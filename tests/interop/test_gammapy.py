@@ -83,7 +83,7 @@ def test_the_backend_in_gammapys_fit(hess_files, backend, joint):
     assert ours.models[0].spectral_model.alpha.min == 1
 
 
-def test_links_limits_priors_and_backgrounds_come_over(hess_files):
+def test_links_limits_and_priors_come_over(hess_files):
     first, second = load(hess_files, joint=True)
     a = log_parabola()
     b = models_of.SkyModel(models_of.LogParabolaSpectralModel(), name="other", datasets_names=[second.name])
@@ -98,6 +98,39 @@ def test_links_limits_priors_and_backgrounds_come_over(hess_files):
     assert ours.models["crab"].spectral_model.alpha.bounds == (1, 3)
     assert ours.models["crab"].spectral_model.reference.frozen
     assert ours.stat_sum() == pytest.approx(theirs.stat_sum(), rel=1e-6)
+
+
+def known_background():
+    """gammapy's spectrum with a known background, from plain numbers, a free norm of the background beside a source."""
+    from gammapy.maps import MapAxis, RegionGeom
+
+    reco = MapAxis.from_energy_bounds("1 TeV", "10 TeV", nbin=4, name="energy")
+    true = MapAxis.from_energy_bounds("0.5 TeV", "20 TeV", nbin=8, name="energy_true")
+    d = datasets_of.SpectrumDataset.create(RegionGeom.create("icrs;circle(0, 0, 0.1)", axes=[reco]), true, name="known")
+    d.counts.data[:, 0, 0] = [30, 22, 14, 9]
+    d.background.data[:, 0, 0] = [20, 15, 10, 6]
+    d.exposure.data[...] = 1e9
+    d.mask_safe.data[...] = True
+    theirs = datasets_of.Datasets([d])
+    background = models_of.FoVBackgroundModel(
+        dataset_name="known", spectral_model=models_of.PowerLawNormSpectralModel()
+    )
+    background.spectral_model.norm.value = 1.2
+    theirs.models = [log_parabola(), background]
+    return theirs
+
+
+def test_a_background_model_comes_over():
+    theirs = known_background()
+    ours = bridge.from_gammapy(theirs, compatibility="gammapy")
+    assert ours.models.parameters_unique_names == theirs.models.parameters_unique_names
+    np.testing.assert_allclose(ours[0].npred_background().data, 1.2 * np.array([20, 15, 10, 6]), rtol=1e-6)
+    # gammapy's maps are of single precision
+    assert ours.stat_sum() == pytest.approx(theirs.stat_sum(), rel=1e-6)
+    theirs.models[1].spectral_model.norm.value = 0.7
+    again = bridge.from_gammapy(theirs, compatibility="gammapy")
+    assert again.stat_sum() == pytest.approx(theirs.stat_sum(), rel=1e-6)
+    assert again.stat_sum() != pytest.approx(ours.stat_sum(), rel=1e-3)
 
 
 SPECTRA = {
