@@ -133,6 +133,30 @@ def test_a_background_model_comes_over():
     assert again.stat_sum() != pytest.approx(ours.stat_sum(), rel=1e-3)
 
 
+def test_penalties_come_over_or_are_refused():
+    from gammapy.stats import GaussianPriorPenalty
+    from gammapy.stats.fit_statistics import FitStatisticPenalty
+
+    theirs = known_background()
+    pars = [theirs.models[0].spectral_model.alpha, theirs.models[1].spectral_model.norm]
+    without = theirs.stat_sum()
+    penalty = GaussianPriorPenalty(pars, mean=[2.0, 1.0], covariance=[[0.04, 0.01], [0.01, 0.09]], lambda_=2.0)
+    theirs.models = modeling.models.Models(list(theirs.models), penalties=penalty)
+    assert theirs.stat_sum() > without + 1
+    ours = bridge.from_gammapy(theirs, compatibility="gammapy")
+    assert len(ours.models.penalties) == 1
+    assert ours.stat_sum() == pytest.approx(theirs.stat_sum(), rel=1e-6)
+
+    class Other(FitStatisticPenalty):
+        def stat_sum(self):
+            return 0.0
+
+    other = object.__new__(Other)
+    theirs.models = modeling.models.Models(list(theirs.models), penalties=other)
+    with pytest.raises(ModelError, match="gammapy's penalty Other is not known here; known is: GaussianPriorPenalty"):
+        bridge.from_gammapy(theirs)
+
+
 SPECTRA = {
     "compound": lambda: models_of.PowerLawSpectralModel() + models_of.LogParabolaSpectralModel(),
     "piecewise": lambda: (

@@ -45,7 +45,8 @@ def _convert(datasets: Any, compatibility: str | None) -> tuple[Datasets, Conver
         raise DataError("from_gammapy: there are no data sets.")
     from gammapy.datasets import Datasets as Theirs
 
-    models = Theirs(members).models
+    # a list of gammapy's own holds the penalties
+    models = (datasets if isinstance(datasets, Theirs) else Theirs(members)).models
     converted = convert_models(models, like_gammapy=compatibility == "gammapy")
     ours = Datasets([_dataset(d, models) for d in members])
     for d in ours:

@@ -181,11 +181,16 @@ def convert_models(theirs: Any, like_gammapy: bool = False) -> Converted:
                 f"gammapy's {kind} {m.name!r} is not for spectra; known are SkyModel and FoVBackgroundModel."
             )
         members.append(model)
+    # a private name: gammapy has no public one
+    found = getattr(theirs, "_penalties", None) or []
+    for q in found:
+        if not hasattr(q, "_inverse_covariance"):
+            raise ModelError(f"gammapy's penalty {type(q).__name__} is not known here; known is: GaussianPriorPenalty.")
     penalties = [
         GaussianPenalty.from_precision(
             [out.parameter(p) for p in q.parameters], np.asarray(q._inverse_covariance), q.mean, float(q.lambda_)
         )
-        for q in (getattr(theirs, "penalties", None) or [])
+        for q in found
     ]
     out.models = Models(members, penalties)
     return out
