@@ -121,10 +121,10 @@ def test_mistakes_are_refused(tmp_path):
         FluxPointsDataset.from_table(Table({"e_ref": [1.0]}))
     with pytest.raises(DataError, match="column 'e_ref' has no unit"):
         FluxPointsDataset.from_table(Table({"e_ref": [1.0], "dnde": [1.0]}))
-    with pytest.raises(MissingFileError, match="there is no such file"):
+    with pytest.raises(MissingFileError, match=r"none.fits does not exist; check the path"):
         FluxPointsDataset.read(tmp_path / "none.fits")
     (tmp_path / "broken.ecsv").write_text("# %ECSV 1.0\nnothing")
-    with pytest.raises(FileFormatError, match=r"broken.ecsv: no table of flux points"):
+    with pytest.raises(FileFormatError, match=r"broken.ecsv: no table for flux points"):
         FluxPointsDataset.read(tmp_path / "broken.ecsv")
 
 

@@ -49,7 +49,7 @@ def read_table(filename: str | Path, what: str) -> Any:
     except Exception as error:
         # astropy raises whatever it happens to meet first in a damaged table
         raise FileFormatError(
-            f"{path.name}: no table of a {what} that can be read ({error}); the file is damaged or of another kind."
+            f"{path.name}: no table for {what} that can be read ({error}); the file is damaged or of another kind."
         ) from error
 
 

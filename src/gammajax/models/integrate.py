@@ -109,10 +109,14 @@ def _trapz_loglog(y: jax.Array, x: jax.Array) -> jax.Array:
     tiny = jnp.finfo(y.dtype).tiny
     # where a difference of models changes its sign gammapy gives any number, and this nothing
     same = ((y1 > tiny) & (y2 > tiny)) | ((y1 < -tiny) & (y2 < -tiny))
-    # second derivatives divide by squares, which are 0 for the last traces of a cut-off: all are lifted alike
-    z1, z2 = (1e150 * jnp.abs(jnp.where(same, y, 1.0)) for y in (y1, y2))
-    b = (jnp.log(z1) - jnp.log(z2)) / h
+    b = (_safe_log(jnp.where(same, y1, 1.0)) - _safe_log(jnp.where(same, y2, 1.0))) / h
     return jnp.where(same, x1 * y1 * h * exprel((1 - b) * h), 0.0)
+
+
+def _safe_log(y: jax.Array) -> jax.Array:
+    """Logarithm of |y| whose second derivatives neither vanish nor overflow: they divide by the square of 1, not of y."""
+    size = jax.lax.stop_gradient(jnp.abs(y))
+    return jnp.log(jnp.abs(y) / size) + jnp.log(size)
 
 
 _compiled = jax.jit(flux_per_bin, static_argnums=0)
