@@ -430,5 +430,5 @@ def test_intervals_that_do_not_close_are_nan_with_a_reason():
 
 
 def test_intervals_away_from_the_minimum_are_refused():
-    with pytest.raises(FitError, match="not at a minimum: a re-fit found a statistic lower by"):
+    with pytest.raises(FitError, match="not at the lowest: a re-fit found a statistic lower by"):
         Fit([embedded()]).confidence("alpha")

@@ -169,8 +169,61 @@ def test_a_better_minimum_on_the_way_is_an_error():
     d = two_minima()
     Fit([d], backend="newton").run()
     d.models["hard"].spectral_model.index.value *= 1.2
-    with pytest.raises(FitError, match="not at a minimum: a re-fit found a statistic lower by"):
+    with pytest.raises(FitError, match="not at the lowest: a re-fit found a statistic lower by"):
         Fit([d]).confidence()
+
+
+@pytest.fixture(scope="module")
+def two_branches():
+    """TS(x) is 1.5 x^2 where y is about 1, and 1 + 0.5 x^2 where it is about -1: lower from x = 1 on."""
+
+    def stat(theta):
+        x, y, z = theta
+        return 8 * (y**2 - 1) ** 2 + x**2 * (1 + 0.5 * y) + 0.5 * (1 - y) + z**2
+
+    fit = Fit(Likelihood.from_function(stat, {"x": 0.1, "y": 0.9, "z": 0.1}))
+    best = fit.run(backend="newton").total_stat
+
+    def lowest(x, z=0.0):
+        """TS with y re-fitted: it is a polynomial, so that the lowest of its stationary points is the minimum."""
+        roots = np.roots([32, 0, -32, 0.5 * x**2 - 0.5])
+        return min(stat((x, y.real, z)) for y in roots if abs(y.imag) < 1e-9) - best
+
+    return fit, lowest
+
+
+def test_intervals_from_several_starts_find_the_other_branch(two_branches):
+    fit, lowest = two_branches
+    one = fit.confidence("x", 2)
+    assert one.starts == 1
+    assert "follow the branch of the best fit" in str(one)
+    assert lowest(one.errp) < 3  # 4 on its own branch only
+    several = fit.confidence("x", 2, starts=8)
+    assert "best of 8 starts" in str(several)
+    for distance in (several.errn, several.errp):
+        assert lowest(distance) == pytest.approx(4, abs=1e-5)
+    limit = fit.upper_limit("x", 0.95, starts=8)
+    assert limit.starts == 8
+    assert lowest(limit.value) == pytest.approx(limit.ts, abs=1e-5)
+
+
+def test_contours_from_several_starts_find_the_other_branch(two_branches):
+    fit, lowest = two_branches
+    one, several = (fit.stat_contour("x", "z", 16, 2, starts=n) for n in (1, 8))
+    assert min(lowest(x, z) for x, z in zip(one.x, one.y, strict=True)) < 3
+    assert several.success
+    np.testing.assert_allclose([lowest(x, z) for x, z in zip(several.x, several.y, strict=True)], 4, atol=1e-3)
+    assert "best of 8 starts" in str(several)
+
+
+def test_starts_of_intervals_are_refused_where_they_cannot_be(fitted):
+    fit, _ = fitted
+    with pytest.raises(InputError, match="from one start; leave device and starts out"):
+        fit.confidence("alpha", backend="minuit", starts=2)
+    with pytest.raises(InputError, match="from one start; leave device and starts out"):
+        fit.stat_contour("alpha", "beta", backend="minuit", starts=2)
+    with pytest.raises(InputError, match="got starts=0"):
+        fit.confidence(starts=0)
 
 
 def test_upper_limit_is_the_one_sided_crossing(fitted):

@@ -19,6 +19,11 @@ __all__ = ["ConfidenceResult", "ConfidenceTable", "UpperLimit", "check_sigma", "
 BELOW = 1e-3
 
 
+def branch(starts: int) -> str:
+    """What re-fits from so many starts find, in words."""
+    return "re-fits follow the branch of the best fit" if starts == 1 else f"best of {starts} starts per re-fit"
+
+
 def check_sigma(sigma: Any, what: str) -> list[float]:
     """One level or several as a list; refuses what is none."""
     levels = np.atleast_1d(np.asarray(sigma, dtype=float))
@@ -53,6 +58,8 @@ class ConfidenceResult(Mapping, StoredResult):
         The best fit, in `unit`.
     provenance : `gammajax.provenance.Provenance` or None
         Versions, hash of the data, time and settings.
+    starts : int
+        Starts of every re-fit; with 1 they follow the branch of minima that the best fit is on.
     """
 
     parameter: str
@@ -65,6 +72,7 @@ class ConfidenceResult(Mapping, StoredResult):
     nfev: int
     value: float = np.nan
     provenance: Provenance | None = None
+    starts: int = 1
 
     _keys = ("errn", "errp", "success", "message", "nfev")
 
@@ -82,7 +90,7 @@ class ConfidenceResult(Mapping, StoredResult):
     def __str__(self) -> str:
         return (
             f"{self.parameter}: -{self.errn:.6g} +{self.errp:.6g} {self.unit} at TS = {self.sigma**2:g} "
-            f"({self.sigma:g} sigma, one parameter); {self.message}"
+            f"({self.sigma:g} sigma, one parameter); {self.message}; {branch(self.starts)}"
         )
 
     __repr__ = __str__
@@ -100,11 +108,14 @@ class ConfidenceTable(Mapping, StoredResult):
         Levels.
     provenance : `gammajax.provenance.Provenance` or None
         Versions, hash of the data, time and settings.
+    starts : int
+        Starts of every re-fit; with 1 they follow the branch of minima that the best fit is on.
     """
 
     results: dict[str, list[ConfidenceResult]]
     sigma: tuple[float, ...]
     provenance: Provenance | None = None
+    starts: int = 1
 
     def _name(self, key: str) -> str:
         found = [n for n in self.results if key in (n, n.rsplit(".", 1)[-1])]
@@ -171,6 +182,8 @@ class UpperLimit(StoredResult):
         Why not, or the definition.
     provenance : `gammajax.provenance.Provenance` or None
         Versions, hash of the data, time and settings.
+    starts : int
+        Starts of every re-fit; with 1 they follow the branch of minima that the best fit is on.
     """
 
     parameter: str
@@ -182,9 +195,10 @@ class UpperLimit(StoredResult):
     success: bool
     message: str
     provenance: Provenance | None = None
+    starts: int = 1
 
     def __str__(self) -> str:
-        return f"{self.parameter} < {self.value:.6g} {self.unit} ({100 * self.cl:g} % CL); {self.message}".replace(
+        return f"{self.parameter} < {self.value:.6g} {self.unit} ({100 * self.cl:g} % CL); {self.message}; {branch(self.starts)}".replace(
             "  ", " "
         )
 
@@ -242,8 +256,9 @@ def check_best(crossings: Crossings, what: str) -> None:
     """
     if crossings.lowest[0] < -BELOW:
         raise FitError(
-            f"{what}: the parameters are not at a minimum: a re-fit found a statistic lower by {-crossings.lowest[0]:.4g}; "
-            "run the fit (again, with tighter options or from another start) before asking for intervals or contours."
+            f"{what}: the parameters are not at a minimum, or not at the lowest: a re-fit found a statistic lower by "
+            f"{-crossings.lowest[0]:.4g}; run the fit (again with tighter options, or from several starts: "
+            "fit.run(starts=20)) before asking for intervals or contours."
         )
 
 
@@ -276,10 +291,10 @@ def intervals(refit: Refit, stat_best: float, found: list, sigma: list[float]) -
         one = ConfidenceResult(
             parameter=name, sigma=s, errn=float(distance[0]), errp=float(distance[1]), unit=unit_text(live.unit),
             success=not reasons, message="; ".join(reasons) or "both sides crossed", nfev=out.rounds,
-            value=float(refit.best[index] / live.factor),
+            value=float(refit.best[index] / live.factor), starts=refit.starts,
         )  # fmt: skip
         results.setdefault(name, []).append(one)
-    return ConfidenceTable(results, tuple(sigma))
+    return ConfidenceTable(results, tuple(sigma), starts=refit.starts)
 
 
 def upper_limit(refit: Refit, stat_best: float, found: tuple, cl: float) -> UpperLimit:
@@ -301,4 +316,5 @@ def upper_limit(refit: Refit, stat_best: float, found: tuple, cl: float) -> Uppe
         parameter=name, cl=float(cl), value=float(best + out.t[0] * size / live.factor), unit=live.unit.to_string(),
         ts=level, best=float(best), success=not reason,
         message=reason or f"TS = {level:.4g} above the best fit of {best:.6g}, all other free parameters re-fitted",
+        starts=refit.starts,
     )  # fmt: skip

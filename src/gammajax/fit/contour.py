@@ -1,13 +1,13 @@
 """Contours of two parameters, along rays from the best fit, or from a surface where rays do not do."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from gammajax.errors import FitError, InputError
-from gammajax.fit.confidence import check_best, free_covariance, intervals
+from gammajax.fit.confidence import branch, check_best, free_covariance, intervals
 from gammajax.hooks import StoredResult, lock_arrays
 from gammajax.provenance import Provenance
 from gammajax.scan import Refit, level_lines, profile_grid
@@ -64,6 +64,8 @@ class ContourResult(Mapping, StoredResult):
         All lines at the level where it was traced from a surface, closed ones end where they begin; empty otherwise.
     provenance : `gammajax.provenance.Provenance` or None
         Versions, a hash of the data, and the time.
+    starts : int
+        Starts of every re-fit; with 1 they follow the branch of minima that the best fit is on.
     """
 
     names: tuple[str, str]
@@ -77,6 +79,7 @@ class ContourResult(Mapping, StoredResult):
     method: str = "rays"
     pieces: list[np.ndarray] = field(default_factory=list)
     provenance: Provenance | None = None
+    starts: int = 1
 
     def __post_init__(self) -> None:
         lock_arrays(self)
@@ -104,7 +107,7 @@ class ContourResult(Mapping, StoredResult):
         return (
             f"Contour of {self.names[0]} and {self.names[1]}: {len(self.x)} points at TS = {self.sigma**2:g} "
             f"({self.sigma:g} sigma of one parameter; the joint probability of both is 1 - exp(-{self.sigma:g}^2/2) = "
-            f"{100 * self.joint_probability:.1f} %); {self.message}"
+            f"{100 * self.joint_probability:.1f} %); {self.message}; {branch(self.starts)}"
         )
 
     __repr__ = __str__
@@ -199,7 +202,7 @@ def contours(
             continue
         points = out.theta[part][:, [x[0], y[0]]]
         results.append(_result((x, y), float(s), points, out.ts[part], "rays", "", []))
-    return results
+    return [replace(c, starts=refit.starts) for c in results]
 
 
 def _not_star_shaped(refit: Refit, rays: Rays, found: Crossings, stat_best: float) -> np.ndarray:

@@ -26,13 +26,20 @@ INTERVAL_BACKENDS = ("newton", "minuit")
 class IntervalCalls(Settings):
     """Asymmetric errors, upper limits and contours: where the re-optimised TS reaches a level."""
 
-    def _refit(self, likelihood: Likelihood, device: Any = None, **options: Any) -> tuple[Refit, float]:
+    def _refit(self, likelihood: Likelihood, starts: int, device: Any = None) -> tuple[Refit, float]:
         stat, _, hessian = derivatives(likelihood, likelihood.start)
-        return Refit.around(likelihood, hessian, device=device, **options), stat
+        return Refit.around(likelihood, hessian, starts, resolve_device(device)), stat
 
     @either_form
     def confidence(
-        self, parameter: Any = "all", sigma: Any = 1, *, backend: str | None = None, device: Any = None, datasets: Any
+        self,
+        parameter: Any = "all",
+        sigma: Any = 1,
+        *,
+        backend: str | None = None,
+        starts: int = 1,
+        device: Any = None,
+        datasets: Any,
     ) -> ConfidenceResult | ConfidenceTable:
         """Asymmetric errors: where the re-optimised TS reaches sigma^2, on both sides.
 
@@ -44,6 +51,8 @@ class IntervalCalls(Settings):
             Level or levels; TS = sigma^2.
         backend : {"newton", "minuit"}, optional
             Ours, all parameters, sides and levels in one batch; or MINOS of iminuit, for one parameter and level.
+        starts : int
+            Starts of every re-fit: with more than one, also minima on other branches than that of the best fit are found.
         device : jax.Device or str, optional
             Where to run: a device, ``"cpu"`` or ``"gpu"``.
         datasets : `Datasets`, data set or list, optional
@@ -63,8 +72,10 @@ class IntervalCalls(Settings):
         found = self._free_parameters(likelihood, parameter, "confidence")
         single = one and np.ndim(sigma) == 0
         if backend == "minuit":
-            if device is not None:
-                raise InputError("confidence: backend='minuit' runs where it is; leave device out.")
+            if device is not None or starts != 1:
+                raise InputError(
+                    "confidence: backend='minuit' runs where it is, from one start; leave device and starts out."
+                )
             if not single:
                 raise InputError(
                     "confidence: backend='minuit' takes one parameter and one sigma; leave the backend out."
@@ -72,7 +83,7 @@ class IntervalCalls(Settings):
             index, live, name = found[0]
             interval = minos(Problem(likelihood), index, name, live, levels[0], self.confidence_opts)
             return replace(interval, provenance=provenance(likelihood.data, **self.confidence_opts))
-        refit, stat = self._refit(likelihood, resolve_device(device))
+        refit, stat = self._refit(likelihood, starts, device)
         table, source = intervals(refit, stat, found, levels), provenance(likelihood.data)
         results = {n: [replace(r, provenance=source) for r in rs] for n, rs in table.results.items()}
         return results[found[0][2]][0] if single else replace(table, results=results, provenance=source)
@@ -89,7 +100,9 @@ class IntervalCalls(Settings):
         return found
 
     @either_form
-    def upper_limit(self, parameter: Any, cl: float = 0.95, *, device: Any = None, datasets: Any) -> UpperLimit:
+    def upper_limit(
+        self, parameter: Any, cl: float = 0.95, *, starts: int = 1, device: Any = None, datasets: Any
+    ) -> UpperLimit:
         r"""One-sided upper limit: the value above the best fit at which the re-optimised TS is :math:`\Phi^{-1}(cl)^2`.
 
         TS is counted from the best fit within the limits of the parameter: 2.71 at 95 %. This is the asymptotic limit of
@@ -102,6 +115,8 @@ class IntervalCalls(Settings):
             A free parameter.
         cl : float
             Confidence level, above 0.5.
+        starts : int
+            Starts of every re-fit: with more than one, also minima on other branches than that of the best fit are found.
         device : jax.Device or str, optional
             Where to run.
         datasets : `Datasets`, data set or list, optional
@@ -114,7 +129,7 @@ class IntervalCalls(Settings):
         """
         likelihood = as_likelihood(datasets)
         found = self._free_parameters(likelihood, [parameter], "upper_limit")
-        refit, stat = self._refit(likelihood, resolve_device(device))
+        refit, stat = self._refit(likelihood, starts, device)
         return replace(upper_limit(refit, stat, found[0], cl), provenance=provenance(likelihood.data))
 
     @either_form
@@ -127,6 +142,7 @@ class IntervalCalls(Settings):
         *,
         cl: float | None = None,
         backend: str | None = None,
+        starts: int = 1,
         device: Any = None,
         datasets: Any,
     ) -> ContourResult:
@@ -144,6 +160,8 @@ class IntervalCalls(Settings):
             The joint probability instead of sigma.
         backend : {"newton", "minuit"}, optional
             Ours, all rays in one batch; or MNCONTOUR of iminuit.
+        starts : int
+            Starts of every re-fit: with more than one, also minima on other branches than that of the best fit are found.
         device : jax.Device or str, optional
             Where to run.
         datasets : `Datasets`, data set or list, optional
@@ -157,15 +175,19 @@ class IntervalCalls(Settings):
         sigma = self._contour_level(sigma, cl)
         backend = backend or self.confidence_opts.get("backend", "newton")
         if backend == "minuit":
-            if device is not None:
-                raise InputError("stat_contour: backend='minuit' runs where it is; leave device out.")
+            if device is not None or starts != 1:
+                raise InputError(
+                    "stat_contour: backend='minuit' runs where it is, from one start; leave device and starts out."
+                )
             likelihood = as_likelihood(datasets)
             pair = self._pair(likelihood, x, y)
             contour = minos_contour(
                 Problem(likelihood), list(pair), check_numpoints(numpoints), sigma, self.confidence_opts
             )
             return replace(contour, provenance=provenance(likelihood.data, **self.confidence_opts))
-        return self.stat_contours([(x, y)], numpoints, [sigma], backend=backend, device=device, datasets=datasets)[0]
+        return self.stat_contours(
+            [(x, y)], numpoints, [sigma], backend=backend, starts=starts, device=device, datasets=datasets
+        )[0]
 
     minos_contour = stat_contour
 
@@ -177,6 +199,7 @@ class IntervalCalls(Settings):
         sigma: Any = (1, 2),
         *,
         backend: str | None = None,
+        starts: int = 1,
         device: Any = None,
         datasets: Any,
     ) -> list[ContourResult]:
@@ -192,6 +215,8 @@ class IntervalCalls(Settings):
             Levels; TS = sigma^2.
         backend : {"newton"}, optional
             Ours.
+        starts : int
+            Starts of every re-fit: with more than one, also minima on other branches than that of the best fit are found.
         device : jax.Device or str, optional
             Where to run.
         datasets : `Datasets`, data set or list, optional
@@ -212,7 +237,7 @@ class IntervalCalls(Settings):
             names = [n for n, f in zip(likelihood.names, likelihood.free, strict=True) if f]
             pairs = list(combinations(names, 2))
         found = [self._pair(likelihood, x, y) for x, y in pairs]
-        refit, stat = self._refit(likelihood, resolve_device(device))
+        refit, stat = self._refit(likelihood, starts, device)
         source = provenance(likelihood.data)
         return [replace(c, provenance=source) for c in contours(refit, stat, found, levels, numpoints)]
 

@@ -161,7 +161,12 @@ class Refit:
         return predicted, points, np.broadcast_to(free, points.shape)
 
     def run(self, starts: np.ndarray, again: np.ndarray, free: np.ndarray, derivatives: bool = False) -> BatchResult:
-        """Minimise from given starts; see `gammajax.solve.minimize_batch`."""
+        """Minimise from given starts, and from as many more as are asked for; see `gammajax.solve.minimize_batch`."""
+        if self.starts == 1:
+            return self._once(starts, again, free, derivatives)
+        return self._several(starts, again, free, derivatives)
+
+    def _once(self, starts: np.ndarray, again: np.ndarray, free: np.ndarray, derivatives: bool) -> BatchResult:
         like = self.likelihood
         return minimize_batch(
             like, starts, free, like.lower, like.upper, self.scale, again=again, derivatives=derivatives,
@@ -171,15 +176,13 @@ class Refit:
     def points(self, groups: Sequence[tuple[Sequence[int], np.ndarray]], derivatives: bool = False) -> BatchResult:
         """Re-fit points of several sets of parameters in one batch; the lanes come back in the order of the groups."""
         starts, again, free = self.lanes(groups)
-        if self.starts == 1:
-            return self.run(starts, again, free, derivatives)
-        return self._several(starts, again, free, derivatives)
+        return self.run(starts, again, free, derivatives)
 
     def _several(self, starts: np.ndarray, again: np.ndarray, free: np.ndarray, derivatives: bool) -> BatchResult:
         """Every point from several starts, as further lanes; of those that ended well the lowest counts."""
         n, k = len(starts), self.starts
         more = [np.where(free, self.offset(j), starts) for j in range(1, k)]
-        out = self.run(np.concatenate([starts, *more]), np.tile(again, (k, 1)), np.tile(free, (k, 1)), derivatives)
+        out = self._once(np.concatenate([starts, *more]), np.tile(again, (k, 1)), np.tile(free, (k, 1)), derivatives)
         stat = out.stat.reshape(k, n)
         status = out.status.reshape(k, n)
         good = fitted(status)
