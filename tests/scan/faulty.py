@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import jax
@@ -23,8 +24,8 @@ def note(folder, number):
 def install(folder, kind, number):
     """Make one chunk of this process faulty, and note every chunk that is begun in a folder.
 
-    `kind`: "poison" kills the process, "raise" raises, "device" raises as a device does, "none" does neither. With "device" the first
-    process that calls is the one with the bad device.
+    `kind`: "poison" kills the process, "raise" raises, "device" raises as a device does, "hang" does not come back the first time,
+    "none" does neither. With "device" the first process that calls is the one with the bad device.
     """
 
     def compute(task, n, device=None):
@@ -39,6 +40,12 @@ def install(folder, kind, number):
                 raise jax.errors.JaxRuntimeError("INTERNAL: CUDA_ERROR_ECC_UNCORRECTABLE")
         if n == number and kind == "poison":
             os.kill(os.getpid(), signal.SIGKILL)
+        if n == number and kind == "hang":
+            try:
+                (Path(folder).parent / "hangs").open("x").write(str(os.getpid()))
+            except FileExistsError:
+                return real(task, n, device)
+            time.sleep(3600)
         if n == number and kind == "raise":
             raise ValueError("no such table")
         return real(task, n, device)

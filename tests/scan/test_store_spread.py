@@ -280,6 +280,30 @@ def test_a_worker_of_dask_with_a_lost_device_goes_and_its_chunks_do_not(fit, ser
     assert len(client.nthreads()) == 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["pool", "dask"])
+@pytest.mark.usefixtures("workers")
+def test_a_worker_that_hangs(fit, serial, tmp_path, begun, engine, request):
+    """It lives and says nothing; the limit leaves room for the other to start and to compile."""
+
+    def run(executor):
+        result = scan(fit, tmp_path / "scan", AXES, chunk_size=SMALL, executor=executor, chunk_timeout=20.0)
+        assert_same(result, serial[1])
+        assert contents(tmp_path / "scan") == contents(serial[0])
+        assert faulty.computed(begun).count(7) == 2
+
+    if engine == "dask":
+        client = request.getfixturevalue("client")
+        on_all(client, begun, "hang", 7)
+        run(client)
+        os.kill(int((tmp_path / "hangs").read_text()), signal.SIGKILL)
+        return
+    with pool(begun, "hang", 7) as executor:
+        run(executor)
+        # the pool would wait for it
+        os.kill(int((tmp_path / "hangs").read_text()), signal.SIGKILL)
+
+
 EVERYTHING = """
 import sys
 import numpy as np

@@ -13,6 +13,7 @@ from gammajax.progress import progress_wanted
 from gammajax.provenance import provenance
 from gammajax.scan import Refit, ScanResult
 from gammajax.scan.assemble import Values, results
+from gammajax.scan.deadline import check_timeout
 from gammajax.scan.drive import run_chunks
 from gammajax.scan.folder import Folder
 from gammajax.scan.memory import check_memory
@@ -46,6 +47,8 @@ class Chunked:
         Nodes of a chunk.
     compute : bool
         False to begin a stored scan and leave the computing to others.
+    timeout : float or None
+        Seconds after which a chunk that the executor does not bring back is handed out again; see `gammajax.scan.deadline.Deadline`.
     """
 
     store: Any = None
@@ -53,11 +56,14 @@ class Chunked:
     progress: Any = None
     chunk_size: int | None = None
     compute: bool = True
+    timeout: float | None = None
 
     def wanted(self, nodes: int) -> bool:
         """Whether a scan of so many nodes goes through in chunks."""
         if not self.compute and self.store is None:
             raise InputError("compute=False begins a stored scan for others to compute: give store='folder'.")
+        if check_timeout(self.timeout) is not None and self.executor is None:
+            raise InputError("chunk_timeout is for chunks that an executor computes; give executor= or leave it away.")
         asked = self.store is not None or self.executor is not None or self.chunk_size is not None
         return asked or self.progress not in (None, False) or nodes >= MANY
 
@@ -114,7 +120,7 @@ def _stored(task: Task, how: Chunked, size: int | None, device: Any) -> list[Sca
         task = task.with_chunks(measured_size(task, device))
     store = begin(how.store, task, size)
     if how.compute:
-        outcome = run_store(store, executor=how.executor, progress=_progress(how), device=device)
+        outcome = run_store(store, executor=how.executor, progress=_progress(how), device=device, timeout=how.timeout)
         _tell_of_failures(outcome.failed, store.task.n_chunks)
     scan = StoredScan(store.folder.path)
     return list(scan.results().values()) if how.compute and scan.fits_in_memory else scan
@@ -123,7 +129,7 @@ def _stored(task: Task, how: Chunked, size: int | None, device: Any) -> list[Sca
 def _in_memory(likelihood: Likelihood, task: Task, how: Chunked, device: Any) -> list[ScanResult]:
     values = Values(task.spec, task.info)
     report = Reporter(_progress(how), task.n_chunks, task.n_nodes, 0, 0, "scan")
-    outcome = run_chunks(task, values, range(task.n_chunks), report, how.executor, device)
+    outcome = run_chunks(task, values, range(task.n_chunks), report, how.executor, device, how.timeout)
     _tell_of_failures(outcome.failed, task.n_chunks)
     return results(values, provenance(likelihood.data))
 

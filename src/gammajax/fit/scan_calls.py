@@ -30,6 +30,7 @@ class ScanCalls(Settings):
         progress: Any = None,
         chunk_size: int | None = None,
         compute: bool = True,
+        chunk_timeout: float | None = None,
         datasets: Any,
         **optimize_opts: Any,
     ) -> Any:
@@ -54,7 +55,7 @@ class ScanCalls(Settings):
             Starts per node: with more than one, also minima on other branches than that of the best fit are found.
         device : jax.Device or str, optional
             Where to run: a device, ``"cpu"`` or ``"gpu"``; by default large batches on an accelerator if there is one.
-        store, executor, progress, chunk_size, compute
+        store, executor, progress, chunk_size, compute, chunk_timeout
             For large scans; see `stat_grid`.
         datasets : `Datasets`, data set or list, optional
             Data sets, if the fit is not bound to some.
@@ -68,7 +69,7 @@ class ScanCalls(Settings):
         """
         return surface(
             self, datasets, [parameter], [values], bounds, nvalues, reoptimize, backend, optimize_opts, starts, device,
-            Chunked(store, executor, progress, chunk_size, compute),
+            Chunked(store, executor, progress, chunk_size, compute, chunk_timeout),
         )  # fmt: skip
 
     @either_form
@@ -88,6 +89,7 @@ class ScanCalls(Settings):
         progress: Any = None,
         chunk_size: int | None = None,
         compute: bool = True,
+        chunk_timeout: float | None = None,
         datasets: Any,
         **optimize_opts: Any,
     ) -> Any:
@@ -107,7 +109,7 @@ class ScanCalls(Settings):
             Starts per node: with more than one, also minima on other branches than that of the best fit are found.
         device : jax.Device or str, optional
             Where to run: a device, ``"cpu"`` or ``"gpu"``; by default large batches on an accelerator if there is one.
-        store, executor, progress, chunk_size, compute
+        store, executor, progress, chunk_size, compute, chunk_timeout
             For large scans; see `stat_grid`.
         datasets : `Datasets`, data set or list, optional
             Data sets, if the fit is not bound to some.
@@ -121,7 +123,7 @@ class ScanCalls(Settings):
         """
         return surface(
             self, datasets, [x, y], [x_values, y_values], None, None, reoptimize, backend, optimize_opts, starts, device,
-            Chunked(store, executor, progress, chunk_size, compute),
+            Chunked(store, executor, progress, chunk_size, compute, chunk_timeout),
         )  # fmt: skip
 
     @either_form
@@ -139,6 +141,7 @@ class ScanCalls(Settings):
         progress: Any = None,
         chunk_size: int | None = None,
         compute: bool = True,
+        chunk_timeout: float | None = None,
         datasets: Any,
         **optimize_opts: Any,
     ) -> Any:
@@ -156,7 +159,7 @@ class ScanCalls(Settings):
             Starts per node: with more than one, also minima on other branches than that of the best fit are found.
         device : jax.Device or str, optional
             Where to run: a device, ``"cpu"`` or ``"gpu"``; by default large batches on an accelerator if there is one.
-        store, executor, progress, chunk_size, compute
+        store, executor, progress, chunk_size, compute, chunk_timeout
             For large scans; see `stat_grid`.
         datasets : `Datasets`, data set or list, optional
             Data sets, if the fit is not bound to some.
@@ -168,7 +171,7 @@ class ScanCalls(Settings):
         dict of str to `ScanResult`
             By unique name.
         """
-        how = Chunked(store, executor, progress, chunk_size, compute)
+        how = Chunked(store, executor, progress, chunk_size, compute, chunk_timeout)
         return profiles(datasets, parameters, bounds, nvalues, reoptimize, starts, device, optimize_opts, how)
 
     @either_form
@@ -185,6 +188,7 @@ class ScanCalls(Settings):
         progress: Any = None,
         chunk_size: int | None = None,
         compute: bool = True,
+        chunk_timeout: float | None = None,
         datasets: Any,
         **optimize_opts: Any,
     ) -> Any:
@@ -215,6 +219,10 @@ class ScanCalls(Settings):
             Nodes of a chunk; by default as many as take about 10 s, measured once when the scan begins.
         compute : bool
             False to begin the stored scan and compute nothing: ``gammajax scan run folder`` does, on as many machines as you like.
+        chunk_timeout : float, optional
+            With `executor`: seconds after which a chunk that does not come back is handed out again; the first copy that comes counts,
+            and after three times it has failed. The clock of a chunk starts when a later one overtakes it, or when nothing comes back. By
+            default twenty times what chunks take, waiting included, at least 300 s, once one has come back; ``float("inf")`` for never.
         datasets : `Datasets`, data set or list, optional
             Data sets, if the fit is not bound to some.
         **optimize_opts
@@ -243,5 +251,5 @@ class ScanCalls(Settings):
             optimize_opts,
             starts,
             device,
-            Chunked(store, executor, progress, chunk_size, compute),
+            Chunked(store, executor, progress, chunk_size, compute, chunk_timeout),
         )

@@ -107,9 +107,14 @@ class DaskLink(Link):
         client.register_plugin(_plugin(payload), name=self._name)
 
     @property
+    def workers(self) -> int:
+        """Threads of all workers that are there at this moment; they come and go."""
+        return sum(self.client.nthreads().values())
+
+    @property
     def window(self) -> int:
         """Chunks that may be under way."""
-        return PER_WORKER * max(sum(self.client.nthreads().values()), WORKERS // 2)
+        return PER_WORKER * max(self.workers, WORKERS // 2)
 
     def submit(self, number: int) -> Any:
         """Hand over a chunk; returns a future."""

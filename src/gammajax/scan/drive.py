@@ -18,8 +18,9 @@ log = logging.getLogger("gammajax.scan")
 
 
 def run_chunks(
-    task: Task, sink: Sink, todo: Sequence[int], report: Reporter, executor: Any = None, device: Any = None
-) -> Outcome:
+    task: Task, sink: Sink, todo: Sequence[int], report: Reporter, executor: Any = None, device: Any = None,
+    timeout: float | None = None,
+) -> Outcome:  # fmt: skip
     """Compute chunks and hand each to the sink.
 
     Parameters
@@ -36,6 +37,8 @@ def run_chunks(
         Computes the chunks elsewhere; here by default.
     device : jax.Device, optional
         Where to run, if here.
+    timeout : float, optional
+        Seconds after which a chunk that the executor does not bring back is handed out again.
 
     Raises
     ------
@@ -49,7 +52,7 @@ def run_chunks(
         if executor is None:
             _here(outcome, todo, lambda number: guarded(task, number, device))
         else:
-            spread(outcome, todo, executor)
+            spread(outcome, todo, executor, timeout)
     except KeyboardInterrupt as interrupt:
         text = f"interrupted: {report.state.done} of {report.total} chunks are done. {sink.hint()}"
         interrupt.add_note(text)

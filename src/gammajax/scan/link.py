@@ -37,9 +37,14 @@ class Link:
                 )
 
     @property
+    def workers(self) -> int:
+        """How many chunks can be computed at the same time, at this moment."""
+        return int(getattr(self.executor, "_max_workers", None) or WORKERS)
+
+    @property
     def window(self) -> int:
         """Chunks that may be under way."""
-        return PER_WORKER * int(getattr(self.executor, "_max_workers", None) or WORKERS)
+        return PER_WORKER * self.workers
 
     def submit(self, number: int) -> Any:
         """Hand over a chunk; returns a future."""

@@ -6,9 +6,11 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor, CancelledError
 from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import Any
 
 from gammajax.errors import InputError, ScanError
+from gammajax.scan.deadline import Deadline
 from gammajax.scan.engine import ATTEMPTS, Outcome, describe, is_device_error
 from gammajax.scan.link import Link
 from gammajax.scan.worker import Payload, make_payload
@@ -35,8 +37,19 @@ def link_to(executor: Any, payload: Payload) -> Link:
     return Link(executor, payload)
 
 
-def spread(outcome: Outcome, todo: Sequence[int], executor: Any) -> None:
+def spread(outcome: Outcome, todo: Sequence[int], executor: Any, timeout: float | None = None) -> None:
     """Compute chunks by an executor, and hand each over as it comes.
+
+    Parameters
+    ----------
+    outcome : `Outcome`
+        What became of them.
+    todo : sequence of int
+        Their numbers.
+    executor : object with ``submit``
+        Computes them.
+    timeout : float, optional
+        Seconds after which a chunk that does not come back is handed out again; see `Deadline`.
 
     Raises
     ------
@@ -46,7 +59,7 @@ def spread(outcome: Outcome, todo: Sequence[int], executor: Any) -> None:
     if not todo:
         return
     link = link_to(executor, make_payload(outcome.task))
-    driver = _Driver(outcome, link)
+    driver = _Driver(outcome, link, timeout)
     try:
         driver.run(deque(todo), link.window)
         # those that were under way when a worker died: alone, so that only the guilty one is blamed
@@ -58,9 +71,11 @@ def spread(outcome: Outcome, todo: Sequence[int], executor: Any) -> None:
 
 
 class _Driver:
-    def __init__(self, outcome: Outcome, link: Link) -> None:
-        self.outcome, self.link = outcome, link
+    def __init__(self, outcome: Outcome, link: Link, timeout: float | None) -> None:
+        self.outcome, self.link, self.deadline = outcome, link, Deadline(timeout)
         self.running: dict[Any, int] = {}
+        # handed out again since: whichever comes first counts
+        self.late: dict[Any, int] = {}
         self.suspects: deque[int] = deque()
         self.attempts: Counter[int] = Counter()
         self.arrived: SimpleQueue = SimpleQueue()
@@ -84,18 +99,22 @@ class _Driver:
             return
         self.attempts[number] += 1
         self.running[future] = number
+        self.deadline.begin(future, monotonic())
         future.add_done_callback(self.arrived.put)
 
     def _take(self, waiting: deque[int]) -> None:
         """Wait for one chunk and see what became of it."""
         try:
-            future = self.arrived.get(timeout=LOOK)
+            future = self.arrived.get(timeout=min(LOOK, self.deadline.limit / 4))
         except Empty:
             self.link.check()
+            self._remind(waiting)
             return
         # no future is held once its chunk is stored: an executor may keep results for as long as one is
         number = self.running.pop(future, None)
+        self.deadline.end(future, monotonic())
         if number is None:
+            self._take_late(future, waiting)
             return
         try:
             arrays = future.result()
@@ -107,7 +126,48 @@ class _Driver:
         except Exception as error:
             self._failed(number, error, waiting)
         else:
+            self._settle(number)
             self.outcome.commit(number, arrays)
+        self._remind(waiting)
+
+    def _take_late(self, future: Any, waiting: deque[int]) -> None:
+        """One that was given up came after all; what went wrong with it is the business of the other one."""
+        number = self.late.pop(future, None)
+        if number is None or future.cancelled() or future.exception() is not None:
+            return
+        if number in waiting:
+            waiting.remove(number)
+        self._settle(number)
+        self.outcome.commit(number, future.result())
+
+    def _settle(self, number: int) -> None:
+        """Wait no longer for a chunk, from whom it may be."""
+        for futures in (self.running, self.late):
+            for future in [f for f, n in futures.items() if n == number]:
+                del futures[future]
+                self.deadline.forget(future)
+                with contextlib.suppress(Exception):
+                    future.cancel()
+
+    def _remind(self, waiting: deque[int]) -> None:
+        """Hand out again what does not come back, and fail what never did."""
+        now = monotonic()
+        if not self.deadline.overdue(now) or not self.link.workers:
+            # without a worker there is nobody who could be stuck
+            return
+        # of many workers few may be left, with a long queue
+        for future in self.deadline.overdue(now, len(self.running) / self.link.window):
+            number = self.running.pop(future)
+            self.deadline.forget(future)
+            text = f"it did not come back within {self.deadline.limit:.3g} s"
+            if self.attempts[number] >= ATTEMPTS:
+                future.cancel()
+                self._settle(number)
+                self.outcome.fail(number, f"{text}, {ATTEMPTS} times", self.attempts[number])
+            else:
+                log.warning("scan: chunk %d is handed out again, %s.", number, text)
+                self.late[future] = number
+                waiting.append(number)
 
     def _failed(self, number: int, error: Exception, waiting: deque[int]) -> None:
         if self.link.killed(error):
@@ -124,7 +184,10 @@ class _Driver:
     def _broken(self, error: Exception) -> None:
         """The pool is gone with all that was under way."""
         lost = list(self.running.values())
+        for future in (*self.running, *self.late):
+            self.deadline.forget(future)
         self.running.clear()
+        self.late.clear()
         if not self.link.renew():
             raise self._gone(error) from error
         log.warning(
@@ -147,7 +210,8 @@ class _Driver:
 
     def drop(self) -> None:
         """Give up what is under way."""
-        for future in self.running:
+        for future in (*self.running, *self.late):
             with contextlib.suppress(Exception):
                 future.cancel()
         self.running.clear()
+        self.late.clear()

@@ -178,8 +178,9 @@ def _tell_of_machine(manifest: dict[str, Any]) -> None:
 
 
 def run_store(
-    store: Store, *, executor: Any = None, progress: Any = True, device: Any = None, shard: tuple[int, int] = (0, 1)
-) -> Outcome:
+    store: Store, *, executor: Any = None, progress: Any = True, device: Any = None, shard: tuple[int, int] = (0, 1),
+    timeout: float | None = None,
+) -> Outcome:  # fmt: skip
     """Compute what is missing of a stored scan.
 
     Parameters
@@ -194,6 +195,8 @@ def run_store(
         Where to run, if here.
     shard : pair of int
         (k, n): only the chunks k, k + n, k + 2 n, ...
+    timeout : float, optional
+        Seconds after which a chunk that the executor does not bring back is handed out again.
     """
     task, folder = store.task, store.folder
     mine = range(shard[0], task.n_chunks, shard[1])
@@ -211,7 +214,7 @@ def run_store(
     if done and missing:
         log.info("scan %s: %d of %d chunks were done before.", folder.path, len(done), len(mine))
     report = Reporter(progress, len(mine), sum(nodes), len(done), finished, f"scan {folder.path.name}")
-    outcome = run_chunks(task, store, missing, report, executor, device)
+    outcome = run_chunks(task, store, missing, report, executor, device, timeout)
     if missing:
         log.info(
             "scan %s: %d chunks stored by this process, %d by others meanwhile, %d failed.",
