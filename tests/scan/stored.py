@@ -1,6 +1,7 @@
 """What the tests of stored scans share: a small scan of the embedded data, its driver as a process of its own, and comparisons."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -78,6 +79,33 @@ def wait_for(folder, n, process, seconds=120):
     while n_done(folder) < n and process.poll() is None:
         assert time.monotonic() < end, f"{n_done(folder)} chunks after {seconds} s"
         time.sleep(0.002)
+
+
+class Moments:
+    """Moments at which something is killed: drawn, and spread over the life of a run.
+
+    Some are before the first chunk, while a process still starts and compiles; the others at a number of chunks, and a little later, so
+    that they fall anywhere between two commits or into one.
+    """
+
+    def __init__(self, seed, total, kills):
+        self.rng, self.total, self.kills, self.at = random.Random(seed), total, kills, []
+
+    def strike(self, folder, process, early=None):
+        """Wait for the next moment; False if the process was done before.
+
+        With `early` it comes at the latest so many seconds after the beginning.
+        """
+        done, left = n_done(folder), self.kills - len(self.at)
+        target = done + self.rng.randrange(1, max(2 * (self.total - done) // (left + 1), 2))
+        end = time.monotonic() + (120.0 if early is None else self.rng.uniform(0, early))
+        while n_done(folder) < target and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.001)
+        time.sleep(self.rng.uniform(0.0, 0.01))
+        if process.poll() is not None:
+            return False
+        self.at.append(n_done(folder))
+        return True
 
 
 def kill(process, how=signal.SIGKILL):

@@ -163,8 +163,6 @@ def test_no_limit_where_none_is_wanted(fit, serial, tmp_path):
         future.set_result(function(payload, number))
 
     threading.Thread(target=come).start()
-    result = scan(
-        fit, tmp_path / "scan", AXES, chunk_size=SMALL, executor=executor, chunk_timeout=math.inf, starts=1
-    )
+    result = scan(fit, tmp_path / "scan", AXES, chunk_size=SMALL, executor=executor, chunk_timeout=math.inf, starts=1)
     assert executor.numbers.count(0) == 1
     assert_same(result, serial[1])

@@ -1,7 +1,6 @@
 """Stored scans under real faults: killed and interrupted processes, full and read-only folders, several devices, too little memory."""
 
 import os
-import random
 import resource
 import signal
 import subprocess
@@ -18,6 +17,7 @@ from gammajax.scan.folder import Folder
 from tests.scan.stored import (
     AXES,
     ROOT,
+    Moments,
     assert_same,
     contents,
     driver,
@@ -57,27 +57,28 @@ def test_kill_the_driver_and_go_on(fit, tmp_path, cache):
 
 
 @pytest.mark.slow
-def test_kill_the_driver_at_random_moments(fit, tmp_path, cache):
+@pytest.mark.parametrize("seed", [1, 2])
+def test_kill_the_driver_at_random_moments(fit, tmp_path, cache, seed):
     """Until it is done; whatever it was doing, what is there then is whole."""
-    axes = fine(120)
+    axes, total = fine(240), 240
     serial = scan(fit, tmp_path / "serial", axes, chunk_size=20)
-    folder, rng, kills = tmp_path / "killed", random.Random(1), 0
+    folder, moments = tmp_path / "killed", Moments(seed, total, kills=7)
     scan(fit, folder, axes, chunk_size=20, compute=False)
-    while n_done(folder) < 120 and kills < 8:
+    for k in range(moments.kills):
         process = driver(folder, cache)
-        wait_for(folder, min(n_done(folder) + rng.randrange(3, 20), 119), process)
-        # anywhere between two commits and in the middle of one
-        try:
-            process.wait(rng.uniform(0.0, 0.02))
-        except subprocess.TimeoutExpired:
-            kills += 1
+        # the first and the fourth while it still imports and compiles
+        moments.strike(folder, process, early=4.0 if k % 3 == 0 else None)
         kill(process)
         stored = gammajax.scan.open(folder)
         for number in stored.done:
             assert len(stored.chunk(number)["stat"]) == 20
-    assert kills >= 4
+    # at the beginning, on the way and towards the end
+    assert len(moments.at) >= 5
+    assert min(moments.at) < total / 4
+    assert max(moments.at) > total / 2
     assert_same(scan(fit, folder, axes, chunk_size=None), serial)
     assert contents(folder) == contents(tmp_path / "serial")
+    assert not list(folder.glob(".tmp-*"))
 
 
 @pytest.mark.slow

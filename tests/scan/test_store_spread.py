@@ -1,5 +1,6 @@
 """Scans on executors: the same bits, whatever dies on the way; only the guilty chunk fails."""
 
+import contextlib
 import multiprocessing
 import os
 import pickle
@@ -18,7 +19,7 @@ from gammajax import Fit, Likelihood
 from gammajax.errors import InputError, ScanError
 from gammajax.scan.worker import make_payload, task_of
 from tests.scan import faulty
-from tests.scan.stored import ROOT, assert_same, contents, environment, fine, fitted, n_done, scan
+from tests.scan.stored import ROOT, Moments, assert_same, contents, environment, fine, fitted, n_done, scan
 
 AXES, SMALL = fine(30), 20
 
@@ -170,22 +171,51 @@ def test_executors_that_cannot_be(fit, tmp_path):
 # -- processes ---------------------------------------------------------------------------------------------------------
 
 
+class Running:
+    """Something that lives as long as the test says, for `Moments`."""
+
+    ended = False
+
+    def poll(self):
+        return 0 if self.ended else None
+
+
+def killer(folder, moments, pids, life):
+    """Kill one of some processes at every moment that is drawn, beside a scan."""
+
+    def strike():
+        while len(moments.at) < moments.kills and moments.strike(folder, life):
+            with contextlib.suppress(ProcessLookupError, IndexError):
+                os.kill(moments.rng.choice(pids()), signal.SIGKILL)
+
+    thread = threading.Thread(target=strike)
+    thread.start()
+    return thread
+
+
+LONG = fine(200)
+
+
+@pytest.fixture(scope="module")
+def long(fit, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("long") / "scan"
+    return folder, scan(fit, folder, LONG, chunk_size=SMALL)
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("workers")
-def test_a_process_of_a_pool_is_killed(fit, serial, tmp_path):
-    def killer():
-        while n_done(tmp_path / "scan") < 5:
-            time.sleep(0.01)
-        os.kill(next(iter(executor._processes)), signal.SIGKILL)
-
-    scan(fit, tmp_path / "scan", AXES, chunk_size=SMALL, compute=False)
+def test_processes_of_a_pool_are_killed(fit, long, tmp_path):
+    """What was under way is done again, chunk by chunk, so that the kills are some chunks apart."""
+    folder, moments, life = tmp_path / "scan", Moments(4, 200, kills=3), Running()
+    scan(fit, folder, LONG, chunk_size=SMALL, compute=False)
     with pool() as executor:
-        thread = threading.Thread(target=killer)
-        thread.start()
-        result = scan(fit, tmp_path / "scan", AXES, chunk_size=SMALL, executor=executor)
+        thread = killer(folder, moments, lambda: [c.pid for c in multiprocessing.active_children()], life)
+        result = scan(fit, folder, LONG, chunk_size=SMALL, executor=executor)
+        life.ended = True
         thread.join()
-    assert_same(result, serial[1])
-    assert contents(tmp_path / "scan") == contents(serial[0])
+    assert len(moments.at) >= 2
+    assert_same(result, long[1])
+    assert contents(folder) == contents(long[0])
 
 
 @pytest.mark.slow
@@ -235,27 +265,39 @@ def on_all(client, *faults):
     client.register_plugin(Faulty(), name="faulty")
 
 
+def on_start(client, path):
+    """Have every worker process that starts note its number."""
+    from distributed import WorkerPlugin
+
+    class Note(WorkerPlugin):
+        def setup(self, worker):
+            with open(path, "a") as stream:
+                stream.write(f" {os.getpid()}")
+
+    client.register_plugin(Note(), name="note")
+
+
 @pytest.mark.slow
-def test_a_worker_of_dask_is_killed(fit, serial, tmp_path, client, begun):
+def test_workers_of_dask_are_killed(fit, long, tmp_path, client, begun):
     on_all(client, begun, "none", None)
-    address = client.scheduler.address
-    assert "127.0.0.1" in address
-    workers = list(client.run(os.getpid).values())
+    assert "127.0.0.1" in client.scheduler.address
+    folder, moments, life = tmp_path / "scan", Moments(5, 200, kills=4), Running()
+    scan(fit, folder, LONG, chunk_size=SMALL, compute=False)
 
-    def killer():
-        while n_done(tmp_path / "scan") < 5:
-            time.sleep(0.01)
-        os.kill(workers[0], signal.SIGKILL)
+    def pids():
+        return [int(line) for line in (tmp_path / "pids").read_text().split()]
 
-    scan(fit, tmp_path / "scan", AXES, chunk_size=SMALL, compute=False)
-    thread = threading.Thread(target=killer)
-    thread.start()
-    result = scan(fit, tmp_path / "scan", AXES, chunk_size=SMALL, executor=client.get_executor(pure=False))
+    (tmp_path / "pids").write_text(" ".join(map(str, client.run(os.getpid).values())))
+    on_start(client, tmp_path / "pids")
+    thread = killer(folder, moments, pids, life)
+    result = scan(fit, folder, LONG, chunk_size=SMALL, executor=client.get_executor(pure=False))
+    life.ended = True
     thread.join()
-    assert_same(result, serial[1])
-    assert contents(tmp_path / "scan") == contents(serial[0])
+    assert len(moments.at) >= 3
+    assert_same(result, long[1])
+    assert contents(folder) == contents(long[0])
     # what was done is not done again: no more than what was under way
-    assert len(faulty.computed(begun)) <= 30 + 6
+    assert len(faulty.computed(begun)) <= 200 + 6 * len(moments.at)
 
 
 @pytest.mark.slow
@@ -319,64 +361,97 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("workers")
-def test_driver_scheduler_and_workers_are_killed_together(fit, tmp_path):
+@pytest.mark.parametrize("seed", [1, 2])
+def test_driver_scheduler_and_workers_are_killed_together(fit, long, tmp_path, seed):
     pytest.importorskip("distributed")
-    axes, folder = fine(100), tmp_path / "scan"
-    serial = scan(fit, tmp_path / "serial", axes, chunk_size=SMALL)
-    scan(fit, folder, axes, chunk_size=SMALL, compute=False)
+    folder, moments = tmp_path / "scan", Moments(seed, 200, kills=4)
+    scan(fit, folder, LONG, chunk_size=SMALL, compute=False)
     script = tmp_path / "everything.py"
     script.write_text(EVERYTHING)
-    for _ in range(3):
-        before = n_done(folder)
+    for k in range(moments.kills):
         process = subprocess.Popen([sys.executable, str(script), str(folder)], cwd=ROOT, start_new_session=True)
-        while n_done(folder) < min(before + 15, 100) and process.poll() is None:
-            time.sleep(0.01)
+        # one while the cluster starts
+        moments.strike(folder, process, early=5.0 if k == 1 else None)
         # the whole group: driver, scheduler, nannies, workers
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    assert 45 <= n_done(folder) <= 100
-    assert_same(scan(fit, folder, axes, chunk_size=SMALL), serial)
-    assert contents(folder) == contents(tmp_path / "serial")
+    assert len(moments.at) >= 3
+    assert max(moments.at) > 100
+    assert_same(scan(fit, folder, LONG, chunk_size=SMALL), long[1])
+    assert contents(folder) == contents(long[0])
+
+
+@pytest.fixture
+def cluster(tmp_path, workers):
+    """A scheduler and a worker as processes of their own, and the file that tells where the scheduler is."""
+    pytest.importorskip("distributed")
+    place = tmp_path / "scheduler.json"
+    env = os.environ | {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s"}
+    where = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(place)]
+    scheduler, worker = (
+        subprocess.Popen([sys.executable, "-m", f"distributed.cli.dask_{name}", *where, *more], env=env, stderr=subprocess.DEVNULL)
+        for name, more in (("scheduler", ["--port", "0"]), ("worker", ["--nthreads", "1", "--death-timeout", "20"]))
+    )  # fmt: skip
+    try:
+        while not place.exists():
+            time.sleep(0.1)
+        yield place, scheduler
+    finally:
+        for process in (worker, scheduler):
+            process.kill()
+            process.wait()
+
+
+DRIVER = """
+import sys
+from distributed import Client
+from gammajax.scan.store import resume, run_store
+
+if __name__ == "__main__":
+    with Client(scheduler_file=sys.argv[2], timeout="30s") as client:
+        run_store(resume(sys.argv[1]), executor=client, progress=False)
+"""
 
 
 @pytest.mark.slow
-def test_the_scheduler_of_dask_is_lost(fit, tmp_path, workers):
-    pytest.importorskip("distributed")
+def test_the_driver_is_killed_and_the_cluster_lives_on(fit, long, tmp_path, cluster):
     from distributed import Client
 
-    env = os.environ | {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s"}
-    scheduler = subprocess.Popen(
-        [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
-         "--scheduler-file", str(tmp_path / "scheduler.json")],
-        env=env, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "distributed.cli.dask_worker", "--host", "127.0.0.1", "--nthreads", "1", "--no-dashboard",
-         "--death-timeout", "20", "--scheduler-file", str(tmp_path / "scheduler.json")],
-        env=env, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    folder, moments = tmp_path / "scan", Moments(3, 200, kills=3)
+    scan(fit, folder, LONG, chunk_size=SMALL, compute=False)
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER)
+    for _ in range(moments.kills):
+        process = subprocess.Popen([sys.executable, str(script), str(folder), str(cluster[0])], cwd=ROOT)
+        moments.strike(folder, process)
+        process.kill()
+        process.wait()
+    assert len(moments.at) >= 2
+    with Client(scheduler_file=str(cluster[0]), timeout="10s") as client:
+        assert_same(scan(fit, folder, LONG, chunk_size=SMALL, executor=client), long[1])
+    assert contents(folder) == contents(long[0])
+
+
+@pytest.mark.slow
+def test_the_scheduler_of_dask_is_lost(fit, tmp_path, cluster):
+    from distributed import Client
+
+    place, scheduler = cluster
     folder = tmp_path / "scan"
 
-    def killer():
+    def strike():
         while n_done(folder) < 5:
             time.sleep(0.01)
         scheduler.kill()
 
     scan(fit, folder, fine(300), chunk_size=SMALL, compute=False)
-    try:
-        while not (tmp_path / "scheduler.json").exists():
-            time.sleep(0.1)
-        with Client(scheduler_file=str(tmp_path / "scheduler.json"), timeout="10s") as client:
-            client.wait_for_workers(1, timeout=60)
-            thread = threading.Thread(target=killer)
-            thread.start()
-            begin = time.monotonic()
-            with pytest.raises(ScanError, match=r"make the same call again|Make the same call again"):
-                scan(fit, folder, fine(300), chunk_size=SMALL, executor=client)
-            assert time.monotonic() - begin < 120
-            thread.join()
-    finally:
-        for process in (worker, scheduler):
-            process.kill()
-            process.wait()
+    with Client(scheduler_file=str(place), timeout="10s") as client:
+        client.wait_for_workers(1, timeout=60)
+        thread = threading.Thread(target=strike)
+        thread.start()
+        begin = time.monotonic()
+        with pytest.raises(ScanError, match=r"make the same call again|Make the same call again"):
+            scan(fit, folder, fine(300), chunk_size=SMALL, executor=client)
+        assert time.monotonic() - begin < 120
+        thread.join()
     assert 5 <= n_done(folder) < 300
