@@ -2,6 +2,7 @@
 
 from gammajax.models.temporal.base import TEMPORAL_MODELS, TemporalModel, temporal_model_class
 from gammajax.models.temporal.form import TemporalForm, interval_integrals, mean_over, values_at
+from gammajax.models.temporal.light_curve import LightCurveTemplateTemporalModel
 from gammajax.models.temporal.models import (
     ConstantTemporalModel,
     ExpDecayTemporalModel,
@@ -11,7 +12,7 @@ from gammajax.models.temporal.models import (
     PowerLawTemporalModel,
     SineTemporalModel,
 )
-from gammajax.models.temporal.templates import LightCurveTemplateTemporalModel, TemplatePhaseCurveTemporalModel
+from gammajax.models.temporal.phase_curve import TemplatePhaseCurveTemporalModel
 
 __all__ = [
     "TEMPORAL_MODELS",
