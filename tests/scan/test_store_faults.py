@@ -240,14 +240,18 @@ def test_several_devices_compute_the_same_bits_and_never_wait_for_one_another(fi
     for name, refit in (("fitted", True), ("frozen", False)):
         scan(fit, tmp_path / name, chunk_size=None, reoptimize=refit)
         scan(fit, tmp_path / f"{name} on two", chunk_size=None, reoptimize=refit, compute=False)
-    folders = [str(tmp_path / f"{n} on two") for n in ("fitted", "frozen")]
+    # by rows of a surface: on one thread per core, whatever the devices
+    surface, compute = fine(500), {"compute": False}
+    for name, more in (("surface", {}), ("surface on two", compute)):
+        scan(fit, tmp_path / name, surface, chunk_size=4000, **more)
+    folders = [str(tmp_path / f"{n} on two") for n in ("fitted", "frozen", "surface")]
     flags = environment(cache) | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     out = subprocess.run(
         [sys.executable, "-c", DEVICES, *folders], env=flags, capture_output=True, text=True, cwd=ROOT, check=False
     )
     assert out.returncode == 0, out.stderr
     assert out.stdout.split() == ["False", "False"]
-    for name in ("fitted", "frozen"):
+    for name in ("fitted", "frozen", "surface"):
         assert contents(tmp_path / f"{name} on two") == contents(tmp_path / name)
 
 

@@ -167,6 +167,6 @@ def test_blocks_cover_the_grid_once_and_fit(shape, parallel):
 
 
 def test_large_grids_in_many_calls(monkeypatch):
-    monkeypatch.setattr(module, "capacity_of", lambda large: (TILE[0], TILE[1]))
+    monkeypatch.setattr("gammajax.scan.blocks.capacity_of", lambda large: (TILE[0], TILE[1]))
     likelihood, fast, plain = _scan(_one(_log_parabola()), ("alpha", "beta"), (ALPHA, BETA), False)
     np.testing.assert_allclose(fast.stat, plain.stat, rtol=1e-9, atol=1e-10)

@@ -17,7 +17,7 @@ from gammajax.scan.deadline import check_timeout
 from gammajax.scan.drive import run_chunks
 from gammajax.scan.folder import Folder
 from gammajax.scan.memory import check_memory
-from gammajax.scan.partition import check_size, measured_size
+from gammajax.scan.partition import check_size, measured_size, size_in_memory
 from gammajax.scan.progress import Reporter
 from gammajax.scan.store import begin, run_store
 from gammajax.scan.stored import StoredScan
@@ -28,7 +28,6 @@ __all__ = ["Chunked", "in_chunks"]
 
 # from so many nodes on a scan goes through in chunks by itself: working arrays stay small, and a bar tells how long it takes
 MANY = 1_000_000
-IN_MEMORY = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -110,8 +109,7 @@ def in_chunks(
     if how.store is not None:
         return _stored(task, how, size, device)
     if size is None:
-        # nothing is stored after a chunk: it need not be long, and the bar moves
-        size = min(n, IN_MEMORY) if how.executor is None else measured_size(task, device)
+        size = size_in_memory(task, device) if how.executor is None else measured_size(task, device)
     return _in_memory(likelihood, task.with_chunks(size), how, device)
 
 

@@ -7,13 +7,14 @@ import numpy as np
 
 from gammajax.scan.grid import outside_limits
 from gammajax.scan.refit import Refit
+from gammajax.scan.rows import rows_of
 from gammajax.scan.task import Grid, Task
 from gammajax.solve import Plan, Status, evaluate_batch, fitted
 from gammajax.solve.devices import ACCELERATE
 from gammajax.solve.sharded import replicated
 from gammajax.units import double_precision
 
-__all__ = ["compute_chunk", "compute_nodes", "devices_for", "node_range"]
+__all__ = ["by_rows", "compute_chunk", "compute_nodes", "devices_for", "node_range"]
 
 # parameters times nodes that are under way at the same time, by kind of device: their working arrays take some ten times as many numbers
 SLAB = {"cpu": 1 << 19}
@@ -41,10 +42,22 @@ class _Placed:
             self._compact = (
                 replicated(task.compact, devices) if len(devices) > 1 else jax.device_put(task.compact, devices[0])
             )
+        self.rows = rows_of(task, devices[0])
 
     def compact(self) -> Any:
         """The likelihood on the devices."""
         return self._compact
+
+
+def _placed(task: Task, devices: tuple) -> _Placed:
+    if devices not in task.placed:
+        task.placed[devices] = _Placed(task, devices)
+    return task.placed[devices]
+
+
+def by_rows(task: Task, device: Any = None) -> bool:
+    """Whether chunks are computed by rows of a surface, by factors of each axis."""
+    return _placed(task, devices_for(task, device)).rows is not None
 
 
 def _plan(task: Task, devices: tuple) -> Plan:
@@ -103,26 +116,33 @@ def compute_chunk(task: Task, number: int, device: Any = None) -> dict[str, np.n
 def compute_nodes(task: Task, begin: int, end: int, device: Any = None) -> dict[str, np.ndarray]:
     """The same for the nodes begin:end."""
     devices = devices_for(task, device)
-    if devices not in task.placed:
-        task.placed[devices] = _Placed(task, devices)
+    placed = _placed(task, devices)
+    numbers = SLAB.get(devices[0].platform, SLAB_ELSEWHERE)
+    slab = max(numbers // (len(task.theta) * task.spec["starts"]), SMALLEST)
+    if placed.rows is not None:
+        # few nodes are left to the general solver: not worth a program of their own
+        return placed.rows.compute(begin, end, _refit(task, placed, _plan(task, devices)._replace(large=False)), slab)
     n, k = end - begin, len(task.info["stored"])
     out: dict[str, np.ndarray] = {"stat": np.empty(n), "status": np.empty(n, dtype=np.int8)}
     if task.refits:
         out |= {"edm": np.empty(n), "nuisance": np.empty((k, n))}
-    numbers = SLAB.get(devices[0].platform, SLAB_ELSEWHERE)
-    slab = max(numbers // (len(task.theta) * task.spec["starts"]), SMALLEST)
     for a in range(begin, end, slab):
         b = min(a + slab, end)
-        run = _refit if task.refits else _evaluate
-        for name, values in run(task, task.placed[devices], _groups(task, a, b), _plan(task, devices)).items():
+        run = _refitted if task.refits else _evaluated
+        for name, values in run(task, placed, _groups(task, a, b), _plan(task, devices)).items():
             out[name][..., a - begin : b - begin] = values
     return out
 
 
-def _refit(task: Task, placed: Any, groups: list, plan: Plan) -> dict[str, np.ndarray]:
+def _refit(task: Task, placed: Any, plan: Plan) -> Refit:
     options = {"tol": task.spec["tol"], "max_iter": task.spec["max_iter"]}
     refit = Refit(placed, task.hessian, task.spec["starts"], None, **options)
     refit.plan = plan
+    return refit
+
+
+def _refitted(task: Task, placed: Any, groups: list, plan: Plan) -> dict[str, np.ndarray]:
+    refit = _refit(task, placed, plan)
     out = refit.points([(grid.index, values) for grid, values in groups])
     begin = 0
     for grid, values in groups:
@@ -135,7 +155,7 @@ def _refit(task: Task, placed: Any, groups: list, plan: Plan) -> dict[str, np.nd
     return {"stat": out.stat, "edm": out.edm, "status": out.status, "nuisance": nuisance}
 
 
-def _evaluate(task: Task, placed: Any, groups: list, plan: Plan) -> dict[str, np.ndarray]:
+def _evaluated(task: Task, placed: Any, groups: list, plan: Plan) -> dict[str, np.ndarray]:
     points = np.concatenate([np.tile(task.theta, (len(values), 1)) for _, values in groups])
     begin = 0
     outside = np.zeros(len(points), dtype=bool)

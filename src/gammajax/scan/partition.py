@@ -4,21 +4,25 @@ from time import perf_counter
 from typing import Any
 
 from gammajax.errors import InputError
-from gammajax.scan.chunk import compute_nodes
+from gammajax.scan.chunk import by_rows, compute_nodes
+from gammajax.scan.rows import LEAST_ROWS
 from gammajax.scan.task import Task
+from gammajax.solve.surface import TILE
 
-__all__ = ["check_size", "measured_size"]
+__all__ = ["check_size", "measured_size", "size_in_memory"]
 
-# seconds of a chunk: storing it then costs a thousandth, and a kill little
-AIM = 10.0
-# a scan of less than a minute or two has this many chunks, but none is shorter than a second
-FEW, SHORTEST = 8, 1.0
+# seconds of a chunk, or up to half of that: storing it then costs a thousandth, and a kill little
+AIM = 16.0
+# a scan of less than a minute or two has this many chunks or up to twice as many, but none is shorter than a second
+FEW, SHORTEST = 8, 2.0
 # seconds for which the rate is measured at least
 MEASURE = 0.2
-# numbers of a chunk at most: its arrays, 64 MB, are in memory at once
-MOST = 1 << 23
+# bytes of a chunk at most: its arrays are in memory at once, and with all else of a process they stay below 1 GB
+MOST = 320_000_000
 # nodes of an inner batch on a CPU
 WHOLE = 32
+# nodes of a chunk that is not stored, node by node and by whole rows: no need to be long, and the bar moves
+IN_MEMORY, ROWS_IN_MEMORY = 1 << 17, 1 << 20
 
 
 def check_size(size: Any, nodes: int) -> int:
@@ -34,10 +38,54 @@ def check_size(size: Any, nodes: int) -> int:
     return min(int(size), nodes)
 
 
+def size_in_memory(task: Task, device: Any = None) -> int:
+    """Nodes per chunk of a scan that is not stored."""
+    if _rows_fit(task, device):
+        return _whole_rows(task, ROWS_IN_MEMORY)
+    return min(IN_MEMORY, task.n_nodes)
+
+
 def measured_size(task: Task, device: Any = None) -> int:
-    """Nodes per chunk of about 10 s, from the rate of some nodes in the middle; a power of two, so that it is mostly the same again."""
+    """Nodes per chunk of about 10 s, from the rate of some nodes in the middle; a power of two, so that it is mostly the same again.
+
+    Where a chunk can be whole rows of a surface it is, and a power of two of them. A chunk of more than `MOST` bytes is made smaller.
+    """
     n = task.n_nodes
-    rate, some = 0.0, min(WHOLE, n)
+    rate = _rate(task, device)
+    most = MOST // chunk_bytes(task)
+    size = min(AIM * rate, max(n / FEW, SHORTEST * rate))
+    if _rows_fit(task, device):
+        width = task.grids[0].shape[1]
+        return _whole_rows(task, min(_power(size / width) * width, most))
+    return min(max(min(_power(size), most), WHOLE), n)
+
+
+def chunk_bytes(task: Task) -> int:
+    """Bytes of a node in a chunk: statistic and status, EDM and re-fitted parameters."""
+    return 9 + (8 + 8 * len(task.info["stored"]) if task.refits else 0)
+
+
+def _rows_fit(task: Task, device: Any) -> bool:
+    """Whether chunks can be whole rows of a surface."""
+    return by_rows(task, device) and LEAST_ROWS * task.grids[0].shape[1] * chunk_bytes(task) <= MOST
+
+
+def _power(size: float) -> int:
+    """The power of two below."""
+    return 1 << max(int(size).bit_length() - 1, 0)
+
+
+def _whole_rows(task: Task, size: int) -> int:
+    """As many rows as there are in so many nodes, whole tiles of them; a few at least."""
+    shape = task.grids[0].shape
+    rows = max(size // shape[1] // TILE[0] * TILE[0], LEAST_ROWS)
+    return min(rows, shape[0]) * shape[1]
+
+
+def _rate(task: Task, device: Any) -> float:
+    """Nodes per second."""
+    n = task.n_nodes
+    some = min(WHOLE, n)
     # the first call compiles
     compute_nodes(task, n // 2, min(n // 2 + 1, n), device)
     while True:
@@ -45,9 +93,6 @@ def measured_size(task: Task, device: Any = None) -> int:
         start = perf_counter()
         compute_nodes(task, begin, begin + some, device)
         seconds = max(perf_counter() - start, 1e-6)
-        rate = some / seconds
         if seconds >= MEASURE or some == n:
-            break
-        some = min(some * 8, n)
-    size = min(AIM * rate, max(n / FEW, SHORTEST * rate), MOST / (3 + len(task.info["stored"])))
-    return min(max(1 << max(round(size) - 1, 0).bit_length(), WHOLE), n)
+            return some / seconds
+        some = min(int(some * min(max(1.5 * MEASURE / seconds, 2.0), 8.0)), n)

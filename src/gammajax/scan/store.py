@@ -17,7 +17,7 @@ from gammajax.scan.engine import Outcome
 from gammajax.scan.folder import Folder
 from gammajax.scan.identity import differences
 from gammajax.scan.progress import Reporter
-from gammajax.scan.task import Task
+from gammajax.scan.task import Task, check_kernel
 
 __all__ = ["Store", "begin", "machine", "resume", "run_store"]
 
@@ -123,6 +123,7 @@ def begin(path: Any, task: Task, chunk_size: int | None) -> Store:
         folder.create(task.document() | {"provenance": machine()}, task.arrays())
     manifest = folder.manifest()
     document, arrays = _document(manifest), folder.arrays(manifest)
+    check_kernel(document["spec"])
     ours = task.spec if chunk_size is not None else task.spec | {"chunk_size": document["spec"].get("chunk_size")}
     found = differences(document["spec"], ours)
     if not found and task.refits:

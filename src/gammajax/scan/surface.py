@@ -1,22 +1,18 @@
 """Grids of two parameters in the fast way: where models are products, and nothing or one strength is re-fitted."""
 
 from dataclasses import dataclass
-from math import ceil
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import numpy as np
 
-from gammajax.likelihood.factors import parts_of
+from gammajax.scan.blocks import Blocks, Setting, middle_of, missing, only_strength
 from gammajax.scan.refit import Refit
 from gammajax.solve import Status, evaluate_batch, fitted
 from gammajax.solve.batch import MAX_ITER, TOL
 from gammajax.solve.devices import pick_device
-from gammajax.solve.programs import in_parallel, workers
-from gammajax.solve.surface import TILE, capacity_of, cut, filled, surface_program
-from gammajax.units import double_precision
+from gammajax.solve.programs import workers
 
-__all__ = ["SurfaceScan", "fast_surface"]
+__all__ = ["LARGE", "SurfaceScan", "fast_surface"]
 
 # from so many nodes on in one scan, or in all of a likelihood so far, the program is worth its compilation (0.7 s, 1.7 s with re-fits)
 LARGE, WORTH = 10_000, 4_000
@@ -49,15 +45,6 @@ class SurfaceScan:
         return self.moved[i] if i in self.moved else np.full(self.stat.shape, self.base[i])
 
 
-class _Prepared(NamedTuple):
-    """What is known of a likelihood and a pair of parameters."""
-
-    leaves: tuple
-    tree: Any
-    parts: tuple
-    programs: dict
-
-
 def fast_surface(
     likelihood: Any, index: list[int], axes: list[np.ndarray], refit: Refit | None, device: Any = None
 ) -> SurfaceScan | None:
@@ -82,13 +69,14 @@ def fast_surface(
     refitted = _strength(likelihood, index, refit)
     if n == 0 or refitted == -1 or pick_device(device, n).platform != "cpu":
         return None
-    prepared = _prepared(likelihood, index, refitted, n)
-    if prepared is None:
+    blocks = _prepared(likelihood, index, refitted, n)
+    if blocks is None:
         return None
-    device = pick_device(device, n)
-    out = _run(
-        likelihood, prepared, index, axes, refitted, 0.0 if refit is None else refit.options.get("tol", TOL), device
-    )
+    limits = (0.0, 0.0) if refitted is None else (likelihood.lower[refitted], likelihood.upper[refitted])
+    tol = 0.0 if refit is None else refit.options.get("tol", TOL)
+    setting = Setting(likelihood.start, middle_of(axes), limits, tol)
+    parallel = 1 if n < ALONE[refitted is not None] else workers()
+    out = blocks.run(setting, axes, pick_device(device, n), n >= LARGE, parallel)
     return _held(likelihood, index, axes, out) if refit is None else _fitted(refit, index, axes, out, refitted)
 
 
@@ -96,70 +84,30 @@ def _strength(likelihood: Any, index: list[int], refit: Refit | None) -> int | N
     """Position of the one parameter to re-fit; None if there is none to re-fit, -1 if there are other ones."""
     if refit is None:
         return None
-    others = [int(i) for i in np.flatnonzero(likelihood.free) if i not in index]
-    alone = refit.starts == 1 and refit.options.get("max_iter", MAX_ITER) == MAX_ITER and len(others) == 1
-    return others[0] if alone else -1
+    alone = refit.starts == 1 and refit.options.get("max_iter", MAX_ITER) == MAX_ITER
+    return only_strength(likelihood.free, index) if alone else -1
 
 
-def _prepared(likelihood: Any, index: list[int], refitted: int | None, n: int) -> _Prepared | None:
-    """Parts and arrays of the likelihood; None if there is no short cut, or none yet that is worth a compilation."""
+def _prepared(likelihood: Any, index: list[int], refitted: int | None, n: int) -> Blocks | None:
+    """The program for the likelihood; None if there is no short cut, or none yet that is worth a compilation."""
     key = (*index, refitted)
     known = likelihood.prepared.get(key)
     if known is None:
-        compact = likelihood.compact()
-        parts = parts_of(compact, index[0], index[1], refitted)
-        leaves, tree = jax.tree.flatten(compact)
-        known = likelihood.prepared[key] = (None if parts is None else _Prepared(tuple(leaves), tree, parts, {}), [0])
-    prepared, seen = known
-    if prepared is None:
+        pair = (int(index[0]), int(index[1]))
+        known = likelihood.prepared[key] = (Blocks.of(likelihood.compact(), pair, refitted), [0])
+    blocks, seen = known
+    if blocks is None:
         return None
     seen[0] += n
-    return prepared if n >= LARGE or seen[0] >= WORTH else None
+    return blocks if n >= LARGE or seen[0] >= WORTH else None
 
 
-def _run(
-    likelihood: Any, prepared: _Prepared, index: list[int], axes: list[np.ndarray], refitted: int | None, tol: float, device: Any
-) -> np.ndarray:  # fmt: skip
-    shape = (len(axes[0]), len(axes[1]))
-    n = shape[0] * shape[1]
-    large = n >= LARGE
-    capacity = capacity_of(large)
-    blocks = cut(shape, capacity, 1 if n < ALONE[refitted is not None] else workers())
-    width = 1 if refitted is None else 4
-    out = np.empty((*shape, width))
-    middle = [0.5 * (a.min() + a.max()) for a in axes]
-    limits = (0.0, 0.0) if refitted is None else (likelihood.lower[refitted], likelihood.upper[refitted])
-    pair = (int(index[0]), int(index[1]))
-    if capacity not in prepared.programs:
-        prepared.programs[capacity] = surface_program(prepared.tree, prepared.parts, pair, refitted, capacity)
-    leaves, program = prepared.leaves, prepared.programs[capacity]
-    if device != jax.local_devices()[0]:
-        leaves = jax.device_put(leaves, device)
-
-    def call(begin: int, end: int) -> None:
-        for block in blocks[begin:end]:
-            parts = [a[s] for a, s in zip(axes, block, strict=True)]
-            tiles = [ceil(len(p) / t) for p, t in zip(parts, TILE, strict=True)]
-            values = [filled(p, c) for p, c in zip(parts, capacity, strict=True)]
-            common = np.concatenate([likelihood.start, middle, tiles, limits, [tol], *values])
-            found = program(leaves, common)
-            out[block] = np.asarray(found)[: len(parts[0]), : len(parts[1])]
-
-    if len(blocks) == 1:
-        with double_precision():
-            call(0, 1)
-        return out
-    key = ("surface", prepared.tree, prepared.parts, pair, refitted, capacity, tuple(a.shape for a in leaves))
-    for _ in in_parallel(call, len(blocks), 1, 1, "cpu", key):
-        pass
-    return out
-
-
-def _held(likelihood: Any, index: list[int], axes: list[np.ndarray], out: np.ndarray) -> SurfaceScan:
-    stat = out[..., 0]
-    bad = ~np.isfinite(stat)
+def _held(likelihood: Any, index: list[int], axes: list[np.ndarray], out: tuple[np.ndarray, ...]) -> SurfaceScan:
+    (stat,), bad = out, missing(out)
     if bad.any():
-        stat[bad] = evaluate_batch(likelihood, _points(likelihood, index, axes, bad))
+        points = np.tile(likelihood.start, (int(bad.sum()), 1))
+        points[:, index] = _values(axes, np.nonzero(bad))
+        stat[bad] = evaluate_batch(likelihood, points)
         bad = ~np.isfinite(stat)
     status = np.full(stat.shape, Status.EVALUATED.value)
     status[bad] = Status.NON_FINITE.value
@@ -168,32 +116,24 @@ def _held(likelihood: Any, index: list[int], axes: list[np.ndarray], out: np.nda
 
 
 def _fitted(
-    refit: Refit, index: list[int], axes: list[np.ndarray], out: np.ndarray, refitted: int | None
+    refit: Refit, index: list[int], axes: list[np.ndarray], out: tuple[np.ndarray, ...], refitted: int | None
 ) -> SurfaceScan:
     assert refitted is not None
-    stat, strength, edm, code = (np.ascontiguousarray(out[..., k]) for k in range(4))
-    good = np.isfinite(stat)
-    status = np.where(good, code, Status.ITERATION_LIMIT.value).astype(int)
-    good &= fitted(status)
-    if not good.all():
+    (stat, strength, edm), status, bad = out[:3], out[3].astype(int), missing(out)
+    if bad.any():
         # the general solver has more patience: damping, other starts, corners of the statistic
-        again = refit.points([(index, _points(refit.likelihood, index, axes, ~good)[:, index])])
-        stat[~good], strength[~good], edm[~good] = again.stat, again.theta[:, refitted], again.edm
-        status[~good] = again.status
+        again = refit.points([(index, _values(axes, np.nonzero(bad)))])
+        stat[bad], strength[bad], edm[bad], status[bad] = again.stat, again.theta[:, refitted], again.edm, again.status
     status[fitted(status) & _outside(refit.likelihood, index, axes)] = Status.OUTSIDE_LIMITS.value
     return SurfaceScan(stat, edm, status, refit.best, {refitted: strength})
 
 
-def _points(likelihood: Any, index: list[int], axes: list[np.ndarray], which: np.ndarray) -> np.ndarray:
-    """Some nodes as full vectors, shape (n, P)."""
-    at = np.nonzero(which)
-    points = np.tile(likelihood.start, (len(at[0]), 1))
-    for i, a, k in zip(index, axes, at, strict=True):
-        points[:, i] = a[k]
-    return points
+def _values(axes: list[np.ndarray], which: Any) -> np.ndarray:
+    """Values of x and y at some nodes of a grid, shape (n, 2); `which` are two index arrays."""
+    return np.stack([a[k] for a, k in zip(axes, which, strict=True)], axis=1)
 
 
-def _outside(likelihood: Any, index: list[int], axes: list[np.ndarray]) -> np.ndarray:
-    """Nodes outside the limits of a scanned parameter."""
+def _outside(likelihood: Any, index: Any, axes: list[np.ndarray]) -> np.ndarray:
+    """Nodes outside the limits of a scanned parameter, shape of the grid."""
     x, y = ((a < likelihood.lower[i]) | (a > likelihood.upper[i]) for i, a in zip(index, axes, strict=True))
     return x[:, None] | y[None, :]

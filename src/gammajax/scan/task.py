@@ -19,10 +19,10 @@ from gammajax.scan.identity import digest, fingerprint, structure_digest
 from gammajax.scan.portable import decode, encode
 from gammajax.solve.batch import MAX_ITER, SPECIALISE, TOL
 
-__all__ = ["KERNEL", "Grid", "Task", "make_task"]
+__all__ = ["KERNEL", "Grid", "Task", "check_kernel", "make_task"]
 
-# to be raised whenever the solver or the statistic changes what a node comes out as by more than rounding
-KERNEL = 1
+# to be raised whenever what a node comes out as changes, by rounding included: a scan is of one kind. 2: surfaces by factors of each axis
+KERNEL = 2
 ARRAYS = ("theta", "lower", "upper", "scale", "factor", "hessian")
 
 
@@ -173,6 +173,7 @@ class Task:
     @classmethod
     def of(cls, document: dict[str, Any], arrays: dict[str, np.ndarray], compact: Any) -> "Task":
         """A task from its plain values, its arrays and the likelihood."""
+        check_kernel(document["spec"])
         numbers = {n: arrays[n] for n in ARRAYS}
         return cls(**(document | numbers), compact=compact)
 
@@ -202,6 +203,22 @@ class Task:
     def _fields(self) -> dict[str, Any]:
         names = ("spec", "info", *ARRAYS, "compact", "structure", "models", "why")
         return {n: getattr(self, n) for n in names}
+
+
+def check_kernel(spec: dict[str, Any]) -> None:
+    """Refuse to go on with a scan whose nodes come out differently here.
+
+    Raises
+    ------
+    InputError
+        With both numbers.
+    """
+    if spec.get("kernel") != KERNEL:
+        raise InputError(
+            f"scan: it was begun by a version of gammajax that computes nodes in another way (kernel {spec.get('kernel')!r}, here "
+            f"{KERNEL}), the numbers would not be of one kind; go on with that version, or begin anew in another folder. What is done "
+            "can be read with gammajax.scan.open."
+        )
 
 
 def grids_of(spec: dict[str, Any]) -> tuple[Grid, ...]:
