@@ -8,6 +8,7 @@ from scipy import stats
 from gammajax import (
     Datasets,
     Fit,
+    FluxPointsDataset,
     FunctionModel,
     GaussianPrior,
     GoodnessOfFit,
@@ -147,12 +148,116 @@ def test_simulations():
     assert larger / 30 == pytest.approx(found.p_value, abs=4 * np.sqrt(0.25 / 30))
     assert found == fit.goodness_of_fit(400, random_state=2)
     assert d.models.parameters.value.tolist() == before.tolist()
-    with pytest.raises(InputError, match="simulations are for one spectrum of counts; got XYDataset"):
-        Fit(line()).goodness_of_fit(10, random_state=1)
-    with pytest.raises(InputError, match="got SpectrumDataset, SpectrumDataset"):
-        Fit(Datasets([counts(2), counts(2).copy(name="b")])).goodness_of_fit(10, random_state=1)
     with pytest.raises(InputError, match="got n_toys=0"):
         fit.goodness_of_fit(0, random_state=1)
+
+
+def joint(seed, energy=(1.2, 3.0, 7.0)):
+    """ON and OFF counts, few counts on a known background and Gaussian points, drawn from one power law that all of them see."""
+    rng = np.random.default_rng(seed)
+    model = SkyModel(PowerLawSpectralModel(index=2.3, amplitude=8e-12 * FLUX), name="s")
+    off, known = small(alpha=0.5, n_off=np.full(6, 15)), counts(2)
+    off.models = known.models = model
+    off.fake(rng)
+    known.fake(rng)
+    energy = np.array(energy)
+    true = 8e-12 * energy**-2.3
+    drawn = true * (1 + 0.2 * rng.standard_normal(len(energy)))
+    points = FluxPointsDataset(energy * u.TeV, drawn * FLUX, 0.2 * true * FLUX, name="points")
+    points.models = model
+    return Datasets([off, known, points])
+
+
+def test_simulations_of_several_data_sets():
+    sets = joint(1)
+    fit = Fit(sets, backend="newton")
+    result = fit.run()
+    before = sets.models.parameters.value.copy()
+    found = fit.goodness_of_fit(400, random_state=2)
+    # none is known without: the counts are few
+    assert result.goodness.p_value is None
+    assert found.stat == pytest.approx(result.goodness.stat, abs=1e-5)
+    assert (found.dof, found.method) == (6 + 12 + 3 - 2, "toys")
+    assert 0.9 * 400 < found.n_toys <= 400
+    assert sets.models.parameters.value.tolist() == before.tolist()
+    assert found == fit.goodness_of_fit(400, random_state=2)
+    assert found.p_value != fit.goodness_of_fit(400, random_state=3).p_value
+    # the points alone: Gaussian, so that the p-value is known; four binomial errors
+    points = Datasets([sets[2]])
+    both = (
+        Fit(points, backend="newton").run().goodness.p_value,
+        Fit(points).goodness_of_fit(2000, random_state=5).p_value,
+    )
+    assert both[1] == pytest.approx(both[0], abs=4 * np.sqrt(0.25 / 2000))
+
+
+def test_the_models_alone_are_drawn_from():
+    """One data set that fits and one that does not: drawn from the models, not from the data, all toys are better."""
+    sets = joint(1)
+    known = sets[1]
+    known.set_counts(np.where(np.arange(12) % 2, 40, 0))
+    fit = Fit(sets, backend="newton")
+    fit.run()
+    assert fit.goodness_of_fit(200, random_state=1).p_value == pytest.approx(1 / 201)
+
+
+def test_priors_are_left_out_of_the_statistic():
+    points = joint(1)[2]
+    points.models.parameters["index"].prior = GaussianPrior(mu=3.0, sigma=0.1)
+    fit = Fit(points, backend="newton")
+    result = fit.run()
+    found = fit.goodness_of_fit(100, random_state=1)
+    assert "simulate" in result.goodness.reason
+    assert found.stat == pytest.approx(result.goodness.stat, abs=1e-5)
+    assert result.total_stat == pytest.approx(found.stat + points.models.parameters.prior_stat_sum(), abs=1e-5)
+    assert points.models.parameters.prior_stat_sum() > 0.5
+
+
+def _limits():
+    d = FluxPointsDataset(
+        [1.0, 2.0] * u.TeV,
+        [1e-12, 1e-12] * FLUX,
+        [1e-13, 1e-13] * FLUX,
+        is_ul=[False, True],
+        dnde_ul=[1e-11, 2e-12] * FLUX,
+    )
+    d.stat_type = "distrib"
+    d.models = SkyModel(PowerLawSpectralModel(), name="s")
+    return d
+
+
+def _negative():
+    d = counts(2)
+    d.models[0].spectral_model.amplitude.value = -1e-10
+    return d
+
+
+UNDRAWN = {
+    "a function": (lambda: Likelihood.from_function(lambda t: (t[0] - 1) ** 2, {"a": 0.0}), "a function of the parameters"),
+    "limits": (lambda: Datasets([_limits()]), "has the statistic 'distrib', from which nothing can be simulated"),
+    "negative": (_negative, "the models predict -.* in bin 0 of those of .* in the fit, expected finite numbers, and counts of at least 0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", UNDRAWN)
+def test_what_cannot_be_simulated_is_refused(case):
+    make, text = UNDRAWN[case]
+    with pytest.raises(InputError, match=text):
+        Fit(make()).goodness_of_fit(10, random_state=1)
+
+
+@pytest.mark.slow
+def test_p_values_of_simulations_are_uniform():
+    """Of data drawn from the truth, joint fits of counts and points: so many p-values lie below p as should, within three binomial errors."""
+    n, toys, p = 300, 99, []
+    for seed in range(n):
+        fit = Fit(joint(seed), backend="newton")
+        fit.run()
+        p.append(fit.goodness_of_fit(toys, random_state=10_000 + seed).p_value)
+    for level in (0.05, 0.1, 0.25, 0.5, 0.75, 0.9):
+        assert np.mean(np.array(p) <= level + 1e-9) == pytest.approx(level, abs=3 * np.sqrt(level * (1 - level) / n)), (
+            level
+        )
 
 
 def test_a_wrong_model_is_seen():

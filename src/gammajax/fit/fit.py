@@ -9,7 +9,8 @@ from gammajax.fit.backends import get as get_backend
 from gammajax.fit.each import EachResult, run_each
 from gammajax.fit.forms import either_form
 from gammajax.fit.gauss_newton import gauss_newton_covariance
-from gammajax.fit.goodness import GoodnessOfFit, goodness_by_toys
+from gammajax.fit.goodness import GoodnessOfFit
+from gammajax.fit.goodness_toys import goodness_by_toys
 from gammajax.fit.interval_calls import INTERVAL_BACKENDS, IntervalCalls
 from gammajax.fit.judge import judge
 from gammajax.fit.nested import NestedTest, nested_test
@@ -154,7 +155,9 @@ class Fit(IntervalCalls, ScanCalls):
     ) -> GoodnessOfFit:
         """Goodness of fit of the present models, calibrated by simulations that are each fitted again, all in one batch.
 
-        Nothing is written on the models. The counts are simulated from the models as they are: fit them before.
+        Nothing is written on the models. All data sets are simulated from the models as they are, so fit them before: counts by Poisson,
+        OFF counts from the background that belongs to that fit, values with Gaussian errors by those. Each realisation is fitted
+        again, all data sets together. Priors and penalties are left out of the statistic, and in it in each fit.
 
         Parameters
         ----------
@@ -162,8 +165,8 @@ class Fit(IntervalCalls, ScanCalls):
             How many.
         random_state : int or `numpy.random.Generator`
             Seed or generator.
-        datasets : data set, optional
-            One spectrum of counts, if the fit is not bound to one.
+        datasets : `Datasets`, data set or list, optional
+            Data sets, if the fit is not bound to some.
         device : jax.Device or str, optional
             Where to run.
 
@@ -175,7 +178,8 @@ class Fit(IntervalCalls, ScanCalls):
         Raises
         ------
         InputError
-            For anything but one spectrum of counts.
+            For data that cannot be simulated: a function of the parameters, flux points with limits or scanned likelihoods, a factor on
+            OFF counts.
         FitError
             If the data, or a tenth of the simulations, could not be fitted.
         """

@@ -5,13 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from gammajax.datasets import SpectrumBatch, SpectrumDataset, SpectrumDatasetOnOff
-from gammajax.errors import FitError, InputError
-from gammajax.fit.each import run_each
 from gammajax.fit.flags import FitFlags
-from gammajax.fit.resolve import as_likelihood
 
-__all__ = ["ENOUGH", "GoodnessOfFit", "goodness", "goodness_by_toys"]
+__all__ = ["ENOUGH", "GoodnessOfFit", "goodness", "saturated"]
 
 # expected counts in every bin, ON and OFF, from which on the statistic follows a chi2: its mean is then 2 % high and its variance 4 %
 ENOUGH = 10.0
@@ -51,7 +47,7 @@ class GoodnessOfFit:
         return f"statistic {self.stat:.2f} for {self.dof:g} degrees of freedom, p-value {number}: {self.reason}"
 
 
-def _saturated(statistic: str, values: dict[str, np.ndarray]) -> np.ndarray:
+def saturated(statistic: str, values: dict[str, np.ndarray]) -> np.ndarray:
     """Statistic of each bin for a model that predicts what was measured: not 0 for Cash's only; last axis bins."""
     if statistic != "cash":
         return np.zeros(())
@@ -84,7 +80,7 @@ def goodness(problem: Any, x: np.ndarray, stat: float, flags: FitFlags) -> Goodn
     kinds = [s.statistic for s in like.structure.datasets]
     arrays = [{k: np.asarray(v)[np.asarray(d.mask)] for k, v in d.values.items()} for d in like.data]
     stat -= like.models.parameters.prior_stat_sum() + sum(p.stat() for p in like.models.penalties)
-    stat -= sum(float(np.sum(_saturated(k, v))) for k, v in zip(kinds, arrays, strict=True))
+    stat -= sum(float(np.sum(saturated(k, v))) for k, v in zip(kinds, arrays, strict=True))
     if {"distrib", "profile"} & set(kinds):
         return _none(stat, dof, "flux points with limits or scanned likelihoods follow no chi2 distribution")
     reason = _why_not(problem, flags, dof) or _few_counts(problem, x, kinds, arrays)
@@ -149,50 +145,3 @@ def _least_expected(problem: Any, x: np.ndarray, kinds: list[str], arrays: list[
             ratio = 1 + values["alpha"] * (1 - values["n_on"] / np.where(mu > 0, mu, 1.0))
             least = min(least, np.min(values["n_off"] / np.where(ratio > 0, ratio, np.inf)))
     return float(least)
-
-
-def goodness_by_toys(datasets: Any, n_toys: int, random_state: Any, device: Any = None) -> GoodnessOfFit:
-    """Goodness of fit from simulations; see `Fit.goodness_of_fit`."""
-    if isinstance(n_toys, bool) or int(n_toys) != n_toys or n_toys < 1:
-        raise InputError(f"goodness_of_fit: got n_toys={n_toys!r}, expected a whole number of at least 1.")
-    members = list(datasets) if hasattr(datasets, "__iter__") else [datasets]
-    if len(members) != 1 or not isinstance(members[0], SpectrumDatasetOnOff | SpectrumDataset):
-        raise InputError(
-            "goodness_of_fit: simulations are for one spectrum of counts; got "
-            f"{', '.join(type(d).__name__ for d in members)}. Stack spectra of one instrument with Datasets.stack_reduce; data with "
-            "Gaussian errors have their p-value in result.goodness."
-        )
-    (dataset,) = members
-    likelihood = as_likelihood(datasets)
-    background = None if dataset.stat_type != "wstat" else np.maximum(dataset.npred_background().data, 0.0)
-    batch = SpectrumBatch.simulate(dataset, int(n_toys), random_state, npred_background=background)
-    mask = dataset.mask_array
-    real = SpectrumBatch(
-        batch.template, {k: np.asarray(v, dtype=float)[None].copy() for k, v in dataset.statistic_arrays().items()}
-    )
-    observed, toys = (_deviances(b, mask, dataset, device) for b in (real, batch))
-    if not np.isfinite(observed[0]):
-        raise FitError("goodness_of_fit: the data themselves could not be fitted; read the flags of fit.run first.")
-    good = np.isfinite(toys)
-    if good.sum() < 0.9 * n_toys:
-        raise FitError(
-            f"goodness_of_fit: only {good.sum()} of {n_toys} simulations could be fitted; set limits or freeze parameters that the "
-            "data do not determine."
-        )
-    larger, n = int(np.sum(toys[good] >= observed[0])), int(good.sum())
-    lost = f"; {int(n_toys) - n} could not be fitted" if n < n_toys else ""
-    # an estimate that is never 0: the data are one more draw under the hypothesis
-    return GoodnessOfFit(
-        float(observed[0]), likelihood.n_bins_in_fit - int(likelihood.free.sum()), (larger + 1) / (n + 1), "toys",
-        f"{larger} of {n} simulations of the best fit, each fitted again, have at least this statistic{lost}", n,
-    )  # fmt: skip
-
-
-def _deviances(batch: SpectrumBatch, mask: np.ndarray, dataset: Any, device: Any) -> np.ndarray:
-    """Statistic of each member at its own best fit, relative to a perfect model, (N,); nan where its fit did not end at a minimum."""
-    result = run_each(batch, 1e-6, 200, device)
-    arrays = {k: v[:, mask] for k, v in batch.arrays.items()}
-    stat = result.total_stat - np.sum(
-        np.broadcast_to(_saturated(dataset.stat_type, arrays), arrays["n_on"].shape), axis=1
-    )
-    return np.where(result.success, stat, np.nan)

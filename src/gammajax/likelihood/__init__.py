@@ -2,9 +2,11 @@
 
 from gammajax.likelihood.bound import Bound
 from gammajax.likelihood.core import Likelihood
+from gammajax.likelihood.drawn import DrawnCompact, drawn_numbers
 from gammajax.likelihood.each import EachCompact, compact_of, own_numbers
 from gammajax.likelihood.evaluate import register
 from gammajax.likelihood.kept import likelihood_of
+from gammajax.likelihood.penalties import penalty_stat
 from gammajax.likelihood.statistics import STATISTICS
 from gammajax.likelihood.structure import BinData, ResponseData, Structure
 
@@ -12,13 +14,16 @@ __all__ = [
     "STATISTICS",
     "BinData",
     "Bound",
+    "DrawnCompact",
     "EachCompact",
     "Likelihood",
     "ResponseData",
     "Structure",
     "compact_of",
+    "drawn_numbers",
     "likelihood_of",
     "own_numbers",
+    "penalty_stat",
 ]
 
 register()
