@@ -66,52 +66,70 @@ def judge(
         bad = tuple(m for m, f in zip(names, finite, strict=True) if not f)
         return Verdict(FitFlags(False, call_limit=call_limit, non_finite=True, bad_parameters=bad), np.nan, undefined)
     diagonal = np.diag(hessian)
-    sigma = np.sqrt(2 / np.where(diagonal > 0, diagonal, np.inf))
-    sides, at_limit, moving = {}, [], np.ones(n, dtype=bool)
+    pushed = _pushed(names, x, lower, upper, gradient, diagonal, corners)
+    moving = np.array([m not in pushed for m in names])
     moving[list(corners)] = False
-    for i in map(int, np.flatnonzero(moving)):
-        side = _pushed_side(x[i], lower[i], upper[i], gradient[i], diagonal[i], sigma[i])
-        if side:
-            sides[names[i]], moving[i] = side, False
-            at_limit.append(names[i])
     dead = moving & (diagonal == 0) & (gradient == 0) & ~np.any(hessian != 0, axis=1)
     keep = np.flatnonzero(moving & ~dead)
     block = hessian[np.ix_(keep, keep)]
     covariance = covariance_from_hessian(block)
-    near, full, direction = [], np.zeros((n, n)), {}
-    edm = np.nan
+    near, full, direction, edm = {}, undefined, {}, np.nan
     if covariance is None:
-        full = undefined
         direction = weakest_direction(block, [names[i] for i in keep])[1]
     else:
         edm = float(0.25 * gradient[keep] @ covariance @ gradient[keep])
+        full = np.zeros((n, n))
         full[np.ix_(keep, keep)] = covariance
         full[dead, dead] = np.nan
-        for i in map(int, keep):
-            error = np.sqrt(full[i, i])
-            for side, distance in (("lower", x[i] - lower[i]), ("upper", upper[i] - x[i])):
-                if distance < error:
-                    sides[names[i]] = side
-                    near.append(names[i])
+        near = _within_an_error(names, x, lower, upper, full, keep)
     minimum = covariance is not None and edm <= EDM_MINIMUM * unit and not np.any(dead)
     stopped = not success and not edm <= EDM_NOTE * unit
-    return Verdict(
-        FitFlags(
-            converged=minimum and not stopped,
-            at_limit=tuple(at_limit),
-            near_limit=tuple(dict.fromkeys(near)),
-            call_limit=call_limit,
-            hessian_not_positive_definite=covariance is None,
-            unidentified=tuple(names[i] for i in np.flatnonzero(dead)),
-            away_from_minimum=covariance is not None and edm > EDM_NOTE * unit,
-            direction=direction,
-            sides=sides,
-            at_corner=tuple(names[i] for i in corners),
-            stopped=stopped,
-        ),
-        edm,
-        full,
+    flags = FitFlags(
+        converged=minimum and not stopped,
+        at_limit=tuple(pushed),
+        near_limit=tuple(near),
+        call_limit=call_limit,
+        hessian_not_positive_definite=covariance is None,
+        unidentified=tuple(names[i] for i in np.flatnonzero(dead)),
+        away_from_minimum=covariance is not None and edm > EDM_NOTE * unit,
+        direction=direction,
+        sides=pushed | near,
+        at_corner=tuple(names[i] for i in corners),
+        stopped=stopped,
     )
+    return Verdict(flags, edm, full)
+
+
+def _pushed(
+    names: tuple[str, ...], x: np.ndarray, lower: np.ndarray, upper: np.ndarray, gradient: np.ndarray,
+    diagonal: np.ndarray, corners: tuple[int, ...],
+) -> dict[str, str]:  # fmt: skip
+    """Parameters on a limit that the statistic pushes them against, with its side."""
+    sigma = np.sqrt(2 / np.where(diagonal > 0, diagonal, np.inf))
+    sides = {
+        m: _pushed_side(x[i], lower[i], upper[i], gradient[i], diagonal[i], sigma[i])
+        for i, m in enumerate(names)
+        if i not in corners
+    }
+    return {m: side for m, side in sides.items() if side}
+
+
+def _within_an_error(
+    names: tuple[str, ...],
+    x: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    covariance: np.ndarray,
+    keep: np.ndarray,
+) -> dict[str, str]:
+    """Parameters that are less than an error away from a limit, with its side; the upper one where both are."""
+    error = np.sqrt(np.diag(covariance))
+    found = {}
+    for i in map(int, keep):
+        for side, distance in (("lower", x[i] - lower[i]), ("upper", upper[i] - x[i])):
+            if distance < error[i]:
+                found[names[i]] = side
+    return found
 
 
 def _pushed_side(x: float, lower: float, upper: float, gradient: float, curvature: float, sigma: float) -> str:

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -117,6 +118,25 @@ def _partners(table: Table, path: Path, options: ReadOptions) -> dict[str, Path 
     return {"bkg": bkg, "arf": arf, "rmf": rmf}
 
 
+class _Off(NamedTuple):
+    """The OFF region: counts, acceptance (n_reco,), and the mark of the set that the file belongs to."""
+
+    n_off: np.ndarray
+    acceptance: np.ndarray
+    set: str
+
+
+class _Folding(NamedTuple):
+    """Area and dispersion: area (n_true,), exposure where the file states it, both axes, edisp, marks of the sets."""
+
+    area: np.ndarray
+    exact: np.ndarray | None
+    true_edges: np.ndarray
+    edges: np.ndarray
+    edisp: np.ndarray
+    sets: dict[Path, str]
+
+
 def _read(
     table: Table,
     files: dict[str, Path | None],
@@ -125,24 +145,61 @@ def _read(
     options: ReadOptions,
     watch: Callable[[Path], Path],
 ) -> OgipSpectrum:
-    path, n = table.path, len(table.hdu.data)
+    path, n, bkg = table.path, len(table.hdu.data), files["bkg"]
     mask_safe = good(table, n)
     n_on, acceptance, time, scale = counts(table, mask_safe), backscal(table, n), livetime(table), areascal(table, n)
-    bkg, arf, rmf = files["bkg"], files["arf"], files["rmf"]
-    sets = {}
     assert bkg is not None
-    with open_fits(watch(bkg), "background", options.checksum) as hdus:
+    off = _read_off(watch(bkg), table, mask_safe, time, scale, options)
+    folding = _read_folding(table, files, own, options, watch)
+    _check_energies(folding.true_edges, folding.edges, folding.edisp, path)
+    if options.checksum:
+        check_same_set(path, str(table.header.get("GJSET", "")), {bkg: off.set} | folding.sets)
+    name, label = options.name, table.header.get("OBS_ID")
+    return OgipSpectrum(
+        name=str(name if name is not None else label if label is not None else path.stem),
+        energy_edges=folding.edges,
+        energy_true_edges=folding.true_edges,
+        n_on=n_on,
+        n_off=off.n_off,
+        acceptance=acceptance,
+        acceptance_off=off.acceptance,
+        mask_safe=mask_safe,
+        exposure=_exposure(folding, mask_safe, time, path, files["arf"]),
+        # what AREASCAL takes from a channel, it takes from what is predicted there
+        edisp=folding.edisp * scale,
+        livetime=time,
+        ontime=on[0],
+        gti=on[1],
+    )
+
+
+def _read_off(
+    bkg: Path, table: Table, mask_safe: np.ndarray, time: float, scale: np.ndarray, options: ReadOptions
+) -> _Off:
+    """The background file, of as many channels as the spectrum."""
+    n = len(mask_safe)
+    with open_fits(bkg, "background", options.checksum) as hdus:
         off = spectrum_table(hdus, bkg, "background")
         if len(off.hdu.data) != n:
             raise DataError(
-                f"{off.where}: {len(off.hdu.data)} channels, the spectrum {path.name} has {n}; expected the same number."
+                f"{off.where}: {len(off.hdu.data)} channels, the spectrum {table.path.name} has {n}; expected the same number."
             )
-        n_off = counts(off, mask_safe & good(off, n))
         # alpha is the ratio of BACKSCAL, AREASCAL and EXPOSURE; the ON region keeps its own BACKSCAL
-        acceptance_off = backscal(off, n) * exposure_ratio(off, time) * (areascal(off, n) / scale)
-        sets[bkg] = str(off.header.get("GJSET", ""))
+        acceptance = backscal(off, n) * exposure_ratio(off, time) * (areascal(off, n) / scale)
+        return _Off(counts(off, mask_safe & good(off, n)), acceptance, str(off.header.get("GJSET", "")))
+
+
+def _read_folding(
+    table: Table,
+    files: dict[str, Path | None],
+    own: np.ndarray | None,
+    options: ReadOptions,
+    watch: Callable[[Path], Path],
+) -> _Folding:
+    """Area and dispersion files, which agree on the true energies, and with the spectrum on the channels."""
+    path, n, arf, rmf = table.path, len(table.hdu.data), files["arf"], files["rmf"]
     response = None if rmf is None else read_matrix(watch(rmf), n, arf is not None, options)
-    exact = None
+    exact, sets = None, {}
     if arf is not None:
         area, true_edges, exact, sets[arf] = read_area(watch(arf), options)
     elif response is not None and response.area is not None:
@@ -161,33 +218,21 @@ def _read(
     if len(own) - 1 != n:
         raise DataError(f"{path.name}: EBOUNDS has {len(own) - 1} channels, COUNTS has {n}; expected the same number.")
     edisp = diagonal_dispersion(true_edges, own) if response is None else response.edisp
-    _check_energies(true_edges, own, edisp, path)
-    if options.checksum:
-        check_same_set(path, str(table.header.get("GJSET", "")), sets)
-    area = _known_area(area, edisp, mask_safe, arf)
-    if exact is not None and not np.allclose(exact, area * time, rtol=1e-9, atol=0):
+    return _Folding(area, exact, true_edges, own, edisp, sets)
+
+
+def _exposure(folding: _Folding, mask_safe: np.ndarray, time: float, path: Path, arf: Path | None) -> np.ndarray:
+    """Effective area times EXPOSURE, or what the file of the area states, if that is the same."""
+    area, exact = _known_area(folding.area, folding.edisp, mask_safe, arf), folding.exact
+    if exact is None:
+        return area * time
+    if not np.allclose(exact, area * time, rtol=1e-9, atol=0):
         assert arf is not None
         raise DataError(
             f"{arf.name}, HDU SPECRESP: column EXPOSURE is not SPECRESP times the EXPOSURE of {path.name}; remove the "
             "column if the effective area was changed."
         )
-    name, label = options.name, table.header.get("OBS_ID")
-    return OgipSpectrum(
-        name=str(name if name is not None else label if label is not None else path.stem),
-        energy_edges=own,
-        energy_true_edges=true_edges,
-        n_on=n_on,
-        n_off=n_off,
-        acceptance=acceptance,
-        acceptance_off=acceptance_off,
-        mask_safe=mask_safe,
-        exposure=area * time if exact is None else exact,
-        # what AREASCAL takes from a channel, it takes from what is predicted there
-        edisp=edisp * scale,
-        livetime=time,
-        ontime=on[0],
-        gti=on[1],
-    )
+    return exact
 
 
 def _no_area(table: Table, rmf: Path | None) -> str:
