@@ -20,7 +20,7 @@ SOURCE = ROOT / "src"
 # reverse.
 LAYERS = [
     ["errors"],
-    ["units", "cache", "elementary", "hooks", "progress", "provenance", "times"],
+    ["units", "cache", "elementary", "hooks", "lazy", "progress", "provenance", "times"],
     ["parameters"],
     ["models", "response", "stats"],
     ["datasets"],
@@ -33,7 +33,7 @@ LAYERS = [
 LEVEL = {package: level for level, row in enumerate(LAYERS) for package in row}
 
 # the public names and the program that uses them may import everything
-FREE = {"", "__main__", "cli", "tutorial"}
+FREE = {"", "__main__", "cli", "public", "tutorial"}
 
 # what an installation may lack, or what makes a cold start slow: module -> where it may be imported
 ONLY_IN = {
@@ -239,7 +239,7 @@ def test_slow_packages_are_imported_inside_functions(imports):
 
 def test_computed_imports_are_those_of_backends_and_commands(imports):
     computed = {edge.source for edge in imports if edge.target == "<computed>"}
-    assert computed <= {"gammajax.fit.backends", "gammajax.cli"}
+    assert computed <= {"gammajax.fit.backends", "gammajax.cli", "gammajax.lazy"}
 
 
 WRONG = {
@@ -283,9 +283,9 @@ def test_the_check_sees_a_circle(tmp_path):
     ]
 
 
-def run_python(code, **environment):
+def run_python(code, *arguments, **environment):
     return subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code, *arguments],
         capture_output=True,
         text=True,
         env={**os.environ, **environment},
@@ -304,6 +304,8 @@ def settings():
 
 before = settings()
 import gammajax
+# the public names are loaded when the first is used
+assert gammajax.Fit
 after = settings()
 changed = [f"{kind} {name}" for kind in before for name in {*before[kind], *after[kind]}
            if before[kind].get(name) != after[kind].get(name)]
@@ -323,10 +325,81 @@ def test_import_is_a_quiet_guest():
 
 def test_import_does_not_initialise_jax():
     # with a platform that does not exist, whatever initialises a backend fails
-    assert run_python("import gammajax", JAX_PLATFORMS="nowhere").returncode == 0
+    assert run_python("import gammajax; gammajax.Fit", JAX_PLATFORMS="nowhere").returncode == 0
     run = run_python("import gammajax, jax; jax.devices()", JAX_PLATFORMS="nowhere")
     assert run.returncode != 0
     assert "nowhere" in run.stderr
+
+
+WITHOUT_JAX = """
+import sys
+import gammajax
+from gammajax.cli import main
+try:
+    code = main(sys.argv[1:])
+except SystemExit as end:
+    code = end.code
+found = [n for n in ("jax", "astropy", "scipy", "gammajax.fit") if n in sys.modules]
+assert found == [], found
+print(code)
+"""
+
+
+@pytest.mark.parametrize("call", [["--help"], ["scan", "--help"], ["scan", "status", "nowhere"]])
+def test_the_command_answers_without_jax(call):
+    run = run_python(WITHOUT_JAX, *call)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines()[-1] == ("2" if "status" in call else "0")
+
+
+NAMES = """
+import sys
+import gammajax
+assert "jax" not in sys.modules
+assert "Fit" in dir(gammajax)
+from gammajax import Fit, io
+assert gammajax.scan.open is gammajax.scan.stored.open_scan
+assert set(gammajax.__all__) == set(sys.modules["gammajax.public"].__all__)
+try:
+    gammajax.Fitt
+except AttributeError as error:
+    print(error)
+"""
+
+
+def test_public_names_are_loaded_when_they_are_used():
+    run = run_python(NAMES)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == "module 'gammajax' has no attribute 'Fitt'\n"
+
+
+ALONE = {
+    "parameters": "gammajax.parameters.Parameter('a', 1.0)",
+    "models": "gammajax.models.PowerLawSpectralModel().integral(1 * u.TeV, 2 * u.TeV)",
+    "models to a file": "gammajax.models.Models([gammajax.models.SkyModel(gammajax.models.PowerLawSpectralModel(), 'a')]).to_yaml()",
+    "datasets": "gammajax.datasets.SpectrumDatasetOnOff.read(files[0]).info_dict()",
+    "datasets to a file": "gammajax.datasets.SpectrumDatasetOnOff.read(files[0], format='ogip')",
+    "likelihood": "gammajax.likelihood.Likelihood.from_function(lambda t: t[0] ** 2, {'a': 1.0})",
+    "scan": "gammajax.scan.check_axis",
+    "scan.worker": "gammajax.scan.worker.task_of",
+    "scan.dask": "gammajax.scan.dask.settings()",
+    "scan.store": "gammajax.scan.store.machine()",
+    "solve": "gammajax.solve.Status(1)",
+    "fit": "gammajax.fit.Fit",
+    "io": "gammajax.io.read_ogip(files[0])",
+    "plotting": "gammajax.plotting",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ALONE)
+def test_every_package_can_be_imported_by_itself(what):
+    """What announces itself to it is loaded when it is looked up."""
+    code = (
+        f"import gammajax.{what.split()[0]}\nimport astropy.units as u\nfrom gammajax.data import embedded_ogip_files\n"
+    )
+    run = run_python(f"{code}files = embedded_ogip_files()\n{ALONE[what]}")
+    assert run.returncode == 0, run.stderr
 
 
 def project_files():

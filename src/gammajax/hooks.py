@@ -4,6 +4,7 @@ Models, data sets and results are written and read by ``gammajax.io``, which imp
 when it is imported, and the methods look them up when they are called.
 """
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -12,7 +13,7 @@ import numpy as np
 
 from gammajax.errors import InputError
 
-__all__ = ["StoredResult", "hook", "lock_arrays", "register_hook"]
+__all__ = ["StoredResult", "hook", "load_all", "lock_arrays", "register_hook"]
 
 _hooks: dict[str, Callable[..., Any]] = {}
 
@@ -31,8 +32,15 @@ def hook(name: str) -> Callable[..., Any]:
         If nothing announced it, which takes an import of a package of gammajax by itself.
     """
     if name not in _hooks:
+        load_all()
+    if name not in _hooks:
         raise InputError(f"{name!r} is not there; `import gammajax` first, which registers the file formats.")
     return _hooks[name]
+
+
+def load_all() -> None:
+    """Load all public names, and with them everything that announces itself: a package that was imported by itself has none of it."""
+    vars(sys.modules["gammajax"])["__getattr__"]("__all__")
 
 
 def lock_arrays(result: Any) -> None:

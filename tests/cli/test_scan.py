@@ -1,5 +1,7 @@
 import logging
 import runpy
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -62,6 +64,22 @@ def test_shards_status_and_merge(fit, serial, tmp_path, capsys):
     assert f"Wrote {folder}.fits" in capsys.readouterr().out
     assert call("merge", folder) == 2
     assert "scan.fits exists already" in capsys.readouterr().err
+
+
+STATUS = """
+import sys
+from gammajax.cli import main
+code = main(["scan", "status", sys.argv[1]])
+assert "jax" not in sys.modules
+sys.exit(code)
+"""
+
+
+def test_status_reads_the_folder_alone(serial):
+    """Without JAX, so that a loop over many folders on a login node costs little."""
+    out = subprocess.run([sys.executable, "-c", STATUS, str(serial[0])], capture_output=True, text=True, check=False)
+    assert out.returncode == 0, out.stderr
+    assert out.stdout == f"{gammajax.scan.open(serial[0])}\n"
 
 
 def test_the_fits_file_has_coordinates_units_and_verdicts(serial, tmp_path):

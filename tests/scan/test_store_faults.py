@@ -352,7 +352,6 @@ def test_a_grid_too_large_for_the_memory_needs_a_store(fit, tmp_path, monkeypatc
     ):
         begun.result()
     # one that is only too large for a small machine comes back as what is stored
-    monkeypatch.setattr("gammajax.scan.stored.available", lambda: 10_000)
     monkeypatch.setattr("gammajax.scan.memory.available", lambda: 10_000)
     monkeypatch.setattr("gammajax.scan.memory.SMALL", 0)
     with pytest.raises(InputError, match=r"scan: 500 nodes need .* kB of memory .*, and 10 kB are available"):

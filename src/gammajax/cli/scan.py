@@ -89,7 +89,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _open(folder: str) -> Any:
-    from gammajax.scan import open as open_scan
+    # not by the public name, which would load JAX
+    from gammajax.scan.stored import open_scan
 
     return open_scan(folder)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gammajax.errors import InputError
-from gammajax.hooks import hook
+from gammajax.hooks import hook, load_all
 
 __all__ = ["Format", "evaluator", "file_format", "read_file", "register_evaluator", "register_format"]
 
@@ -34,6 +34,8 @@ def register_format(name: str, *, read: Callable[..., Any], write: Callable[...,
 
 def file_format(name: str) -> Format:
     """Return the format of that name; refuses unknown names with the list of known ones."""
+    if name not in _formats:
+        load_all()
     if name not in _formats:
         raise InputError(f"unknown file format {name!r}; known are: {', '.join(sorted(_formats))}.")
     return _formats[name]
@@ -62,4 +64,6 @@ def register_evaluator(name: str, function: Callable[..., Any]) -> None:
 
 def evaluator(name: str) -> Callable[..., Any]:
     """Return the registered function of a data set."""
+    if name not in _evaluators:
+        load_all()
     return _evaluators[name]

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from gammajax.provenance import Provenance
+from gammajax.scan.axes import Grid, grids_of
 from gammajax.scan.result import ScanResult
-from gammajax.scan.task import Grid, grids_of
 from gammajax.solve import Status
 
 __all__ = ["Values", "results"]

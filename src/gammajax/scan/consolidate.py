@@ -10,8 +10,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from gammajax.errors import FileFormatError, InputError, ScanError
+from gammajax.scan.axes import Grid, grids_of
 from gammajax.scan.fits_sums import RunningSum, with_sums
-from gammajax.scan.task import Grid, grids_of
 from gammajax.solve import Status
 
 __all__ = ["write_fits"]

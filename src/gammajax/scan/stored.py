@@ -1,18 +1,21 @@
-"""A stored scan as it is at this moment: how much is done, and the values so far. Any machine can look, also while it runs."""
+"""A stored scan as it is at this moment: how much is done, and the values so far. Any machine can look, also while it runs.
+
+How far it is needs no JAX; what the values need is imported where they are read.
+"""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gammajax.errors import FileFormatError, InputError
 from gammajax.provenance import Provenance
-from gammajax.scan.assemble import Values, results
+from gammajax.scan.axes import grids_of
 from gammajax.scan.folder import Folder
 from gammajax.scan.identity import fingerprint
-from gammajax.scan.memory import available, result_bytes
-from gammajax.scan.result import ScanResult
-from gammajax.scan.task import grids_of
+
+if TYPE_CHECKING:
+    from gammajax.scan.result import ScanResult
 
 __all__ = ["StoredScan", "open_scan"]
 
@@ -148,8 +151,10 @@ class StoredScan:
         """Names of the rows of "nuisance" in a chunk."""
         return tuple(self._info["stored"])
 
-    def results(self) -> dict[str, ScanResult]:
+    def results(self) -> dict[str, "ScanResult"]:
         """A result for every grid, by the names of its parameters joined by ", "; see `result`."""
+        from gammajax.scan.assemble import Values, results
+
         self._check_memory()
         values = Values(self.spec, self._info)
         for number in self.done:
@@ -162,7 +167,7 @@ class StoredScan:
         found = results(values, self._provenance())
         return {", ".join(r.names): r for r in found}
 
-    def result(self) -> ScanResult:
+    def result(self) -> "ScanResult":
         """The values so far: nodes that are not done are nan, with the status NOT_DONE; those of failed chunks FAILED.
 
         Raises
@@ -193,12 +198,16 @@ class StoredScan:
     @property
     def fits_in_memory(self) -> bool:
         """Whether the arrays of the result take less than half of the free memory."""
+        from gammajax.scan.memory import available, result_bytes
+
         room = available()
         return room is None or result_bytes(self.n_nodes, len(self.nuisances)) < room // 2
 
     def _check_memory(self) -> None:
-        need = result_bytes(self.n_nodes, len(self.nuisances))
         if not self.fits_in_memory:
+            from gammajax.scan.memory import result_bytes
+
+            need = result_bytes(self.n_nodes, len(self.nuisances))
             raise InputError(
                 f"scan folder {self.path}: the result of {self.n_nodes} nodes takes {need / 1e9:.4g} GB, too much for the memory of this "
                 "machine; read it chunk by chunk with .chunk(number), or write it to a file with .consolidate(path)."

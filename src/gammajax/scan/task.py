@@ -15,6 +15,7 @@ import numpy as np
 from gammajax.errors import InputError
 from gammajax.hooks import hook
 from gammajax.provenance import data_hash
+from gammajax.scan.axes import Grid, grids_of
 from gammajax.scan.identity import digest, fingerprint, structure_digest
 from gammajax.scan.portable import decode, encode
 from gammajax.solve.batch import MAX_ITER, SPECIALISE, TOL
@@ -24,35 +25,6 @@ __all__ = ["KERNEL", "Grid", "Task", "check_kernel", "make_task"]
 # to be raised whenever what a node comes out as changes, by rounding included: a scan is of one kind. 2: surfaces by factors of each axis
 KERNEL = 2
 ARRAYS = ("theta", "lower", "upper", "scale", "factor", "hessian")
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Axes over some parameters.
-
-    Attributes
-    ----------
-    names : tuple of str
-        Unique names of the parameters.
-    index : tuple of int
-        Their positions in theta.
-    axes : tuple of array
-        Values in the parameters' own units.
-    """
-
-    names: tuple[str, ...]
-    index: tuple[int, ...]
-    axes: tuple[np.ndarray, ...]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Nodes along each axis."""
-        return tuple(len(a) for a in self.axes)
-
-    @property
-    def size(self) -> int:
-        """Number of nodes."""
-        return int(np.prod([len(a) for a in self.axes], dtype=object))
 
 
 @dataclass(frozen=True)
@@ -219,14 +191,6 @@ def check_kernel(spec: dict[str, Any]) -> None:
             f"{KERNEL}), the numbers would not be of one kind; go on with that version, or begin anew in another folder. What is done "
             "can be read with gammajax.scan.open."
         )
-
-
-def grids_of(spec: dict[str, Any]) -> tuple[Grid, ...]:
-    """The grids of a specification."""
-    return tuple(
-        Grid(tuple(g["names"]), tuple(g["index"]), tuple(np.array(a, dtype=float) for a in g["axes"]))
-        for g in spec["grids"]
-    )
 
 
 def make_task(
