@@ -1,6 +1,7 @@
 """Bars and messages: the switch, the first second, and nothing on the screen unasked."""
 
 import logging
+import os
 import subprocess
 import sys
 
@@ -70,6 +71,14 @@ def test_a_bar_shows_after_a_second(monkeypatch, clock, capsys):
     assert "work" in err
     assert "5.00/10.0" in err
     assert "9.00/10.0" in err
+
+
+@pytest.mark.parametrize(("columns", "size"), [(0, {"ncols": 80, "nrows": 24}), (120, {})])
+def test_a_terminal_that_does_not_know_its_width(monkeypatch, columns, size):
+    """Such as one in a container: a bar of no columns would show nothing."""
+    monkeypatch.setattr(module.sys, "stderr", type("Screen", (), {"fileno": lambda self: 2})())
+    monkeypatch.setattr(module.os, "get_terminal_size", lambda handle: os.terminal_size((columns, 24)))
+    assert module._size() == size
 
 
 @pytest.mark.parametrize("off", ["call", "environment"])

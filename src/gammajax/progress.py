@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 # seconds before a bar shows, and between two lines of a log
 AFTER = 1.0
 EVERY = 30.0
+# of a terminal that does not tell
+WIDTH, ROWS = 80, 24
 ON, OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 _switch: list[bool | None] = [None]
@@ -76,7 +78,17 @@ def new_bar(total: int, initial: int, name: str, unit: str) -> Any:
         warnings.simplefilter("ignore")
         from tqdm.auto import tqdm
 
-        return tqdm(total=total, initial=initial, desc=name, unit=unit, unit_scale=True)
+        return tqdm(total=total, initial=initial, desc=name, unit=unit, unit_scale=True, **_size())
+
+
+def _size() -> dict[str, int]:
+    """Size of the terminal where it does not tell: with the 0 that it says a bar would show nothing."""
+    try:
+        known = os.get_terminal_size(sys.stderr.fileno())
+    except (AttributeError, ValueError, OSError):
+        # no terminal: a notebook, or a stream of somebody's own
+        return {}
+    return {} if known.columns and known.lines else {"ncols": WIDTH, "nrows": ROWS}
 
 
 class Bar:
