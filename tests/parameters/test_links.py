@@ -26,7 +26,7 @@ from gammajax.errors import FileFormatError, InputError, ModelError, UnitError
 from gammajax.fit.problem import derivatives
 from gammajax.models import bin_rule, flux_per_bin
 from gammajax.models.form import affine_form
-from gammajax.parameters import GaussianPrior, Parameter, Parameters
+from gammajax.parameters import GaussianPrior, Parameter, Parameters, pack
 from gammajax.units import double_precision
 from tests.problems import small
 
@@ -68,10 +68,6 @@ def test_collections_know_links():
     assert [p.frozen for p in pars] == [True] * 4
 
 
-def prior(p):
-    p.prior = GaussianPrior(mu=1.0, sigma=1.0)
-
-
 REFUSED = {
     "itself": (lambda a, b: a.link(a), InputError, r"a\.link: a follows a already; a circle"),
     "circle": (lambda a, b: (b.link(a), a.link(b)), InputError, r"a\.link: b follows a already; a circle has no value"),
@@ -82,12 +78,8 @@ REFUSED = {
     "unit": (lambda a, b: b.link(a, 1 * u.s), UnitError, "factor times the unit of a has the unit 's', expected one convertible"),
     "offset unit": (lambda a, b: b.link(a, 1, 1 * u.s), UnitError, "offset has the unit 's'"),
     "no parameter": (lambda a, b: b.link(2.0), InputError, "got 2.0, expected a parameter"),
-    "limits": (lambda a, b: (setattr(b, "max", 3), b.link(a)), InputError, "it has limits or a prior, .* set them on a"),
-    "prior": (lambda a, b: (prior(b), b.link(a)), InputError, "it has limits or a prior"),
     "value": (lambda a, b: (b.link(a, 2), setattr(b, "value", 3)), InputError, r"b is linked, 2 \* a: its value cannot be set; set it on a"),
-    "limit later": (lambda a, b: (b.link(a), setattr(b, "min", 3)), InputError, "its min cannot be set"),
     "frozen later": (lambda a, b: (b.link(a), setattr(b, "frozen", False)), InputError, "its frozen cannot be set"),
-    "prior later": (lambda a, b: (b.link(a), prior(b)), InputError, "its prior cannot be set"),
 }  # fmt: skip
 
 
@@ -262,19 +254,165 @@ def test_points_are_fitted_with_links():
     assert model.amplitude.value == pytest.approx(2.5e-12, rel=1e-8)
 
 
-def test_where_links_end():
-    d = small()
-    spectrum = PowerLawSpectralModel()
-    systematics = SystematicsModel("small", effective_area=1.0)
-    systematics.effective_area.min = np.nan
-    systematics.effective_area.link(spectrum.index)
-    d.models = Models([SkyModel(spectrum, "s"), systematics])
-    with pytest.raises(ModelError, match="effective_area is linked, index; only parameters of spectra"):
-        Likelihood(d)
-    spectrum.amplitude.link(spectrum.index, 1e-12 * spectrum.amplitude.unit)
-    d.models = Models([SkyModel(spectrum, "s")], GaussianPenalty([spectrum.amplitude], [1.0], [[1.0]]))
-    with pytest.raises(InputError, match="'amplitude' is linked, .*; put the penalty on its parent"):
-        Likelihood(d)
+# -- limits, priors, penalties and systematics -------------------------------------------------------------------------
+
+
+def test_limits_of_a_follower_are_limits_of_its_parent():
+    a, b = Parameter("a", 2.0, "TeV", max=50), Parameter("b", 0.0, "GeV", min=-5000, max=1000)
+    b.link(a, factor=-2, offset=1000)
+    b.min = -7000
+    table = pack(Parameters([a, b]))
+    # b = 1000 GeV - 2 a: from -7000 to 1000 GeV is a from 4 to 0 TeV, the narrower of the two
+    np.testing.assert_allclose((table.lower, table.upper), [[0.0], [4.0]], rtol=1e-14)
+    a.max = 3.0
+    assert pack(Parameters([a, b])).upper == [3.0]
+    a.value = 3.9
+    a.max = np.nan
+    b.max = -7000.0
+    with pytest.raises(InputError, match=r"b: limits min=-7000.0, max=-7000.0; min must be smaller"):
+        pack(Parameters([a, b]))
+    b.min, b.max = -3000.0, np.nan
+    with pytest.raises(InputError, match=r"b: the start value -6800 is outside its limits \[-3000, inf\] GeV"):
+        pack(Parameters([a, b]))
+    a.frozen, a.min = True, 30.0
+    with pytest.raises(InputError, match=r"b: its limits leave no room to a, which it follows \(-2000 \* a \+ 1000\)"):
+        pack(Parameters([a, b]))
+
+
+def test_priors_and_penalties_see_the_value_by_the_link():
+    """Of a fit in closed form: chi2 of a and of what follows it."""
+    a, b = Parameter("a", 1.0), Parameter("b", 0.0, prior=GaussianPrior(mu=2.0, sigma=0.5))
+    c = Parameter("c", 7.0)
+    b.link(a, 3, 1)
+    likelihood = Likelihood.from_function(lambda t: (t[0] - 1) ** 2 + t[2] ** 2 + 0 * t[1], [a, b, c])
+    result = Fit(likelihood, backend="newton").run()
+    # (a - 1)^2 + ((3 a + 1 - 2) / 0.5)^2
+    best = (1 + 3 * 4 * 1) / (1 + 9 * 4)
+    assert result.success
+    np.testing.assert_allclose(result.parameters.value, [best, 3 * best + 1, 0], atol=1e-9)
+    assert result.parameters["a"].error == pytest.approx(1 / np.sqrt(37))
+    assert result.parameters["b"].error == pytest.approx(3 / np.sqrt(37))
+    assert likelihood.parameters.prior_stat_sum() == pytest.approx(b.prior.stat(3 * best + 1), rel=1e-12)
+
+
+def linked_instruments():
+    """Two data sets of one source; the instrument of the second follows that of the first, with a prior on each and a penalty."""
+    one, two = small(name="one"), small(name="two", n_on=[15, 8, 9, 2, 2, 1])
+    spectrum = PowerLawSpectralModel(index=2.2, amplitude=4e-11 / u.cm**2 / u.s / u.TeV)
+    first = SystematicsModel("one", effective_area=1.0, energy_scale=1.02, background=1.1)
+    second = SystematicsModel("two", background=1.0)
+    second.effective_area = first.effective_area
+    second.energy_scale.frozen = False
+    second.energy_scale.link(first.energy_scale, factor=0.9, offset=0.1)
+    second.background.link(first.background, offset=-0.05)
+    for p in (first.effective_area, first.energy_scale, first.background, second.energy_scale):
+        p.prior = GaussianPrior(mu=1.0, sigma=0.1)
+    penalty = GaussianPenalty(
+        [second.energy_scale, first.energy_scale, second.background], [1.0, 1.0, 0.9], np.diag([0.2, 0.1, 0.3]) ** 2
+    )
+    datasets = Datasets([one, two])
+    datasets.models = Models([SkyModel(spectrum, "s"), first, second], [penalty])
+    return datasets
+
+
+@pytest.fixture(scope="module")
+def instruments():
+    datasets = linked_instruments()
+    fit = Fit(datasets, backend="newton")
+    fit.result = fit.run()
+    fit.datasets = datasets
+    return fit
+
+
+def test_systematics_follow(instruments):
+    linked = instruments.datasets
+    likelihood = Likelihood(linked)
+    names = [n for n, f in zip(likelihood.names, likelihood.free, strict=True) if f]
+    own = [f"one-sys.systematics.{n}" for n in ("effective_area", "energy_scale", "background")]
+    assert names == ["s.spectral.index", "s.spectral.amplitude", *own]
+    # the same without links: all five factors by themselves, each with the value that the link gives
+    plain = linked_instruments()
+    first, second = plain.models[1:]
+    for p in (second.energy_scale, second.background):
+        p.unlink()
+        p.frozen = False
+    second.effective_area = first.effective_area.copy()
+    second.effective_area.prior = None
+    free = Likelihood(plain)
+    pair = [likelihood.names.index(n) for n in names]
+    spread = np.zeros((len(free.names), len(likelihood.names)))
+    shift = np.zeros(len(free.names))
+    for k, n in enumerate(free.names):
+        link = {
+            "two-sys.systematics.energy_scale": (own[1], 0.9, 0.1),
+            "two-sys.systematics.background": (own[2], 1.0, -0.05),
+            "two-sys.systematics.effective_area": (own[0], 1.0, 0.0),
+        }
+        parent, factor, offset = link.get(n, (n, 1.0, 0.0))
+        spread[k, likelihood.names.index(parent)], shift[k] = factor, offset
+    theta = np.array(likelihood.start)
+    stat, gradient, hessian = derivatives(likelihood, theta)
+    other, slope, whole = derivatives(free, spread @ theta + shift)
+    assert stat == pytest.approx(other, rel=1e-12)
+    size = likelihood.scale[pair]
+    np.testing.assert_allclose(gradient[pair] * size, (spread.T @ slope)[pair] * size, rtol=1e-8, atol=1e-8)
+    both = np.outer(size, size)
+    np.testing.assert_allclose(
+        hessian[np.ix_(pair, pair)] * both, (spread.T @ whole @ spread)[np.ix_(pair, pair)] * both, rtol=1e-8, atol=1e-7
+    )
+    # it was fitted to its minimum, and the statistic is that of the data, of four priors and of the penalty
+    assert instruments.result.success
+    assert np.max(np.abs(gradient[pair] * size)) < 1e-5
+    data = sum(float(np.sum(d.stat_array())) for d in linked)
+    extra = linked.models.parameters.prior_stat_sum() + linked.models.penalties[0].stat()
+    assert stat == pytest.approx(data + extra, rel=1e-12)
+
+
+def test_a_link_of_an_instrument_at_1_is_not_forgotten():
+    datasets = linked_instruments()
+    datasets.models.penalties[0].parameters[0].unlink()
+    first, second = datasets.models[1:]
+    first.energy_scale.value = 1.0
+    second.energy_scale.link(first.energy_scale)
+    likelihood = Likelihood(datasets)
+    at = likelihood.names.index("one-sys.systematics.energy_scale")
+    start = np.array(likelihood.start)
+    moved = start.copy()
+    moved[at] = 1.1
+    with double_precision():
+        change = np.asarray(likelihood.stat_array(moved) - likelihood.stat_array(start)).reshape(2, -1)
+    assert np.all(np.abs(change).max(axis=1) > 1e-3)
+
+
+def test_files_of_linked_instruments(tmp_path, instruments):
+    models = instruments.datasets.models
+    with pytest.warns(UserWarning, match=r"two-sys\.systematics\.energy_scale = 0\.9 \* energy_scale \+ 0\.1"):
+        models.write(tmp_path / "m.yaml")
+    back = Models.read(tmp_path / "m.yaml")
+    assert back[2].effective_area is back[1].effective_area
+    assert [p.linked for p in back.parameters] == [p.linked for p in models.parameters]
+    assert [str(p.prior) for p in back.parameters] == [str(p.prior) for p in models.parameters]
+    assert back.penalties[0].parameters[0] is back[2].energy_scale
+    assert back.penalties[0].stat() == pytest.approx(models.penalties[0].stat(), rel=1e-14)
+    again = linked_instruments()
+    again.models = back
+    with double_precision():
+        found, before = (
+            float(np.asarray(like.stat(like.start))) for like in map(Likelihood, (again, instruments.datasets))
+        )
+    assert found == pytest.approx(before, rel=1e-14)
+    np.testing.assert_allclose(back.covariance.data, models.covariance.data, rtol=1e-12)
+
+
+def test_scans_of_linked_instruments(instruments):
+    fit, name = instruments, "one-sys.systematics.energy_scale"
+    interval = fit.confidence(name)
+    assert interval.success
+    p = fit.datasets.models[1].energy_scale
+    profile = fit.stat_profile(p, [p.value - interval.errn, p.value + interval.errp], reoptimize=True)
+    np.testing.assert_allclose(profile.stat - fit.result.total_stat, 1, atol=1e-5)
+    with pytest.raises(InputError, match="two-sys.systematics.energy_scale is linked"):
+        fit.confidence("two-sys.systematics.energy_scale")
 
 
 # -- files -------------------------------------------------------------------------------------------------------------

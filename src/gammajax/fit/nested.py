@@ -91,16 +91,19 @@ def nested_test(run: Callable[[], FitResult], datasets: Any, null: dict) -> Nest
     likelihood = as_likelihood(datasets)
     chosen = []
     for key, value in null.items():
-        _, live, name = parameter_index(likelihood, key)
+        position, live, name = parameter_index(likelihood, key)
         if live.frozen:
             raise FitError(
                 f"ts: {name} is frozen, so that the full model does not vary it; free it with .frozen = False."
             )
         number = live._number(value, "null")
-        low, high = live.bounds
-        if not low <= number <= high:
-            raise InputError(f"ts: {name} = {number:g} under the null is outside its limits [{low:g}, {high:g}].")
-        chosen.append((live, name, number, number in (low, high)))
+        # those of parameters that follow it count as well
+        low, high, inside = likelihood.lower[position], likelihood.upper[position], number * live.factor
+        if not low <= inside <= high:
+            raise InputError(
+                f"ts: {name} = {number:g} under the null is outside its limits [{low / live.factor:g}, {high / live.factor:g}]."
+            )
+        chosen.append((live, name, number, inside in (low, high)))
     full = run()
     with _restored(likelihood):
         for live, _, number, _ in chosen:

@@ -12,10 +12,10 @@ from gammajax.datasets import Dataset, Datasets
 from gammajax.errors import DataError, InputError, ModelError
 from gammajax.likelihood.bins import Bins, bins_in_fit
 from gammajax.likelihood.statistics import spread_mask
-from gammajax.likelihood.structure import MATRIX, BinData, DatasetStructure, Points, ResponseData, Term, Timed
+from gammajax.likelihood.structure import DIRECT, MATRIX, BinData, DatasetStructure, Points, ResponseData, Term, Timed
 from gammajax.models import BinRule, Source, SpectralForm, TemporalForm, bin_rule
-from gammajax.models.form import affine_form
-from gammajax.parameters import Parameters
+from gammajax.models.form import affine_form, loose_form
+from gammajax.parameters import Parameter, Parameters
 from gammajax.units import double_precision
 
 __all__ = ["dataset_data", "parameters_and_sources", "response_data", "sources_of"]
@@ -72,7 +72,7 @@ def response_data(
     rules: list[BinRule | Points | Timed] = []
     terms = []
     systematics = next((m for m in sources if m.role == "systematics"), None)
-    extras, places, alpha = _systematics(dataset, systematics, position)
+    extras, places, links, alpha, alpha_link = _systematics(dataset, systematics, position)
     for source in sources:
         if source.role == "systematics":
             continue
@@ -82,12 +82,9 @@ def response_data(
             diagonals.append(np.ones(len(dataset.mask_array)) if known is None else known)
         # the background does not go through the instrument's response
         acting = () if source.role == "background" else extras
-        if "energy_scale" in acting and through and source.form.nodes:
-            raise ModelError(
-                f"{source.name!r} holds a table with fixed energies, whose bin integrals are exact only while the energies of "
-                f"{dataset.name!r} are; freeze energy_scale at 1, or use a model without a table."
-            )
         form, temporal, index = _linked(source, position)
+        if "energy_scale" in acting and through and form.nodes:
+            form = loose_form(form)
         times = _times(dataset, source)
         key = (form, through, None if times is None else times.tobytes())
         if key not in keys:
@@ -95,8 +92,9 @@ def response_data(
             rule = _rule(folded[2].tobytes(), form, mode) if through and folded else Points(dataset.points())
             rules.append(rule if times is None else Timed(rule, times))
         index += places if acting else ()
-        terms.append(Term(form, index, keys.index(key), MATRIX if through else 0, acting, temporal))
-    structure = DatasetStructure(tuple(terms), dataset.compatibility == "gammapy", dataset.stat_type, alpha)
+        own = links if acting else ()
+        terms.append(Term(form, index, keys.index(key), MATRIX if through else 0, acting, temporal, own))
+    structure = DatasetStructure(tuple(terms), dataset.compatibility == "gammapy", dataset.stat_type, alpha, alpha_link)
     exposure, edisp = (folded[0], folded[1]) if folded is not None else (None, None)
     return ResponseData(exposure, edisp, tuple(diagonals), tuple(rules)), structure
 
@@ -108,14 +106,20 @@ def _linked(source: Source, position: dict[int, int]) -> tuple[SpectralForm, Tem
         return source.form, source.temporal_form, tuple(position[id(p)] for p in pars)
     links, index = [], []
     for p in pars:
-        root = p.follows
-        parent = p if root is None else root.parent
-        links.append((1.0, 0.0) if root is None else root.numbers(p.internal_unit, parent.internal_unit))
-        index.append(position[id(parent)])
+        i, link = _place(p, position)
+        links.append(link)
+        index.append(i)
     n, temporal = len(source.form.names), source.temporal_form
     if temporal is not None:
         temporal = replace(temporal, links=tuple(links[n:]))
     return affine_form(source.form, tuple(links[:n])), temporal, tuple(index)
+
+
+def _place(p: Parameter, position: dict[int, int]) -> tuple[int, tuple[float, float]]:
+    """Where a parameter, or the one that it follows, is in theta; and factor and offset between the two, internal units."""
+    if (root := p.follows) is None:
+        return position[id(p)], DIRECT
+    return position[id(root.parent)], root.numbers(p.internal_unit, root.parent.internal_unit)
 
 
 def _times(dataset: Dataset, source: Source) -> np.ndarray | None:
@@ -132,24 +136,19 @@ def _times(dataset: Dataset, source: Source) -> np.ndarray | None:
     return times
 
 
-def _systematics(dataset: Dataset, source: Any, position: dict[int, int]) -> tuple[tuple, tuple, int | None]:
-    """Factors on the response and their places in theta, and the place of the factor on alpha."""
+def _systematics(dataset: Dataset, source: Any, position: dict[int, int]) -> tuple:
+    """Factors on the response, their places in theta and their links, and place and link of the factor on alpha."""
     if source is None:
-        return (), (), None
-    for name in source.acting:
-        if text := getattr(source, name).linked:
-            raise ModelError(
-                f"{source.name}: {name} is linked, {text}; only parameters of spectra can follow others by a formula. Share one "
-                "parameter instead: both models hold the same object."
-            )
+        return (), (), (), None, DIRECT
     acting = tuple(n for n in source.acting if n != "background")
-    alpha = position[id(source.background)] if "background" in source.acting else None
+    alpha, alpha_link = _place(source.background, position) if "background" in source.acting else (None, DIRECT)
     if alpha is not None and dataset.stat_type != "wstat":
         raise InputError(
             f"{source.name}: the factor on the background acts on ON/OFF spectra, but {dataset.name!r} has the statistic {dataset.stat_type}; "
             "free the norm of its background with FoVBackgroundModel."
         )
-    return acting, tuple(position[id(getattr(source, n))] for n in acting), alpha
+    placed = [_place(getattr(source, n), position) for n in acting]
+    return acting, tuple(i for i, _ in placed), tuple(link for _, link in placed), alpha, alpha_link
 
 
 def dataset_data(

@@ -237,5 +237,5 @@ def _arrays(structure: DatasetStructure, data: BinData, theta: Any) -> list:
     """Arguments of the statistic of one data set, a factor on alpha included."""
     arrays = [data.values[name] for name in structure.stat.arrays]
     if structure.alpha is not None:
-        arrays[structure.stat.arrays.index("alpha")] = data.values["alpha"] * theta[structure.alpha]
+        arrays[structure.stat.arrays.index("alpha")] = data.values["alpha"] * structure.alpha_factor(theta)
     return arrays

@@ -74,7 +74,7 @@ def _statistic(dataset: Dataset, mu: np.ndarray, mask: np.ndarray) -> tuple[np.n
     if any(s.role == "background" for s in sources_of(dataset)):
         arrays["background"] = np.zeros_like(arrays["background"])
     if prepared is not None and structure.alpha is not None:
-        arrays["alpha"] = arrays["alpha"] * prepared[2][structure.alpha]
+        arrays["alpha"] = arrays["alpha"] * structure.alpha_factor(prepared[2])
     statistic = structure.stat
     safe = {
         name: np.where(spread_mask(mask, arrays[name]), arrays[name], fill)

@@ -14,7 +14,7 @@ from gammajax.likelihood.penalties import penalties_of, penalty_stat
 from gammajax.likelihood.structure import Structure
 from gammajax.models import FunctionModel, Models, as_parameters
 from gammajax.models.checked import called
-from gammajax.parameters import Parameter
+from gammajax.parameters import place_of
 from gammajax.units import double_precision, require_double
 
 __all__ = ["FunctionLikelihood"]
@@ -35,10 +35,14 @@ class FunctionLikelihood(Bound):
         penalties, numbers = penalties_of(models.parameters, models)
         # two functions are two structures; the function is called in the units that the person gave
         self.structure = Structure((function, data is not None), penalties)  # type: ignore[arg-type]
-        factor = np.array([_factor(p) for p in made])
+        position = {id(p): i for i, p in enumerate(self.unique)}
+        index, factor, offset = map(np.array, zip(*(place_of(p, position) for p in made), strict=True))
+        # without links no element is picked: that is slow in batches
+        direct = len(self.unique) == len(made) and not np.any(offset)
+        places = (factor, None, None) if direct else (factor, index, offset)
         with double_precision():
             # copies: a device on the host can share the memory of an array
-            self.data, self.numbers = jax.device_put((jax.tree.map(np.array, (factor, data)), numbers))
+            self.data, self.numbers = jax.device_put((jax.tree.map(np.array, (places, data)), numbers))
         self._compact = None
         self._check(function)
 
@@ -90,8 +94,9 @@ class FunctionLikelihood(Bound):
         """The function's value, shape (1,)."""
         require_double("Likelihood")
         function, with_data = self.structure.datasets
-        factor, data = self.data
-        own = jnp.asarray(theta) / factor
+        (factor, index, offset), data = self.data
+        theta = jnp.asarray(theta)
+        own = theta / factor if index is None else theta[index] / factor + offset
         value = function(own, data) if with_data else function(own)  # type: ignore[operator]
         return jnp.asarray(value)[None] if jnp.ndim(value) == 0 else jnp.asarray(value)
 
@@ -112,7 +117,3 @@ class FunctionLikelihood(Bound):
         """Value, gradient (P,) and the two parts of the Hessian (P, P)."""
         theta = jnp.asarray(theta)
         return Exact(self).scores(list(theta), (), tuple(range(theta.shape[0])))
-
-
-def _factor(parameter: Parameter) -> float:
-    return float(parameter.factor)

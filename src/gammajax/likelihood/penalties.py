@@ -32,9 +32,9 @@ class Penalty:
 
 
 def _one(penalty: Penalty, numbers: tuple, x: jax.Array) -> jax.Array:
-    factor, *own = numbers
-    # the numbers of a prior are in the units of its parameters
-    return penalty.function(x / factor, *own)
+    factor, offset, *own = numbers
+    # the numbers of a prior are in the units of its parameters; a linked one follows by the offset
+    return penalty.function(x / factor + offset, *own)
 
 
 def penalty_stat(penalties: Sequence[Penalty], numbers: Sequence[tuple], theta: Sequence) -> jax.Array | float:
@@ -45,7 +45,7 @@ def penalty_stat(penalties: Sequence[Penalty], numbers: Sequence[tuple], theta: 
     penalties : sequence of `Penalty`
         Static part.
     numbers : sequence of tuple of array
-        For each: internal units per unit of its parameters, shape (k,), then what its function takes.
+        For each: internal units per unit of its parameters, shape (k,), offsets of those that are linked, then what its function takes.
     theta : sequence of P scalars
         Parameters, internal units.
     """
@@ -93,14 +93,14 @@ def penalties_of(parameters: Any, models: Any) -> tuple[tuple[Penalty, ...], tup
     """
     structure, arrays = pack_priors(parameters, getattr(models, "penalties", ()))
     penalties, numbers = [], []
-    for (function, i), (values, weight, factor) in zip(structure.priors, arrays, strict=False):
+    for (function, i), (values, weight, factor, offset) in zip(structure.priors, arrays, strict=False):
         penalties.append(Penalty(_of_one(function), (i,)))
-        numbers.append((np.atleast_1d(factor), *values, weight))
-    for index, (mean, precision, weight, factors) in zip(
+        numbers.append((np.atleast_1d(factor), np.atleast_1d(offset), *values, weight))
+    for index, (mean, precision, weight, factors, offsets) in zip(
         structure.penalties, arrays[len(structure.priors) :], strict=True
     ):
         penalties.append(Penalty(gaussian_penalty, index))
-        numbers.append((factors, mean, weight * precision))
+        numbers.append((factors, offsets, mean, weight * precision))
     return tuple(penalties), tuple(numbers)
 
 

@@ -26,6 +26,8 @@ __all__ = [
 
 # the place of the response matrix among what a term is folded with; diagonals are counted from 0
 MATRIX = -1
+# factor and offset of a parameter that follows no other
+DIRECT = (1.0, 0.0)
 
 
 @jax.tree_util.register_dataclass
@@ -128,6 +130,8 @@ class Term:
         Systematics of the data set that act on it.
     temporal : `TemporalForm`, optional
         Its variation in time; its parameters are between those of `form` and those of `extras`.
+    links : tuple of (float, float)
+        Factor and offset between theta and each of `extras`.
     """
 
     form: SpectralForm
@@ -136,6 +140,7 @@ class Term:
     fold: int = MATRIX
     extras: tuple[str, ...] = ()
     temporal: TemporalForm | None = None
+    links: tuple[tuple[float, float], ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -164,12 +169,19 @@ class DatasetStructure:
         Which of `STATISTICS`.
     alpha : int, optional
         Position in theta of a factor on alpha.
+    alpha_link : (float, float)
+        Factor and offset between theta and that.
     """
 
     terms: tuple[Term, ...]
     clip: bool = False
     statistic: str = "wstat"
     alpha: int | None = None
+    alpha_link: tuple[float, float] = DIRECT
+
+    def alpha_factor(self, theta: Any) -> Any:
+        """The factor on alpha, 1 where there is none."""
+        return 1.0 if self.alpha is None else linked(theta[self.alpha], self.alpha_link)
 
     @property
     def stat(self) -> Statistic:
@@ -223,6 +235,11 @@ class Labels:
         return 0
 
 
+def linked(value: Any, link: tuple[float, float]) -> Any:
+    """The value of a parameter by its link."""
+    return value if link == DIRECT else link[0] * value + link[1]
+
+
 def shape(term: Term, rule: BinRule | Points | Timed, args: Sequence) -> jax.Array:
     r"""What one source is before it is folded: flux in each true-energy bin, cm-2 s-1, or values at points.
 
@@ -232,7 +249,8 @@ def shape(term: Term, rule: BinRule | Points | Timed, args: Sequence) -> jax.Arr
     """
     n = len(term.form.names)
     m = n + (0 if term.temporal is None else len(term.temporal.names))
-    parameters, extras = args[:n], dict(zip(term.extras, args[m:], strict=True))
+    parameters = args[:n]
+    extras = {n: linked(x, link) for n, x, link in zip(term.extras, args[m:], term.links, strict=True)}
     factor = extras.get("effective_area")
     if isinstance(rule, Timed):
         assert term.temporal is not None

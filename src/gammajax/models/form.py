@@ -10,7 +10,16 @@ from typing import Any
 
 import jax
 
-__all__ = ["SpectralForm", "affine_form", "difference_form", "product_form", "scaled_form", "sum_form", "weighted_form"]
+__all__ = [
+    "SpectralForm",
+    "affine_form",
+    "difference_form",
+    "loose_form",
+    "product_form",
+    "scaled_form",
+    "sum_form",
+    "weighted_form",
+]
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,8 @@ class SpectralForm:
         cut-off is smooth enough for `least_nodes`.
     nodes : tuple of float
         Break energies that never move, TeV: the nodes of a table.
+    loose : tuple of float
+        Such energies where the bins move over them, instead of `nodes`.
     power_between : bool
         Whether the model is a power law between its breaks and nodes: its integrals then are closed forms.
     terms : tuple
@@ -75,6 +86,7 @@ class SpectralForm:
     breaks: Callable[..., tuple] | None = None
     cuts: Callable[..., tuple] | None = None
     nodes: tuple[float, ...] = ()
+    loose: tuple[float, ...] = ()
     power_between: bool = False
     terms: tuple[tuple[float, "SpectralForm", tuple[int, ...]], ...] = ()
     gammapy_closed: bool | None = None
@@ -238,6 +250,20 @@ def affine_form(form: SpectralForm, links: tuple[tuple[float, float], ...]) -> S
         terms=tuple((a, affine_form(f, tuple(links[i] for i in index)), index) for a, f, index in form.terms),
         defaults=tuple((x - o) / f for (f, o), x in zip(links, form.defaults, strict=False)),
     )
+
+
+@lru_cache(maxsize=256)
+def loose_form(form: SpectralForm) -> SpectralForm:
+    """The same for bins that move over the nodes of its tables: they are cuts then, which are looked for in each evaluation."""
+    terms = tuple((a, loose_form(f), index) for a, f, index in form.terms)
+    own = form.cuts
+    if form.breaks is None and own is None:
+        return replace(form, nodes=(), loose=form.nodes, terms=terms)
+
+    def cuts(*parameters: Any) -> tuple:
+        return (*form.nodes, *(own(*parameters) if own else ()))
+
+    return replace(form, nodes=(), cuts=cuts if form.nodes else own, terms=terms)
 
 
 def _times_energy(form: SpectralForm, energy: jax.Array, *parameters: jax.Array) -> jax.Array:

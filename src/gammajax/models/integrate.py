@@ -14,6 +14,7 @@ import numpy as np
 
 from gammajax.models.form import SpectralForm
 from gammajax.models.functions.special import exprel
+from gammajax.models.moving import over_nodes
 from gammajax.models.pieces import between_breaks, power_law_pieces, summed
 from gammajax.models.rules import TOLERANCE, BinRule, node_count, range_rule, refined
 from gammajax.units import double_precision
@@ -94,6 +95,8 @@ def flux_per_bin(form: SpectralForm, rule: BinRule, parameters: Sequence[jax.Arr
         return summed([a * flux_per_bin(f, r, [parameters[i] for i in index]) for (a, f, index), r in terms])
     if rule.mode == "power":
         return power_law_pieces(form, rule.nodes, parameters)
+    if rule.mode == "loose":
+        return over_nodes(form, rule.count, rule.nodes, tuple(parameters))
     if rule.mode == "breaks":
         return between_breaks(form, rule.nodes, rule.count, parameters)
     values = form.evaluate(rule.nodes, *parameters)

@@ -11,10 +11,12 @@ from gammajax.elementary import exp
 from gammajax.models.form import SpectralForm
 from gammajax.models.functions.special import exprel
 
-__all__ = ["between_breaks", "power_law_pieces", "summed"]
+__all__ = ["between_breaks", "power_law_between", "power_law_pieces", "split", "summed"]
 
 # relative distance that a node keeps from a break: more than the rounding of a node, less than any result can show
 GUARD = 16 * np.finfo(float).eps
+# up to so many cuts are written out; the nodes of a table are not
+FEW = 8
 
 
 def summed(values: Any) -> jax.Array:
@@ -34,12 +36,12 @@ def power_law_pieces(form: SpectralForm, edges: Any, parameters: Sequence[jax.Ar
     parameters : sequence of scalars
         Internal units.
     """
-    strength, shape = _split(form, parameters)
+    strength, shape = split(form, parameters)
     values = edges * form.evaluate(edges, *shape)
-    return strength * summed(_power_law_between(edges[:-1], edges[1:], values[:-1], values[1:]))
+    return strength * summed(power_law_between(edges[:-1], edges[1:], values[:-1], values[1:]))
 
 
-def _split(form: SpectralForm, parameters: Sequence[jax.Array]) -> tuple[Any, list]:
+def split(form: SpectralForm, parameters: Sequence[jax.Array]) -> tuple[Any, list]:
     """Product of the parameters that the model is proportional to, and the parameters with 1 for them.
 
     The logarithm of a ratio of fluxes has no slope in a strength of 0.
@@ -53,7 +55,7 @@ def _split(form: SpectralForm, parameters: Sequence[jax.Array]) -> tuple[Any, li
     return strength, shape
 
 
-def _power_law_between(a: jax.Array, b: jax.Array, fa: jax.Array, fb: jax.Array) -> jax.Array:
+def power_law_between(a: jax.Array, b: jax.Array, fa: jax.Array, fb: jax.Array) -> jax.Array:
     """Integral of the power law whose E dnde is `fa` at a and `fb` at b; 0 where it vanishes at an end."""
     usable = (fa != 0) & (fb != 0)
     ratio = jnp.where(usable, fb, 1.0) / jnp.where(usable, fa, 1.0)
@@ -77,16 +79,14 @@ def between_breaks(form: SpectralForm, edges: Any, count: int, parameters: Seque
     parameters : sequence of scalars
         Internal units.
     """
-    strength, shape = _split(form, parameters)
+    strength, shape = split(form, parameters)
     lo, hi = edges[:-1], edges[1:]
-    energies = [jnp.asarray(e) for f in (form.breaks, form.cuts) if f is not None for e in f(*parameters)]
-    cuts = jnp.sort(jnp.stack(energies))
+    cuts = jnp.sort(_energies(form, parameters))
     # far away it must not be evaluated: there may be no number for it
     cuts = jnp.clip(cuts, jnp.min(lo), jnp.max(hi))
     n = len(cuts)
     # cuts k to m - 1 are inside; one on the lower edge is, so that moving a break on an edge moves one of the two bins
-    k = sum((c < lo).astype(int) for c in cuts)
-    m = sum((c < hi).astype(int) for c in cuts)
+    k, m = _below(cuts, lo), _below(cuts, hi)
     cut = m > k
     first = jnp.where(cut, cuts[jnp.minimum(k, n - 1)], hi)
     last = jnp.where(cut, cuts[jnp.maximum(m - 1, 0)], hi)
@@ -94,8 +94,32 @@ def between_breaks(form: SpectralForm, edges: Any, count: int, parameters: Seque
     parts = jnp.sum(_piece(form, shape, cuts, count, *ends, jnp.stack([k, m])), axis=0)
     if n > 1:
         whole = _piece(form, shape, cuts, count, cuts[:-1], cuts[1:], np.arange(1, n))
-        parts = parts + sum(jnp.where((k <= j) & (j + 1 < m), whole[j], 0.0) for j in range(n - 1))
+        parts = parts + _between(whole, k, m)
     return strength * summed(parts)
+
+
+def _energies(form: SpectralForm, parameters: Sequence[jax.Array]) -> jax.Array:
+    """All breaks and cuts, those that never move in one array; shape (n,)."""
+    found = [e for f in (form.breaks, form.cuts) if f is not None for e in f(*parameters)]
+    fixed = np.array([e for e in found if isinstance(e, float)])
+    moving = [jnp.asarray(e) for e in found if not isinstance(e, float)]
+    return jnp.concatenate([jnp.stack(moving), fixed]) if moving else jnp.asarray(fixed)
+
+
+def _below(cuts: jax.Array, edges: jax.Array) -> jax.Array:
+    """Number of cuts below each edge."""
+    if len(cuts) <= FEW:
+        return sum((c < edges).astype(int) for c in cuts)  # type: ignore[return-value]
+    return jnp.sum(cuts.reshape(-1, *[1] * edges.ndim) < edges, axis=0)
+
+
+def _between(whole: jax.Array, k: jax.Array, m: jax.Array) -> jax.Array:
+    """Sum of the whole intervals, shape (n - 1,), between the cuts k and m - 1."""
+    n = len(whole)
+    if n < FEW:
+        return sum(jnp.where((k <= j) & (j + 1 < m), whole[j], 0.0) for j in range(n))  # type: ignore[return-value]
+    j = np.arange(n).reshape(-1, *[1] * k.ndim)
+    return jnp.sum(jnp.where((k <= j) & (j + 1 < m), whole.reshape(j.shape), 0.0), axis=0)
 
 
 def _piece(form: SpectralForm, shape: list, cuts: Any, count: int, a: Any, b: Any, region: Any) -> jax.Array:
@@ -110,7 +134,7 @@ def _piece(form: SpectralForm, shape: list, cuts: Any, count: int, a: Any, b: An
         return energy * form.evaluate(energy + jax.lax.stop_gradient(inside - energy), *shape)
 
     if form.power_between:
-        return _power_law_between(a, b, density(a), density(b))
+        return power_law_between(a, b, density(a), density(b))
     x, w = (v.reshape(-1, *[1] * a.ndim) for v in np.polynomial.legendre.leggauss(count))
     middle, half = 0.5 * (jnp.log(a) + jnp.log(b)), 0.5 * (jnp.log(b) - jnp.log(a))
     return half * summed(density(exp(middle + half * x)) * w)

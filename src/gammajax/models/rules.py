@@ -33,10 +33,10 @@ class BinRule:
     parts : tuple of `BinRule`
         One rule for each term of a sum.
     mode : str
-        "closed", "exact", "power" (a power law in each piece), "breaks" (pieces that move with the parameters), "sum" or
-        "gammapy".
+        "closed", "exact", "power" (a power law in each piece), "breaks" (pieces that move with the parameters), "loose" (bins that
+        move over the nodes of a table), "sum" or "gammapy".
     count : int
-        Gauss-Legendre nodes of a piece in the mode "breaks".
+        Gauss-Legendre nodes of a piece in the modes "breaks" and "loose".
     """
 
     lo: Any
@@ -125,13 +125,20 @@ def range_rule(lo: np.ndarray, hi: np.ndarray, form: SpectralForm, mode: str = "
         parts = tuple(range_rule(lo, hi, f, mode) for _, f, _ in form.terms)
         return BinRule(lo, hi, none, none, parts=parts, mode="sum")
     points = _pieces(lo, hi, form.nodes)
+    if form.loose:
+        count = 0 if form.power_between else max(form.least_nodes, _count(lo, hi, _slope(form)))
+        return BinRule(lo, hi, points, none, mode="loose", count=count)
     pieced = form.breaks is not None or form.cuts is not None
     if form.power_between and not pieced:
         return BinRule(lo, hi, points, none, mode="power")
-    count = max(form.least_nodes, _count(lo, hi, UNKNOWN_SLOPE if form.log_slope is None else form.log_slope))
+    count = max(form.least_nodes, _count(lo, hi, _slope(form)))
     if pieced:
         return BinRule(lo, hi, points, none, mode="breaks", count=count)
     return _gauss_legendre(lo, hi, points, count)
+
+
+def _slope(form: SpectralForm) -> float:
+    return UNKNOWN_SLOPE if form.log_slope is None else form.log_slope
 
 
 def _pieces(lo: np.ndarray, hi: np.ndarray, nodes: tuple[float, ...]) -> np.ndarray:
@@ -159,7 +166,7 @@ def refined(form: SpectralForm, rule: BinRule) -> BinRule:
     if rule.mode == "sum":
         terms = zip(form.terms, rule.parts, strict=True)
         return replace(rule, parts=tuple(refined(f, r) for (_, f, _), r in terms))
-    if rule.mode == "breaks":
+    if rule.mode in ("breaks", "loose"):
         return replace(rule, count=2 * rule.count)
     if rule.mode == "exact":
         points = _pieces(rule.lo, rule.hi, form.nodes)

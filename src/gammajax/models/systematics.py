@@ -30,7 +30,8 @@ class SystematicsModel(Source):
     dataset_name : str
         The data set.
     effective_area, energy_scale, background : float or `Parameter`, optional
-        A start value frees it; a parameter (its own limits, prior, shared with others) is taken as it is.
+        A start value frees it; a parameter (its own limits, prior, shared with others) is taken as it is. One can also be assigned
+        later, ``two.energy_scale = one.energy_scale``, or follow another: ``two.energy_scale.link(one.energy_scale, offset=0.05)``.
     name : str, optional
         ``"<dataset_name>-sys"`` if not given.
 
@@ -68,8 +69,9 @@ class SystematicsModel(Source):
 
     @property
     def acting(self) -> tuple[str, ...]:
-        """Those that are free or not 1."""
-        return tuple(n for n in NAMES if not getattr(self, n).frozen or getattr(self, n).value != 1.0)
+        """Those that are free, linked, or not 1."""
+        pars = {n: getattr(self, n) for n in NAMES}
+        return tuple(n for n, p in pars.items() if not p.frozen or p.follows is not None or p.value != 1.0)
 
     @property
     def parameters(self) -> Parameters:

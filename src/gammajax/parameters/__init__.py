@@ -2,7 +2,7 @@
 
 from gammajax.parameters.collection import Parameters, find_parameter
 from gammajax.parameters.covariance import Covariance, covariance_from_hessian
-from gammajax.parameters.packing import ParameterTable, pack
+from gammajax.parameters.packing import ParameterTable, pack, place_of
 from gammajax.parameters.parameter import Parameter, spaced_values
 from gammajax.parameters.penalties import GaussianPenalty, PriorStructure, pack_priors, prior_stat
 from gammajax.parameters.priors import (
@@ -32,6 +32,7 @@ __all__ = [
     "find_parameter",
     "pack",
     "pack_priors",
+    "place_of",
     "prior_classes",
     "prior_stat",
     "spaced_values",

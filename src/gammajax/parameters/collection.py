@@ -123,9 +123,18 @@ class Parameters:
         """Those that a fit varies."""
         return self.unique_parameters.free_parameters
 
+    @property
+    def followers(self) -> "Parameters":
+        """Those linked by a formula, each once."""
+        first: dict[int, tuple[Parameter, str]] = {}
+        for p, name in zip(self, self._unique_names, strict=True):
+            if p.follows is not None:
+                first.setdefault(id(p), (p, name))
+        return Parameters([p for p, _ in first.values()], [n for _, n in first.values()])
+
     def prior_stat_sum(self) -> float:
         """-2 ln of all priors at the present values, each parameter once."""
-        return sum(p.prior_stat_sum() for p in self.unique_parameters)
+        return sum(p.prior_stat_sum() for p in [*self.unique_parameters, *self.followers])
 
     def freeze_all(self) -> None:
         """Freeze every parameter; a linked one follows its parent."""

@@ -141,4 +141,4 @@ def covariance_from_hessian(hessian: np.ndarray) -> np.ndarray | None:
     if values[0] <= 1e-13 * values[-1]:
         return None
     inverse = (vectors / values) @ vectors.T
-    return 2 * inverse * np.outer(scale, scale)
+    return (inverse + inverse.T) * np.outer(scale, scale)

@@ -153,7 +153,6 @@ class Parameter:
 
     @min.setter
     def min(self, value: Any) -> None:
-        self._refuse_linked("min")
         self._min = self._number(value, "min")
 
     @property
@@ -163,7 +162,6 @@ class Parameter:
 
     @max.setter
     def max(self, value: Any) -> None:
-        self._refuse_linked("max")
         self._max = self._number(value, "max")
 
     @property
@@ -196,8 +194,9 @@ class Parameter:
     def link(self, parent: "Parameter", factor: Any = 1.0, offset: Any = 0.0) -> None:
         r"""Let this parameter follow another one, :math:`value = factor \cdot parent + offset`.
 
-        A fit then varies the parent alone; derivatives, errors, covariance and scans go through the link. Factor and offset are
-        part of what is compiled: other numbers compile anew.
+        A fit then varies the parent alone; derivatives, errors, covariance and scans go through the link. Limits, priors and
+        penalties of this parameter hold for the value that it has by the link. Factor and offset are part of what is compiled: other
+        numbers compile anew.
 
         Parameters
         ----------
@@ -211,7 +210,7 @@ class Parameter:
         Raises
         ------
         InputError
-            If it has limits or a prior, which belong to the parent, or the chain comes back to its start.
+            If the factor is 0 or a number is not finite, or the chain comes back to its start.
         UnitError
             If the units do not fit.
 
@@ -224,10 +223,6 @@ class Parameter:
         """
         if not isinstance(parent, Parameter):
             raise InputError(f"{self.name}.link: got {parent!r}, expected a parameter.")
-        if not (np.isnan(self.min) and np.isnan(self.max)) or self.prior is not None:
-            raise InputError(
-                f"{self.name}.link: it has limits or a prior, which would have no effect; set them on {parent.name} instead."
-            )
         self._link = make_link(self, parent, factor, offset)
 
     def unlink(self) -> None:
@@ -265,7 +260,6 @@ class Parameter:
 
     @prior.setter
     def prior(self, value: Any) -> None:
-        self._refuse_linked("prior")
         if value is not None and not isinstance(value, Prior):
             raise InputError(
                 f"{self.name}.prior: got {value!r}, expected a prior such as GaussianPrior(mu=2.3, sigma=0.1), or None."
@@ -274,7 +268,7 @@ class Parameter:
 
     def prior_stat_sum(self) -> float:
         """-2 ln of the prior at the present value; 0 without a prior."""
-        return 0.0 if self._prior is None else float(self._prior.in_unit(self._unit).stat(self._value))
+        return 0.0 if self._prior is None else float(self._prior.in_unit(self._unit).stat(self.value))
 
     @property
     def bounds(self) -> tuple[float, float]:

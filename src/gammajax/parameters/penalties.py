@@ -10,6 +10,7 @@ import numpy as np
 
 from gammajax.errors import InputError
 from gammajax.parameters.collection import Parameters
+from gammajax.parameters.packing import place_of
 from gammajax.parameters.parameter import Parameter
 from gammajax.parameters.prior_functions import gaussian_penalty
 
@@ -175,10 +176,10 @@ def _positive(matrix: Any, n: int, what: str) -> np.ndarray:
     out = np.array(matrix, dtype=float)
     if out.shape != (n, n):
         raise InputError(f"GaussianPenalty: got {what} of shape {out.shape}, expected ({n}, {n}) for {n} parameters.")
-    if not np.all(np.isfinite(out)) or not np.allclose(out, out.T, rtol=1e-10, atol=0):
-        raise InputError(f"GaussianPenalty: the {what} is not symmetric and finite.")
     # of the correlation: parameters of 1e-12 stand beside some of order one
     scale = np.sqrt(np.where(np.diag(out) > 0, np.diag(out), 1.0))
+    if not np.all(np.isfinite(out)) or np.any(np.abs(out - out.T) > 1e-10 * np.outer(scale, scale)):
+        raise InputError(f"GaussianPenalty: the {what} is not symmetric and finite.")
     if n and np.linalg.eigvalsh(out / np.outer(scale, scale))[0] <= 0:
         raise InputError(f"GaussianPenalty: the {what} is not positive definite.")
     return out
@@ -202,29 +203,29 @@ def pack_priors(
     structure : `PriorStructure`
         Functions and positions in theta.
     arrays : tuple
-        One (values, weight, factor) for each prior, values in the unit of the parameter and factor in internal units per
-        such unit; then one (mean, precision, weight, factors) for each penalty. Arguments of `prior_stat`: other numbers
-        compile nothing.
+        One (values, weight, factor, offset) for each prior: the parameter in its unit, in which the values are, is theta / factor +
+        offset, where a linked one has that of its link. Then one (mean, precision, weight, factors, offsets) for each penalty.
+        Arguments of `prior_stat`: other numbers compile nothing.
     """
     unique = list(parameters.unique_parameters)
     position = {id(p): i for i, p in enumerate(unique)}
+    known = {id(p) for p in [*unique, *parameters]}
     priors: list[tuple[Callable[..., jax.Array], int]] = []
     arrays: list[tuple[np.ndarray, ...]] = []
-    for i, p in enumerate(unique):
+    for p in [*unique, *parameters.followers]:
         if p.prior is not None:
             prior = p.prior.in_unit(p.unit)
+            i, factor, offset = place_of(p, position)
             priors.append((type(prior).function, i))
-            arrays.append((prior.values, np.array(prior.weight), np.array(p.factor)))
+            arrays.append((prior.values, np.array(prior.weight), np.array(factor), np.array(offset)))
     places = []
     for penalty in penalties:
         for p in penalty.parameters:
-            if p.linked:
-                raise InputError(f"{penalty!r}: {p.name!r} is linked, {p.linked}; put the penalty on its parent.")
-            if id(p) not in position:
+            if id(p) not in known:
                 raise InputError(f"{penalty!r}: parameter {p.name!r} is in no model of the fit; drop the penalty.")
-        places.append(tuple(position[id(p)] for p in penalty.parameters))
-        factors = np.array([p.factor for p in penalty.parameters])
-        arrays.append((penalty.mean, penalty.precision, np.array(penalty.weight), factors))
+        index, factors, offsets = zip(*(place_of(p, position) for p in penalty.parameters), strict=True)
+        places.append(index)
+        arrays.append((penalty.mean, penalty.precision, np.array(penalty.weight), np.array(factors), np.array(offsets)))
     return PriorStructure(tuple(priors), tuple(places)), tuple(arrays)
 
 
@@ -232,8 +233,8 @@ def prior_stat(structure: PriorStructure, arrays: tuple, theta: jax.Array, const
     """All priors and penalties added up, -2 ln; a pure function of theta (P,) in internal units and of the arrays."""
     total = jnp.zeros(())
     n = len(structure.priors)
-    for (function, i), (values, weight, factor) in zip(structure.priors, arrays[:n], strict=True):
-        total = total + weight * function(theta[i] / factor, *values, constants=constants)
-    for index, (mean, precision, weight, factors) in zip(structure.penalties, arrays[n:], strict=True):
-        total = total + weight * gaussian_penalty(theta[jnp.array(index)] / factors, mean, precision)
+    for (function, i), (values, weight, factor, offset) in zip(structure.priors, arrays[:n], strict=True):
+        total = total + weight * function(theta[i] / factor + offset, *values, constants=constants)
+    for index, (mean, precision, weight, factors, offsets) in zip(structure.penalties, arrays[n:], strict=True):
+        total = total + weight * gaussian_penalty(theta[jnp.array(index)] / factors + offsets, mean, precision)
     return total
