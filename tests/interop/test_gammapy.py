@@ -157,6 +157,100 @@ def test_penalties_come_over_or_are_refused():
         bridge.from_gammapy(theirs)
 
 
+@pytest.fixture(scope="module")
+def constrained(hess_files):
+    """Two runs fitted by MINUIT and by us: a linked index with a prior and limits, a penalty, a frozen parameter."""
+    from gammapy.stats import GaussianPriorPenalty
+
+    def made():
+        theirs = load(hess_files, joint=True)
+        models = []
+        for d in theirs:
+            model = log_parabola()
+            models.append(models_of.SkyModel(model.spectral_model, name=f"source-{d.name}", datasets_names=[d.name]))
+        one, two = (m.spectral_model for m in models)
+        two.alpha = one.alpha
+        one.alpha.prior = models_of.GaussianPrior(mu=2.0, sigma=0.2)
+        two.amplitude.prior = models_of.UniformPrior(min=1e-12, max=1e-9)
+        two.beta.value, two.beta.frozen = 0.15, True
+        penalty = GaussianPriorPenalty([one.alpha, one.beta], mean=[2.1, 0.1], covariance=[[0.04, 0.01], [0.01, 0.02]])
+        theirs.models = modeling.models.Models(models, penalties=penalty)
+        return theirs
+
+    bridge.register()
+    try:
+        ours, theirs = made(), made()
+        found = modeling.Fit(backend="gammajax").run(ours)
+        # a tolerance at which MINUIT's own distance to the minimum cannot be seen
+        expected = modeling.Fit(optimize_opts={"tol": 1e-4, "strategy": 2}).run(theirs)
+        yield ours, found, theirs, expected
+    finally:
+        for task in modeling.fit.registry.register.values():
+            task.pop("gammajax", None)
+
+
+def test_the_backend_with_priors_penalties_links_and_frozen_parameters(constrained):
+    ours, found, theirs, expected = constrained
+    assert found.success
+    assert expected.success
+    # the minimum of gammapy's own statistic, priors and penalty included
+    assert found.total_stat == pytest.approx(ours.stat_sum(), rel=1e-12)
+    assert found.total_stat <= expected.total_stat + 1e-6
+    assert found.total_stat == pytest.approx(expected.total_stat, abs=1e-4)
+    data = sum(float(d.stat_array()[d.mask.data].sum()) for d in ours)
+    assert abs(ours.stat_sum() - data) > 1
+    # and the statistic that we see there is that of gammapy
+    assert bridge.from_gammapy(ours, compatibility="gammapy").stat_sum() == pytest.approx(ours.stat_sum(), rel=1e-6)
+    assert ours.models[1].spectral_model.alpha is ours.models[0].spectral_model.alpha
+    for mine, other in zip(ours.parameters, theirs.parameters, strict=True):
+        assert mine.frozen == other.frozen
+        assert mine.value == pytest.approx(other.value, abs=5e-3 * other.error + 1e-300)
+        # MINUIT's covariance is good to a percent
+        assert mine.error == pytest.approx(other.error, rel=2e-2)
+    assert ours.models[1].spectral_model.beta.error == 0
+    assert ours.models[1].spectral_model.beta.value == 0.15
+
+
+def test_the_covariance_is_written_on_gammapys_models(constrained):
+    ours, _, theirs, _ = constrained
+    matrix, other = ours.models.covariance.data, theirs.models.covariance.data
+    size = np.array([p.error for p in ours.models.parameters])
+    np.testing.assert_allclose(np.sqrt(np.diag(matrix)), size, rtol=1e-10)
+    names = ours.models.parameters_unique_names
+    first, second = (i for i, n in enumerate(names) if n.endswith(".alpha"))
+    free = size > 0
+    assert not np.any(matrix[~free])
+    # gammapy leaves out what is between models, and of a linked parameter all but the variance in its second row: with MINUIT as with us
+    np.testing.assert_array_equal(matrix != 0, other != 0)
+    correlation, expected = (
+        m[free][:, free] / np.sqrt(np.outer(np.diag(m)[free], np.diag(m)[free])) for m in (matrix, other)
+    )
+    np.testing.assert_allclose(correlation, expected, atol=0.02)
+    for mine, their in zip(ours.models, theirs.models, strict=True):
+        one, two = (m.spectral_model.covariance.data for m in (mine, their))
+        np.testing.assert_array_equal(one != 0, two != 0)
+        np.testing.assert_allclose(np.diag(one), np.diag(two), rtol=0.04)
+    # our own fit writes the whole: the linked index has one row, twice
+    result = bridge.fit(ours, compatibility="gammapy")
+    assert result.success
+    assert ours.models[1].spectral_model.alpha is ours.models[0].spectral_model.alpha
+    whole = ours.models.covariance.data
+    np.testing.assert_allclose(whole[first], whole[second], rtol=1e-10)
+    there = matrix != 0
+    np.testing.assert_allclose(whole[there], matrix[there], rtol=1e-4)
+    assert np.sum(whole != 0) > np.sum(there)
+
+
+def test_intervals_with_priors(constrained):
+    ours, _, theirs, _ = constrained
+    bridge.register()
+    mine = modeling.Fit(backend="gammajax").confidence(ours, ours.models[0].spectral_model.alpha)
+    other = modeling.Fit().confidence(theirs, theirs.models[0].spectral_model.alpha)
+    assert mine["success"]
+    for key in ("errp", "errn"):
+        assert mine[key] == pytest.approx(other[key], rel=1e-2)
+
+
 SPECTRA = {
     "compound": lambda: models_of.PowerLawSpectralModel() + models_of.LogParabolaSpectralModel(),
     "piecewise": lambda: (

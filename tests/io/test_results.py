@@ -26,6 +26,7 @@ from gammajax import (
 from gammajax.errors import FileFormatError, InputError, MissingFileError
 from gammajax.io import read_result, write_result
 from gammajax.io.results_code import NOT_STORED
+from gammajax.io.tables import read_table, write_table
 from gammajax.models import Models
 from gammajax.parameters import GaussianPrior, Parameter
 from gammajax.provenance import data_hash, provenance
@@ -453,3 +454,40 @@ def test_flipped_bits_in_fits(tmp_path, results):
     path.write_bytes(bytes(content))
     with pytest.raises(FileFormatError, match="do not match their DATASUM"):
         ScanResult.read(path)
+
+
+def test_changed_digits_in_ecsv(tmp_path, results):
+    path = tmp_path / "r.ecsv"
+    results["upper limit"].write(path)
+    content = path.read_text()
+    *head, row = content.rstrip().split("\n")
+    # the number that others see in the table, not the one that is read back
+    changed = row.replace(" 0.95 ", " 0.96 ")
+    assert changed != row
+    path.write_text("\n".join([*head, changed]) + "\n")
+    with pytest.raises(
+        FileFormatError, match=r"r\.ecsv: the table does not match its checksum \(table_sha256 in its header\)"
+    ):
+        UpperLimit.read(path)
+    # line ends of another system are no change, and who removes the line has meant it
+    path.write_bytes(content.replace("\n", "\r\n").encode())
+    assert UpperLimit.read(path) == results["upper limit"]
+    path.write_text("\n".join([*(h for h in head if "table_sha256" not in h), changed]) + "\n")
+    assert UpperLimit.read(path) == results["upper limit"]
+
+
+@pytest.mark.parametrize("old", ["2.5", "TeV", "true"])
+def test_changed_tables_are_said(tmp_path, old):
+    table = Table({"energy": [1.0, 2.5] * u.TeV, "ok": [True, False]}, meta={"flag": True})
+    path = write_table(table, tmp_path / "t.ecsv")
+    back = read_table(path, "test")
+    assert dict(back.meta) == {"flag": True}
+    assert list(back["energy"]) == [1.0, 2.5]
+    content = path.read_text()
+    path.write_text(content.replace(old, {"2.5": "3.5", "TeV": "GeV", "true": "false"}[old]))
+    with pytest.warns(
+        UserWarning, match=r"t\.ecsv: the checksum .* does not fit; the file was changed after it was written"
+    ):
+        read_table(path, "test")
+    # astropy alone sees an ordinary table
+    assert "table_sha256" in Table.read(path, format="ascii.ecsv").meta

@@ -32,7 +32,9 @@ from gammajax.parameters import (
     GeneralizedGaussianPrior,
     LogUniformPrior,
     Parameter,
+    Parameters,
     UniformPrior,
+    pack,
 )
 from tests.problems import embedded, small
 
@@ -403,6 +405,40 @@ def test_what_is_wrong_is_named_with_its_place(case):
     assert old in GOOD
     with pytest.raises(FileFormatError, match=text):
         Models.from_yaml(GOOD.replace(old, new, 1))
+
+
+def test_limits_that_leave_one_value_freeze():
+    """As MINUIT does with such limits in gammapy."""
+    text = GOOD.replace("value: 2.5", "value: 2.5, min: 2.5, max: 2.5")
+    with pytest.warns(UserWarning, match=PLACE + r": index has min = max = 2\.5 and is read as frozen"):
+        models = Models.from_yaml(text)
+    assert models.parameters["index"].frozen
+    assert not models.parameters["amplitude"].frozen
+    # one that is frozen already is held anyway
+    again = Models.from_yaml(models.to_yaml()).parameters["index"]
+    assert (again.frozen, again.min, again.max) == (True, 2.5, 2.5)
+    assert pack(models.parameters).free.tolist() == [False, True, False]
+    again.frozen = False
+    with pytest.raises(InputError, match=r"min must be smaller than max\. Freeze a parameter that is to stay"):
+        pack(Parameters([again]))
+
+
+def test_limits_that_leave_another_value_are_refused():
+    text = GOOD.replace("value: 2.5", "value: 2.5, min: 3, max: 3")
+    with pytest.raises(FileFormatError, match=PLACE + r": index = 2\.5 with min = max = 3, which leave no other value"):
+        Models.from_yaml(text)
+
+
+def test_errors_without_a_variance():
+    for size in ("1e155", "-1e300"):
+        with pytest.raises(
+            FileFormatError, match=PLACE + r": index has the error .*, expected at most 1\.34e\+154: its square"
+        ):
+            Models.from_yaml(GOOD.replace("value: 2.5", f"value: 2.5, error: {size}"))
+    large = Models.from_yaml(GOOD.replace("value: 2.5", "value: 2.5, error: 1e154"))
+    assert large.covariance.data[0, 0] == pytest.approx(1e308)
+    # a fit that failed has errors that are no numbers
+    assert np.isnan(Models.from_yaml(GOOD.replace("value: 2.5", "value: 2.5, error: .nan")).covariance.data[0, 0])
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,10 @@ def models_covariance_from_errors(models: Models) -> None:
     if np.any(error != 0):
         places, slopes = parameters.from_unique()
         same = places[:, None] == places
-        models.set_covariance(np.where(same, np.outer(slopes, slopes) * error[places] ** 2, 0.0))
+        sigma = slopes * error[places]
+        # steep links of large errors may leave the range of numbers: inf says so
+        with np.errstate(over="ignore"):
+            models.set_covariance(np.where(same, np.outer(sigma, sigma), 0.0))
 
 
 def _read_background(node: Node, links: Links) -> FoVBackgroundModel:

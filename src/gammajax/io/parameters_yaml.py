@@ -18,6 +18,8 @@ KEYS = (
     "name", "value", "unit", "error", "min", "max", "frozen", "interp", "scale_method", "scale_transform", "link",
     "prior", "scan_min", "scan_max", "scan_n_values", "scan_n_sigma", "scan_values",
 )  # fmt: skip
+# its square is a number still
+LARGEST = float(np.sqrt(np.finfo(float).max))
 INTERPOLATIONS = ("lin", "log", "sqrt")
 
 
@@ -133,11 +135,27 @@ def _read_parameter(node: Node, d: Declared, links: Links) -> Parameter:
         raise FileFormatError(
             f"{node.where}: min = {low:g} and max = {high:g}, expected min below max; they may be interchanged."
         )
+    frozen = node["frozen"].flag() if "frozen" in node else d.frozen
+    value, error = node["value"].number(finite=True), number("error", 0.0)
+    if LARGEST < abs(error) < np.inf:
+        raise FileFormatError(
+            f"{node.where}: {d.name} has the error {error:g}, expected at most {LARGEST:.3g}: its square, the variance, is beyond the "
+            "range of numbers; remove the error or correct it."
+        )
+    if low == high and not frozen:
+        if value != low:
+            raise FileFormatError(
+                f"{node.where}: {d.name} = {value:g} with min = max = {low:g}, which leave no other value; correct the value or the limits."
+            )
+        frozen = True
+        warnings.warn(
+            f"{node.where}: {d.name} has min = max = {low:g} and is read as frozen, which is what MINUIT does with it.",
+            stacklevel=2,
+        )
     p = Parameter(
         # a shared parameter keeps its own name, which stands in the label
-        d.name if label is None else label.split("@")[0], node["value"].number(finite=True), _read_unit(node, d), min=low,
-        max=high, frozen=node["frozen"].flag() if "frozen" in node else d.frozen,
-        error=number("error", 0.0), interp=interp, linear=d.linear, scan_min=number("scan_min", None),
+        d.name if label is None else label.split("@")[0], value, _read_unit(node, d), min=low, max=high,
+        frozen=frozen, error=error, interp=interp, linear=d.linear, scan_min=number("scan_min", None),
         scan_max=number("scan_max", None), scan_n_sigma=number("scan_n_sigma", 2),
         scan_n_values=node["scan_n_values"].whole() if "scan_n_values" in node else 11,
         scan_values=[v.number() for v in node["scan_values"].elements()] if "scan_values" in node else None,

@@ -1,6 +1,5 @@
 """Results in files: ECSV, FITS and YAML, with the same numbers when they are read back."""
 
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 from gammajax.errors import FileFormatError, InputError
 from gammajax.fit import FluxPoints
 from gammajax.hooks import register_hook
+from gammajax.io.ecsv import from_text, to_text
 from gammajax.io.files import refuse_existing, target, write_bytes
 from gammajax.io.fits import expand, hdu_table, open_fits
 from gammajax.io.fits_write import fits_bytes
@@ -92,9 +92,7 @@ def _table(result: Any) -> tuple[Any, dict[str, Any]]:
 def _ecsv(result: Any) -> bytes:
     table, document = _table(result)
     table.meta = dict(table.meta) | {"gammajax": document}
-    stream = io.StringIO()
-    table.write(stream, format="ascii.ecsv")
-    return stream.getvalue().encode()
+    return to_text(table).encode()
 
 
 def _fits(result: Any) -> bytes:
@@ -129,13 +127,13 @@ def read_result(path: str | Path, expected: type | None = None) -> Any:
         Naming the file; also for a file of a newer version.
     """
     full = expand(path)
-    suffix = full.suffix.lower()
+    suffix, whole = full.suffix.lower(), True
     if suffix not in SUFFIXES:
         raise InputError(f"read: got the name {full.name!r}, expected one that ends in {', '.join(SUFFIXES)}.")
     if suffix == ".fits":
         document, table = _read_fits(full)
     elif suffix == ".ecsv":
-        document, table = _read_ecsv(full)
+        document, table, whole = _read_ecsv(full)
     else:
         document, table = load(read_text(full, "result"), full.name), None
     if (
@@ -160,18 +158,22 @@ def read_result(path: str | Path, expected: type | None = None) -> Any:
         raise FileFormatError(
             f"{full.name}: the numbers do not match their checksum (sha256); the file was changed after it was written."
         )
+    if not whole:
+        # the result is what was written, but not what the table shows to others
+        raise FileFormatError(
+            f"{full.name}: the table does not match its checksum (table_sha256 in its header); the file was changed after it was written. "
+            "If that was meant, remove that line."
+        )
     return result
 
 
-def _read_ecsv(path: Path) -> tuple[Any, Any]:
-    from astropy.table import Table
-
+def _read_ecsv(path: Path) -> tuple[Any, Any, bool]:
     text = _text(path)
     try:
-        table = Table.read(text.splitlines(), format="ascii.ecsv")
+        table, whole = from_text(text)
     except Exception as error:
         raise FileFormatError(f"{path.name}: not an ECSV file that can be read ({error}).") from None
-    return table.meta.get("gammajax"), table
+    return table.meta.get("gammajax"), table, whole is not False
 
 
 def _text(path: Path) -> str:

@@ -59,10 +59,13 @@ def pack(parameters: Parameters) -> ParameterTable:
         low, high = p.bounds
         if not np.isfinite(p.value):
             raise InputError(f"{name}: the value is {p.value}, expected a finite number; set it before the fit.")
-        if low >= high:
-            raise InputError(f"{name}: limits min={low}, max={high}; min must be smaller than max.")
         root = p.follows
-        if not low <= p.value <= high and not (p if root is None else root.parent).frozen:
+        held = (p if root is None else root.parent).frozen
+        if low > high or (low == high and not held):
+            raise InputError(
+                f"{name}: limits min={low}, max={high}; min must be smaller than max. Freeze a parameter that is to stay where it is."
+            )
+        if not low <= p.value <= high and not held:
             raise InputError(
                 f"{name}: the start value {p.value:g} is outside its limits [{low:g}, {high:g}] {p.unit.to_string()}; "
                 "change the value or the limits."
@@ -108,7 +111,7 @@ def _narrow(bounds: np.ndarray, unique: Parameters, followers: Parameters, theta
         factor, offset = root.numbers(p.internal_unit, root.parent.internal_unit)
         ends = sorted((b * p.factor - offset) / factor for b in p.bounds)
         low, high = max(bounds[i, 0], ends[0]), min(bounds[i, 1], ends[1])
-        if low >= high:
+        if low > high or (low == high and not root.parent.frozen):
             raise InputError(
                 f"{name}: its limits leave no room to {unique.unique_names[i]}, which it follows ({p.linked}); widen the limits of one of them."
             )
