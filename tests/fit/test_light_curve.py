@@ -117,7 +117,7 @@ def test_plot(curve):
 
 
 def same(a, b):
-    for name in (*COLUMNS, "npred_excess", "stat_scan", "norm_scan", "success"):
+    for name in (*COLUMNS, "npred_excess", "stat_scan", "norm_scan", "success", "status"):
         assert np.array_equal(getattr(a, name), getattr(b, name), equal_nan=True), name
     np.testing.assert_allclose(a.energy_edges, b.energy_edges, rtol=1e-14)
     assert (a.n_sigma, a.n_sigma_ul) == (b.n_sigma, b.n_sigma_ul)
@@ -137,6 +137,8 @@ def test_files_both_ways(what, suffix, request, tmp_path):
     file = tmp_path / f"points.{suffix}"
     found.write(file)
     same(FluxPoints.read(file), found)
+    assert FluxPoints.read(file).provenance == found.provenance
+    assert found.provenance.settings["source"] == "crab"
     with pytest.raises(InputError, match="exists already"):
         found.write(file)
     theirs_class = pytest.importorskip("gammapy.estimators").FluxPoints

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from astropy import units as u
 
-from gammajax import Fit, ParameterEstimator, PowerLawSpectralModel, SkyModel, SpectrumDatasetOnOff
+from gammajax import Fit, ParameterEstimate, ParameterEstimator, PowerLawSpectralModel, SkyModel, SpectrumDatasetOnOff
 from gammajax.errors import FitError, InputError
+from gammajax.solve import Status
 from tests.problems import embedded
 
 
-def test_everything_is_what_the_single_calls_give():
+def test_everything_is_what_the_single_calls_give(tmp_path):
     d = embedded()
     out = ParameterEstimator(selection_optional="all", null_value=0.0).run(d, "beta")
     fit = Fit(d, backend="newton")
@@ -22,6 +23,29 @@ def test_everything_is_what_the_single_calls_give():
     assert out["stat_scan"].shape == out["beta_scan"].shape == (11,)
     assert out["stat_scan"].min() >= out["stat"] - 1e-9
     assert out["success"]
+    assert out.status == Status.CONVERGED
+    assert out.parameter == "crab.spectral.beta"
+    inside = d.mask_array
+    assert out["counts"].tolist() == [d.counts.data[inside].sum()]
+    assert out["npred"] == pytest.approx([d.npred().data[inside].sum()])
+    with pytest.raises(KeyError, match="'gamma': the keys are beta, beta_err, stat"):
+        out["gamma"]
+    with pytest.raises(ValueError, match="read-only"):
+        out.stat_scan[0] = 0.0
+    table = out.to_table()
+    assert table["beta_scan"].shape == (1, 11)
+    assert table["beta_ul"][0] == out.ul
+    assert "upper limit" in str(out)
+    assert out.provenance.settings["parameter"] == out.parameter
+    for suffix in ("ecsv", "fits", "yaml"):
+        out.write(tmp_path / f"beta.{suffix}")
+        again = ParameterEstimate.read(tmp_path / f"beta.{suffix}")
+        assert dict(again.to_dict(), counts=0, npred=0, beta_scan=0, stat_scan=0) == dict(
+            out.to_dict(), counts=0, npred=0, beta_scan=0, stat_scan=0
+        )
+        for name in ("counts", "npred", "scan", "stat_scan"):
+            assert np.array_equal(getattr(again, name), getattr(out, name)), name
+        assert (again.flags, again.provenance, again.notes) == (out.flags, out.provenance, out.notes)
 
 
 def test_the_values_of_gammapys_own_test(gammapy_data):

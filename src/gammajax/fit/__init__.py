@@ -10,7 +10,7 @@ from gammajax.fit.flux_points import FluxPoints
 from gammajax.fit.goodness import GoodnessOfFit
 from gammajax.fit.light_curve import LightCurveEstimator
 from gammajax.fit.nested import NestedTest
-from gammajax.fit.parameter_estimator import ParameterEstimator
+from gammajax.fit.parameter_estimator import ParameterEstimate, ParameterEstimator
 from gammajax.fit.result import FitResult
 from gammajax.fit.starts import StartsResult
 
@@ -27,6 +27,7 @@ __all__ = [
     "GoodnessOfFit",
     "LightCurveEstimator",
     "NestedTest",
+    "ParameterEstimate",
     "ParameterEstimator",
     "StartsResult",
     "UpperLimit",

@@ -12,12 +12,12 @@ from astropy import units as u
 from gammajax.datasets import Datasets
 from gammajax.errors import DataError, FitError, InputError
 from gammajax.fit.flux_points import UNITS, FluxPoints
-from gammajax.fit.flux_refits import RefittedBin
+from gammajax.fit.flux_refits import Refits
 from gammajax.fit.resolve import as_datasets
 from gammajax.likelihood import STATISTICS
 from gammajax.models import Models, SkyModel
 from gammajax.provenance import provenance
-from gammajax.solve import norm_crossings, norm_minimum
+from gammajax.solve import Status, fitted, norm_crossings, norm_minimum
 from gammajax.solve.norm import Curve
 from gammajax.units import double_precision, energy_values, parsed
 
@@ -131,7 +131,7 @@ class FluxPointsEstimator:
         n = bins.n
         with double_precision():
             curve = bins.curve()
-            norm, success = norm_minimum(curve, np.ones(n))
+            norm, success = norm_minimum(curve, bins.start())
             best = np.where(success, norm, 0.0)
             stat, _, curvature = (a[:, 0] for a in curve(best[:, None]))
             null = curve(np.zeros((n, 1)))[0][:, 0]
@@ -148,11 +148,12 @@ class FluxPointsEstimator:
                 limit = crossing[:, 2]
             grid = self.norm_scan if "scan" in self.selection else np.zeros(0)
             scan = curve(np.broadcast_to(grid, (n, len(grid))))[0] if len(grid) else np.zeros((n, 0))
-        counts, total, excess = bins.counts(best)
+            counts, total, excess = bins.counts(best)
+            status = bins.status(best, success, stat, curvature)
         return {
             "norm": np.where(success, norm, np.nan), "norm_err": error, "norm_errn": errn, "norm_errp": errp, "norm_ul": limit,
             "ts": null - stat, "stat": stat, "stat_null": null, "counts": counts, "npred": total, "npred_excess": excess,
-            "norm_scan": grid, "stat_scan": scan, "success": success, "n_sigma": self.n_sigma, "n_sigma_ul": self.n_sigma_ul,
+            "norm_scan": grid, "stat_scan": scan, "success": success, "status": status, "n_sigma": self.n_sigma, "n_sigma_ul": self.n_sigma_ul,
         }  # fmt: skip
 
 
@@ -187,31 +188,35 @@ class _Bins:
             for kind in self.kinds
         )
         self.refitted = (
-            None if refit is None else [self._refitted(members, j, refit, source.name) for j in range(self.n)]
+            None
+            if refit is None or self.n == 0
+            else Refits(members, [p.segment for p in self.parts], self.n, refit, source.name)
         )
 
-    def _refitted(self, members: list[tuple[Any, int]], number: int, models: Models, source: str) -> RefittedBin:
-        found = [(d, p.segment == number) for (d, _), p in zip(members, self.parts, strict=True)]
-        found = [(d, mask) for d, mask in found if mask.any()]
-        return RefittedBin([d for d, _ in found], [mask for _, mask in found], models, source)
+    def start(self) -> np.ndarray:
+        """Strengths (n,) to begin with."""
+        return np.ones(self.n) if self.refitted is None else self.refitted.start()
 
     def curve(self) -> Curve:
         """Statistic, slope and curvature of all bins at strengths (n, L)."""
         if self.refitted is not None:
-            refitted = self.refitted
-            return lambda norm: tuple(  # type: ignore[return-value]
-                np.stack(a) for a in zip(*(b.curve(x) for b, x in zip(refitted, norm, strict=True)), strict=True)
-            )
+            return self.refitted.curve
         placed = jax.device_put(self.arrays)
         return lambda norm: tuple(np.asarray(a) for a in _curve(self.kinds, self.n, placed, norm))  # type: ignore[return-value]
 
+    def status(self, best: np.ndarray, success: np.ndarray, stat: np.ndarray, curvature: np.ndarray) -> np.ndarray:
+        """How each bin (n,) ended, by its `Status`."""
+        failed = np.where(curvature > 0, Status.NOT_CONVERGED, Status.NOT_POSITIVE_DEFINITE)
+        failed = np.where(np.isfinite(stat), failed, Status.NON_FINITE)
+        refits = np.full(self.n, Status.CONVERGED.value) if self.refitted is None else self.refitted.status(best)
+        # where the others could not be fitted, that is why
+        return np.where(success | ~fitted(refits), refits, failed)
+
     def counts(self, norm: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Measured counts, predicted counts and those of the source in each bin, at strengths (n,)."""
-        counts, total, excess = np.zeros(self.n), np.zeros(self.n), np.zeros(self.n)
         if self.refitted is not None:
-            for j, b in enumerate(self.refitted):
-                counts[j], total[j], excess[j] = _counts_refitted(b, norm[j])
-            return counts, total, excess
+            return self.refitted.counts(norm)
+        counts, total, excess = np.zeros(self.n), np.zeros(self.n), np.zeros(self.n)
         for p in self.parts:
             inside = p.segment >= 0
             at = p.segment[inside]
@@ -265,19 +270,6 @@ class _Part:
         """Counts expected, background included, for strengths (K,); shape (n_reco,)."""
         with double_precision():
             return np.asarray(_predicted(self.kind, self.arrays, norm))
-
-
-def _counts_refitted(refitted: RefittedBin, norm: float) -> tuple[float, float, float]:
-    """Measured counts, predicted counts and those of the source, the others where they fit best."""
-    refitted.set_best(norm)
-    total = np.zeros(3)
-    for d in refitted.datasets:
-        # nothing else is in the fit: one bin from the lowest to the highest energy
-        part = _Part(d, refitted.source, np.array([0.0, np.inf]), 0)
-        inside = part.segment == 0
-        columns = (part.counts, part.predicted(np.ones(1)), part.source)
-        total += [a[inside].sum() for a in columns]
-    return total[0], total[1], total[2]
 
 
 @partial(jax.jit, static_argnums=(0, 1))

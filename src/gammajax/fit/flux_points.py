@@ -11,6 +11,7 @@ from gammajax.datasets import GTI
 from gammajax.errors import InputError
 from gammajax.hooks import hook, lock_arrays
 from gammajax.provenance import Provenance
+from gammajax.solve import Status
 from gammajax.units import parsed
 
 __all__ = ["UNITS", "FluxPoints", "points_table"]
@@ -50,6 +51,8 @@ class FluxPoints:
         Versions, hash of the data, time and settings.
     gti : `GTI`, optional
         The time bins of a light curve, T of them.
+    status : array of int, shape (K,), optional
+        How each bin ended, by its `Status`: also whether something else that was re-fitted is on a limit. By `success` alone if not given.
     """
 
     energy_edges: np.ndarray
@@ -72,8 +75,12 @@ class FluxPoints:
     n_sigma_ul: float
     provenance: Provenance | None = field(default=None, repr=False)
     gti: GTI | None = None
+    status: np.ndarray | None = None
 
     def __post_init__(self) -> None:
+        if self.status is None:
+            known = np.where(self.success, Status.CONVERGED, Status.NOT_CONVERGED)
+            object.__setattr__(self, "status", known.astype(int))
         lock_arrays(self)
 
     @property
@@ -192,6 +199,7 @@ def points_table(points: FluxPoints, sed_type: str, formatted: bool = False) -> 
             table[f"{sed_type}{suffix}"] = p.quantity(f"{sed_type}{suffix}")
     for name in ("ts", "sqrt_ts", "stat", "stat_null", "npred", "npred_excess", "counts", "success"):
         table[name] = getattr(p, name)
+    table["status"] = p.status
     if np.isfinite(p.norm_ul).any():
         table["is_ul"] = p.is_ul
     if sed_type == "likelihood" and len(p.norm_scan):

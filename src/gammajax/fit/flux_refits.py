@@ -1,121 +1,168 @@
-"""Flux points with all other free parameters re-fitted in each bin: the profile of each strength, by the batched solver."""
+"""Flux points with all other free parameters re-fitted in each bin: profiles of all strengths, by the batched solver."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from astropy import units as u
 
 from gammajax.datasets import Datasets
-from gammajax.likelihood import Likelihood
+from gammajax.fit.flux_profiles import Profiles
+from gammajax.likelihood import Likelihood, parts_of, stacked
 from gammajax.models import Models, PowerLawNormSpectralModel, SkyModel
 from gammajax.parameters import Parameter
-from gammajax.solve import fitted, minimize_batch
-from gammajax.units import double_precision
+from gammajax.solve import Status
 
-__all__ = ["RefittedBin"]
-
-# profiles are compared to 1e-10 of their rise
-TOL = 1e-12
-# strengths at which the others cannot be fitted, then the bin is given up: where they cannot be told apart nothing else ends
-MOST_FAILURES = 40
+__all__ = ["Refits"]
 
 
-class RefittedBin:
-    """The data of one energy and time bin, with models of its own: the source has a free strength, the others what is free in them.
+class Refits:
+    """The data of all energy and time bins, with models of their own: the source has a free strength, the others what is free in them.
+
+    Bins whose likelihoods have one structure are the lanes of one batch: those of one time bin, and of all that have the same kind of
+    data and models.
 
     Parameters
     ----------
-    datasets : list of data sets
-        Those with channels in the bin.
-    masks : list of array, shape (n_reco,)
-        Channels of the bin, of each.
+    members : list of (data set, int)
+        With the number of the time bin of each.
+    segments : list of array of int, shape (n_reco,)
+        For each of them the bin, 0 to n - 1, that a channel is in; -1 for none.
+    n : int
+        Number of bins.
     models : `Models`
         Models of all; not changed.
     source : str
         Name of the source.
     """
 
-    def __init__(self, datasets: list[Any], masks: list[np.ndarray], models: Models, source: str) -> None:
-        own = _with_strength(models, source)
-        members = []
-        for d, mask in zip(datasets, masks, strict=True):
-            new = d.copy(name=d.name)
-            new.mask_fit, new.models = mask, own
-            members.append(new)
-        self.datasets, self.source = Datasets(members), own[source]
-        likelihood = self._likelihood = Likelihood(self.datasets)
-        assert likelihood.unique is not None
-        norm = self.source.spectral_model.model1.norm
-        self._norm = next(i for i, p in enumerate(likelihood.unique) if p is norm)
-        self._scale, self._start = likelihood.scale, likelihood.start
-        self._others = likelihood.free.copy()
-        self._others[self._norm] = False
-        # a background of another night, a source that is not seen here: what has no effect stays as it is
-        with double_precision():
-            out = minimize_batch(
-                likelihood, self._start[None], self._others, likelihood.lower, likelihood.upper, self._scale, max_iter=1,
-                derivatives=True,
-            )  # fmt: skip
-        assert out.hessian is not None
-        assert out.gradient is not None
-        self._known: dict[float, tuple[float, float, float]] = {}
-        self._failures = 0
-        self._others &= np.any(out.hessian[0] != 0, axis=1) | (out.gradient[0] != 0)
+    def __init__(
+        self, members: Sequence[tuple[Any, int]], segments: Sequence[np.ndarray], n: int, models: Models, source: str
+    ) -> None:
+        self.n = n
+        self._rows: list[_Row] = []
+        for row in dict.fromkeys(r for _, r in members):
+            own = [(d, s) for (d, r), s in zip(members, segments, strict=True) if r == row and np.any(s >= 0)]
+            if own:
+                self._rows.append(_Row([d for d, _ in own], [s for _, s in own], models, source))
+        groups: dict[tuple, list[tuple[_Row, int]]] = {}
+        for r in self._rows:
+            for k in range(len(r.bins)):
+                groups.setdefault(r.kind(k), []).append((r, k))
+        self._profiles = [
+            (
+                np.array([r.bins[k] for r, k in group]),
+                Profiles(stacked([r.forms[k] for r, k in group]), group[0][0].limits, np.array([r.start for r, _ in group])),
+            )
+            for group in groups.values()
+        ]  # fmt: skip
+
+    def start(self) -> np.ndarray:
+        """Strengths (n,) where strength and all others fit best together; 1 where that fit did not end at a minimum."""
+        out = np.ones(self.n)
+        for where, profiles in self._profiles:
+            out[where] = profiles.best()
+        return out
 
     def curve(self, norm: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        r"""Statistic with the others re-fitted, its slope and its curvature, at strengths (L,).
+        """Statistic with the others re-fitted, its slope and its curvature, at strengths (n, L); see `Profiles.curve`."""
+        out = np.empty((3, *norm.shape))
+        for where, profiles in self._profiles:
+            out[:, where] = profiles.curve(norm[where])
+        return out[0], out[1], out[2]
 
-        By the envelope theorem :math:`f' = g_\psi - H_{\psi\nu} H_{\nu\nu}^{-1} g_\nu` and
-        :math:`f'' = H_{\psi\psi} - H_{\psi\nu} H_{\nu\nu}^{-1} H_{\nu\psi}`, of the parameters that are not on a limit; nan where the
-        others could not be fitted.
-        """
-        new = np.unique([x for x in norm if np.isfinite(x) and float(x) not in self._known])
-        if len(new) and self._failures < MOST_FAILURES:
-            self._add(new)
-        nan = (np.nan,) * 3
-        stat, slope, curvature = np.array([self._known.get(float(x), nan) for x in norm]).reshape(-1, 3).T
-        return stat, slope, curvature
+    def status(self, norm: np.ndarray) -> np.ndarray:
+        """How the re-fits of the others at strengths (n,) ended, by their `Status`."""
+        out = np.full(self.n, Status.NOT_CONVERGED.value)
+        for where, profiles in self._profiles:
+            out[where] = profiles.status(norm[where])
+        return out
 
-    def _add(self, norm: np.ndarray) -> None:
-        out = self._solve(norm)
-        good = fitted(out.status)
-        self._failures += int(np.sum(~good))
-        if good.any():
-            # the next ones begin at the lowest of these
-            self._start = out.theta[np.flatnonzero(good)[np.argmin(out.stat[good])]].copy()
-        for k, x in enumerate(norm):
-            outside = np.inf if out.stat[k] == np.inf else np.nan
-            self._known[float(x)] = self._profile(out, k) if good[k] else (outside, np.nan, np.nan)
+    def counts(self, norm: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Measured counts, predicted counts and those of the source in each bin, at strengths (n,), the others where they fit best."""
+        varied: dict[int, np.ndarray] = {}
+        for where, profiles in self._profiles:
+            varied |= dict(zip(where.tolist(), profiles.theta(norm[where]), strict=True))
+        out = np.full((3, self.n), np.nan)
+        for r in self._rows:
+            at = np.tile(r.likelihood.start, (len(r.bins), 1))
+            at[:, r.varied] = [varied[j] for j in r.bins]
+            predicted, excess = (np.asarray(a) for a in _expected(r.likelihood, at, r.varied[0]))
+            for k, j in enumerate(r.bins):
+                inside = np.concatenate([s == j for s in r.segments])
+                out[:, j] = r.measured[inside].sum(), predicted[k, inside].sum(), excess[k, inside].sum()
+        return out[0], out[1], out[2]
 
-    def _solve(self, norm: np.ndarray) -> Any:
-        like = self._likelihood
-        starts = np.tile(self._start, (len(norm), 1))
-        again = np.tile(like.start, (len(norm), 1))
-        starts[:, self._norm] = again[:, self._norm] = norm
-        return minimize_batch(
-            like, starts, self._others, like.lower, like.upper, self._scale, tol=TOL, again=again, derivatives=True
-        )
 
-    def _profile(self, out: Any, k: int) -> tuple[float, float, float]:
-        """Statistic, slope and curvature of one lane, to first order at the very minimum of the others."""
-        like, scale = self._likelihood, self._scale
-        x, g, h = out.theta[k], out.gradient[k] * scale, out.hessian[k] * np.outer(scale, scale)
-        held = ((x <= like.lower) & (g > 0)) | ((x >= like.upper) & (g < 0))
-        at = np.flatnonzero(self._others & ~held)
-        stat, slope, curvature = out.stat[k], g[self._norm], h[self._norm, self._norm]
-        if len(at):
-            solved = np.linalg.solve(h[np.ix_(at, at)], np.stack([g[at], h[at, self._norm]], axis=1))
-            slope = slope - h[self._norm, at] @ solved[:, 0]
-            curvature = curvature - h[self._norm, at] @ solved[:, 1]
-        return stat, slope / scale[self._norm], curvature / scale[self._norm] ** 2
+class _Row:
+    """One time bin: its likelihood over all channels, and those of its energy bins.
 
-    def set_best(self, norm: float) -> None:
-        """Put the models of the bin at a strength and the values of the others that fit it best."""
-        theta = self._solve(np.array([norm])).theta[0]
-        unique = self._likelihood.unique
-        assert unique is not None
-        for i in [self._norm, *np.flatnonzero(self._others)]:
-            unique[i].value = theta[i] / unique[i].factor
+    Attributes
+    ----------
+    bins : list of int
+        Their numbers.
+    varied : list of int
+        Positions of the parameters that vary; the strength is the first.
+    forms : list of `PartCompact`
+        The likelihood of each, as a function of those.
+    limits : tuple of array, shape (V,)
+        Their lower and upper limits and their scales.
+    start : array, shape (V,)
+        Their start.
+    """
+
+    def __init__(self, datasets: list[Any], segments: list[np.ndarray], models: Models, source: str) -> None:
+        own = _with_strength(_belonging(models, {d.name for d in datasets}), source)
+        members = []
+        for d, segment in zip(datasets, segments, strict=True):
+            new = d.copy(name=d.name)
+            new.mask_fit, new.models = segment >= 0, own
+            members.append(new)
+        self.likelihood, self.segments = Likelihood(Datasets(members)), segments
+        self.measured = np.concatenate([d.counts.data for d in datasets])
+        strength = own[source].spectral_model.model1.norm
+        like = self.likelihood
+        norm = next(i for i, p in enumerate(like.unique) if p is strength)
+        self.varied = [norm, *(int(i) for i in np.flatnonzero(like.free) if i != norm)]
+        self.limits = like.lower[self.varied], like.upper[self.varied], like.scale[self.varied]
+        self.start = like.start[self.varied]
+        self.bins = [int(j) for j in np.unique(np.concatenate(segments)) if j >= 0]
+        self.forms = parts_of(like, [[s == j for s in segments] for j in self.bins], self.varied)
+
+    def kind(self, k: int) -> tuple:
+        """What bins of one batch have in common."""
+        leaves, structure = jax.tree.flatten(self.forms[k])
+        return structure, tuple(np.shape(a) for a in leaves), *(a.tobytes() for a in self.limits)
+
+
+@jax.jit
+def _expected(likelihood: Likelihood, theta: jax.Array, norm: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Predicted counts, and those of the source, in all channels at points (k, P)."""
+
+    def one(at: jax.Array) -> tuple[jax.Array, jax.Array]:
+        signal, without = (jax.numpy.concatenate(likelihood.npred_signal(x)) for x in (at, at.at[norm].set(0.0)))
+        return likelihood.npred(at), signal - without
+
+    return jax.vmap(one)(theta)
+
+
+def _belonging(models: Models, names: set[str]) -> Models:
+    """Models that show in some data sets, and those that share a link or a penalty with them."""
+    kept = [m for m in models if any(m.shows_in(n) for n in names)]
+    while True:
+        held = {id(p) for m in kept for p in m.parameters}
+        tied = {id(p.follows.parent) for m in kept for p in m.parameters if p.follows is not None}
+        for penalty in models.penalties:
+            ids = {id(p) for p in penalty.parameters}
+            tied |= ids if ids & held else set()
+        more = [m for m in models if m not in kept and any(id(p) in tied - held for p in m.parameters)]
+        if not more:
+            break
+        kept += more
+    inside = {id(m) for m in kept}
+    penalties = [q for q in models.penalties if {id(p) for p in q.parameters} & held]
+    return Models([m for m in models if id(m) in inside], penalties)
 
 
 def _with_strength(models: Models, source: str) -> Models:

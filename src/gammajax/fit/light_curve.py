@@ -13,6 +13,7 @@ from gammajax.fit.flux_estimator import FluxPointsEstimator, _Bins, _reference, 
 from gammajax.fit.flux_points import FluxPoints
 from gammajax.fit.resolve import as_datasets
 from gammajax.models import SkyModel
+from gammajax.solve import Status
 from gammajax.units import to_unit
 
 __all__ = ["LightCurveEstimator"]
@@ -107,6 +108,9 @@ class LightCurveEstimator(FluxPointsEstimator):
         for name in COLUMNS:
             found[name] = _spread(found[name], bins.place, shape)
         found["stat_scan"] = _spread(found["stat_scan"], bins.place, shape)
+        status = _spread(found["status"], bins.place, shape)
+        # bins without a channel
+        found["status"] = np.where(np.isnan(status), Status.NOT_DONE.value, status).astype(int)
         found["success"] = _spread(found["success"], bins.place, shape) == 1
         return FluxPoints(edges, _reference(source, edges), **found, provenance=self._provenance(bins, source), gti=gti)
 

@@ -1,17 +1,144 @@
 """One parameter with everything that is asked of it: errors, limit, significance and profile."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from gammajax.errors import InputError
 from gammajax.fit.fit import Fit
+from gammajax.fit.flags import FitFlags
 from gammajax.fit.resolve import as_datasets, as_likelihood, parameter_index
+from gammajax.hooks import StoredResult, lock_arrays
+from gammajax.provenance import Provenance
+from gammajax.solve import Status
 
-__all__ = ["ParameterEstimator"]
+__all__ = ["ParameterEstimate", "ParameterEstimator"]
 
 OPTIONAL = ("errn-errp", "ul", "scan")
+
+
+@dataclass(frozen=True)
+class ParameterEstimate(Mapping, StoredResult):
+    """Everything about one parameter, all others re-fitted; numbers in its unit, nan where not asked for or not defined.
+
+    Readable like gammapy's dictionary: for a parameter "alpha" the keys alpha, alpha_err, stat, stat_null, ts, success, counts, npred,
+    datasets, and as asked for alpha_errp and alpha_errn, alpha_ul, alpha_scan and stat_scan.
+
+    Attributes
+    ----------
+    parameter, unit : str
+        Unique name and unit.
+    value, error : float
+        Best fit and standard deviation from the exact Hessian.
+    errn, errp, ul : float
+        Errors on both sides, both positive, and upper limit, from the re-fitted statistic.
+    ts, stat, stat_null : float
+        Statistic at the best fit, with the parameter at `null_value`, and their difference.
+    scan, stat_scan : array, shape (L,)
+        Values of a scan, and the re-fitted statistic there.
+    datasets : tuple of str
+        Names of the N data sets.
+    counts, npred : array, shape (N,)
+        Measured and predicted counts in the fit, at the best fit; nan for data sets without counts.
+    n_sigma, n_sigma_ul, null_value : float
+        What was asked for.
+    selection : tuple of str
+        What was asked for beside the value, its error and the TS.
+    success : bool
+        Whether both fits converged.
+    flags : `FitFlags`
+        How the fit ended, in detail; `status` is the one word.
+    notes : tuple of str
+        Why an error or a limit is nan, and what to know of the TS.
+    provenance : `gammajax.provenance.Provenance` or None
+        Versions, hash of the data, time and settings.
+    """
+
+    parameter: str
+    unit: str
+    value: float
+    error: float
+    errn: float
+    errp: float
+    ul: float
+    ts: float
+    stat: float
+    stat_null: float
+    scan: np.ndarray = field(repr=False)
+    stat_scan: np.ndarray = field(repr=False)
+    datasets: tuple[str, ...]
+    counts: np.ndarray
+    npred: np.ndarray
+    n_sigma: float
+    n_sigma_ul: float
+    null_value: float
+    selection: tuple[str, ...]
+    success: bool
+    flags: FitFlags = field(repr=False)
+    notes: tuple[str, ...] = ()
+    provenance: Provenance | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        lock_arrays(self)
+
+    @property
+    def status(self) -> Status:
+        """How the fit ended, in one word; `flags` has the details."""
+        return self.flags.status
+
+    @property
+    def name(self) -> str:
+        """Name of the parameter inside of its model, which gammapy's keys begin with."""
+        return self.parameter.rpartition(".")[2]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Dictionary by gammapy's keys, with what was asked for."""
+        n = self.name
+        out: dict[str, Any] = {
+            n: self.value, f"{n}_err": self.error, "stat": self.stat, "stat_null": self.stat_null, "ts": self.ts,
+            "success": self.success, "counts": self.counts, "npred": self.npred, "datasets": list(self.datasets),
+        }  # fmt: skip
+        if "errn-errp" in self.selection:
+            out |= {f"{n}_errp": self.errp, f"{n}_errn": self.errn}
+        if "ul" in self.selection:
+            out[f"{n}_ul"] = self.ul
+        if "scan" in self.selection:
+            out |= {f"{n}_scan": self.scan, "stat_scan": self.stat_scan}
+        return out
+
+    def to_table(self) -> Any:
+        """Return an astropy Table of one row, by gammapy's names, with units; scans are columns of L values."""
+        from astropy.table import Table
+
+        table = Table({k: [v] for k, v in self.to_dict().items()})
+        for column in {self.name, *(f"{self.name}_{k}" for k in ("err", "errn", "errp", "ul", "scan"))}:
+            if self.unit and column in table.colnames:
+                table[column].unit = self.unit
+        table["status"] = [self.status.name.lower()]
+        return table
+
+    def __getitem__(self, key: str) -> Any:
+        found = self.to_dict()
+        if key not in found:
+            raise KeyError(f"{key!r}: the keys are {', '.join(found)}.")
+        return found[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.to_dict())
+
+    def __len__(self) -> int:
+        return len(self.to_dict())
+
+    def __str__(self) -> str:
+        lines = [f"{self.parameter} = {self.value:.6g} +- {self.error:.2g} {self.unit} ({self.status.meaning})"]
+        lines.append(f"TS = {self.ts:.4f} against {self.null_value:g}")
+        if "errn-errp" in self.selection:
+            lines.append(f"errors -{self.errn:.4g} +{self.errp:.4g} at {self.n_sigma:g} sigma")
+        if "ul" in self.selection:
+            lines.append(f"upper limit {self.ul:.6g} at {self.n_sigma_ul:g} sigma")
+        return "\n".join([*lines, *(f"note: {n}" for n in self.notes)])
 
 
 class ParameterEstimator:
@@ -52,7 +179,7 @@ class ParameterEstimator:
         self.n_sigma, self.n_sigma_ul, self.null_value = float(n_sigma), float(n_sigma_ul), float(null_value)
         self.selection, self.backend = chosen, backend
 
-    def run(self, datasets: Any, parameter: Any) -> dict[str, Any]:
+    def run(self, datasets: Any, parameter: Any) -> ParameterEstimate:
         """Fit, and estimate the parameter.
 
         Parameters
@@ -64,9 +191,8 @@ class ParameterEstimator:
 
         Returns
         -------
-        dict
-            By gammapy's keys, for a parameter "alpha": alpha, alpha_err, stat, stat_null, ts, success, and as asked for alpha_errp and
-            alpha_errn, alpha_ul, alpha_scan and stat_scan; numbers in the unit of the parameter, nan where one is not defined.
+        `ParameterEstimate`
+            A value that reads like gammapy's dictionary.
 
         Raises
         ------
@@ -77,23 +203,37 @@ class ParameterEstimator:
         """
         joined = as_datasets(datasets, None)
         _, live, unique = parameter_index(as_likelihood(joined), parameter)
-        name = live.name
         fit = Fit(joined, backend=self.backend)
         test = fit.ts({live: self.null_value})
-        out: dict[str, Any] = {
-            name: live.value,
-            f"{name}_err": live.error,
-            "stat": test.fit.total_stat,
-            "stat_null": test.fit_null.total_stat,
-            "ts": test.ts,
-            "success": test.success,
-        }
+        best, notes = live.value, list(test.notes)
+        errn = errp = limit = np.nan
         if "errn-errp" in self.selection:
             found = fit.confidence(unique, sigma=self.n_sigma)
-            out[f"{name}_errp"], out[f"{name}_errn"] = float(found["errp"]), float(found["errn"])
+            errn, errp = float(found["errn"]), float(found["errp"])
+            notes += [] if found.success else [f"errors: {found.message}"]
         if "ul" in self.selection:
-            out[f"{name}_ul"] = live.value + float(fit.confidence(unique, sigma=self.n_sigma_ul)["errp"])
+            found = fit.confidence(unique, sigma=self.n_sigma_ul)
+            limit = best + float(found["errp"])
+            notes += [] if np.isfinite(limit) else [f"upper limit: {found.message}"]
+        scan = stat_scan = np.zeros(0)
         if "scan" in self.selection:
             profile = fit.stat_profile(unique, reoptimize=True)
-            out[f"{name}_scan"], out["stat_scan"] = np.array(profile[f"{unique}_scan"]), np.array(profile["stat_scan"])
-        return out
+            scan, stat_scan = np.array(profile[f"{unique}_scan"]), np.array(profile["stat_scan"])
+        counts, npred = np.array([_counts(d) for d in joined]).reshape(-1, 2).T
+        result = test.fit
+        source = result.provenance
+        settings = {"parameter": unique, "selection_optional": list(self.selection), "backend": self.backend}
+        return ParameterEstimate(
+            unique, live.unit.to_string(), best, live.error, errn, errp, limit, test.ts, result.total_stat,
+            test.fit_null.total_stat, scan, stat_scan, tuple(joined.names), counts.copy(), npred.copy(), self.n_sigma, self.n_sigma_ul,
+            self.null_value, self.selection, test.success, result.flags, tuple(notes),
+            None if source is None else replace(source, settings=dict(source.settings) | settings),
+        )  # fmt: skip
+
+
+def _counts(dataset: Any) -> tuple[float, float]:
+    """Measured and predicted counts in the fit; nan where there are none."""
+    if not hasattr(dataset, "npred") or not hasattr(dataset, "counts"):
+        return np.nan, np.nan
+    inside = dataset.mask_array
+    return dataset.counts.data[inside].sum(), dataset.npred().data[inside].sum()

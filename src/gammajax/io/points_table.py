@@ -14,6 +14,7 @@ from gammajax.fit.flux_points import UNITS
 from gammajax.io.results_code import decode
 from gammajax.models import PowerLawSpectralModel
 from gammajax.provenance import Provenance
+from gammajax.solve import Status
 from gammajax.units import parsed
 
 __all__ = ["points_from_table"]
@@ -81,10 +82,15 @@ def _points(table: Any, where: str) -> FluxPoints:
         if not np.allclose(every, grid, rtol=1e-9, equal_nan=True):
             raise FileFormatError(f"{where}: column norm_scan differs from row to row; expected one grid of strengths.")
     success = np.asarray(table["success"]).astype(bool) if "success" in table.colnames else np.isfinite(norm)
+    status = np.asarray(table["status"]).astype(int) if "status" in table.colnames else None
+    if status is not None and not np.isin(status, list(Status)).all():
+        raise FileFormatError(
+            f"{where}: column status holds {status.max()}, expected whole numbers from 0 to {max(Status)}."
+        )
     return FluxPoints(
         edges, reference, norm, norms["norm_err"], norms["norm_errn"], norms["norm_errp"], norms["norm_ul"], ts, stat,
         plain("stat_null") if "stat_null" in table.colnames else stat + ts, plain("counts"), plain("npred"),
-        plain("npred_excess"), grid, scan, success.reshape(shape), float(meta.get("N_SIGMA", 1.0)), _sigmas(meta, where), _provenance(meta, where), gti,
+        plain("npred_excess"), grid, scan, success.reshape(shape), float(meta.get("N_SIGMA", 1.0)), _sigmas(meta, where), _provenance(meta, where), gti, status,
     )  # fmt: skip
 
 

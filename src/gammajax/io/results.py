@@ -37,8 +37,8 @@ def write_result(result: Any, path: str | Path, overwrite: bool = False) -> None
     Parameters
     ----------
     result : object
-        `FitResult`, `ScanResult`, `ContourResult`, `ConfidenceResult`, `ConfidenceTable`, `UpperLimit`, `EachResult`, `NestedTest` or
-        `FluxPoints`; the table of the last is that of gammapy's flux points.
+        `FitResult`, `ScanResult`, `ContourResult`, `ConfidenceResult`, `ConfidenceTable`, `UpperLimit`, `EachResult`, `NestedTest`,
+        `ParameterEstimate` or `FluxPoints`; the table of the last is that of gammapy's flux points.
     path : str or path
         Name that ends in .ecsv, .fits or .yaml; environment variables are expanded.
     overwrite : bool

@@ -24,6 +24,7 @@ from gammajax.fit import (
     FluxPoints,
     GoodnessOfFit,
     NestedTest,
+    ParameterEstimate,
     StartsResult,
     UpperLimit,
 )
@@ -38,6 +39,7 @@ RESULTS: dict[str, type] = {
     c.__name__: c
     for c in (
         FitResult, ScanResult, ContourResult, ConfidenceResult, ConfidenceTable, UpperLimit, EachResult, NestedTest, FluxPoints,
+        ParameterEstimate,
     )
 }  # fmt: skip
 CLASSES: dict[str, type] = {

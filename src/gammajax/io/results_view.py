@@ -13,6 +13,7 @@ from gammajax.fit import (
     FitResult,
     FluxPoints,
     NestedTest,
+    ParameterEstimate,
     UpperLimit,
 )
 from gammajax.scan import ScanResult
@@ -65,6 +66,10 @@ def view(result: Any) -> Any:
         for name in ("counts", "npred", "npred_excess"):
             # for gammapy these have an axis of data sets
             table[name] = np.asarray(table[name])[:, None]
+        return table
+    if isinstance(result, ParameterEstimate):
+        table = result.to_table()
+        table["datasets"] = [" ".join(result.datasets)]
         return table
     if isinstance(result, NestedTest):
         names = ("ts", "dof", "n_on_limit", "p_value", "sigma", "success")

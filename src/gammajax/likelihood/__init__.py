@@ -7,6 +7,7 @@ from gammajax.likelihood.each import EachCompact, compact_of, own_numbers
 from gammajax.likelihood.evaluate import register
 from gammajax.likelihood.kept import likelihood_of
 from gammajax.likelihood.penalties import penalty_stat
+from gammajax.likelihood.stacked import parts_of, stacked
 from gammajax.likelihood.statistics import STATISTICS
 from gammajax.likelihood.structure import BinData, ResponseData, Structure
 
@@ -23,7 +24,9 @@ __all__ = [
     "drawn_numbers",
     "likelihood_of",
     "own_numbers",
+    "parts_of",
     "penalty_stat",
+    "stacked",
 ]
 
 register()

@@ -11,7 +11,7 @@ from gammajax.likelihood.statistics import spread_mask
 from gammajax.likelihood.structure import MATRIX, BinData, DatasetStructure, Points, Timed
 from gammajax.models import BinRule
 
-__all__ = ["Bins", "bins_in_fit", "bins_of", "masked_bins"]
+__all__ = ["Bins", "bins_in_fit", "bins_of", "filled", "masked_bins", "rounded"]
 
 # sizes of compact arrays are rounded up to a multiple of this, so that moving the fit range compiles nothing
 ROUND = 16
@@ -78,13 +78,13 @@ def bins_in_fit(structure: DatasetStructure, data: BinData) -> Bins:
         Arrays, not traced.
     """
     mask, response, statistic = np.asarray(data.mask), data.response, structure.stat
-    columns = _rounded(int(mask.sum()))
-    points = _filled(np.flatnonzero(mask), columns)
+    columns = rounded(int(mask.sum()))
+    points = filled(np.flatnonzero(mask), columns)
     matrix, used = None, np.zeros(0, dtype=int)
     if response.edisp is not None:
         small = (np.asarray(response.exposure)[:, None] * np.asarray(response.edisp))[:, mask]
         reached = np.flatnonzero(np.any(small != 0, axis=1))
-        used = _filled(reached, _rounded(len(reached)))
+        used = filled(reached, rounded(len(reached)))
         matrix = np.zeros((len(used), columns))
         matrix[: len(reached), : small.shape[1]] = small[reached]
 
@@ -101,7 +101,7 @@ def bins_in_fit(structure: DatasetStructure, data: BinData) -> Bins:
 
 def bins_of(structure: DatasetStructure, data: BinData, used: np.ndarray, fit: np.ndarray, matrix: np.ndarray) -> Bins:
     """The same with chosen true-energy bins `used` and reconstructed bins `fit`, and another matrix (n_true, n_reco)."""
-    rows, columns = _rounded(len(used)), _rounded(len(fit))
+    rows, columns = rounded(len(used)), rounded(len(fit))
     full = np.zeros((rows, columns))
     full[: len(used), : len(fit)] = matrix[np.ix_(used, fit)]
     statistic = structure.stat
@@ -109,14 +109,15 @@ def bins_of(structure: DatasetStructure, data: BinData, used: np.ndarray, fit: n
         np.concatenate([np.asarray(data.values[name])[fit], np.full(columns - len(fit), fill)])
         for name, fill in zip(statistic.arrays, statistic.harmless, strict=True)
     )
-    return Bins(values, full, (), tuple(r.take(_filled(used, rows)) for r in data.response.rules))
+    return Bins(values, full, (), tuple(r.take(filled(used, rows)) for r in data.response.rules))
 
 
-def _filled(indices: np.ndarray, n: int) -> np.ndarray:
-    """Up to n indices: what only fills up repeats the last one, no energy there can be harmful."""
+def filled(indices: np.ndarray, n: int) -> np.ndarray:
+    """Indices, n of them: what only fills up repeats the last one, no energy there can be harmful."""
     last = indices[-1:] if len(indices) else np.zeros(1, dtype=int)
     return np.concatenate([indices, np.repeat(last, n - len(indices))]).astype(int)
 
 
-def _rounded(n: int) -> int:
+def rounded(n: int) -> int:
+    """Size of a compact array for n bins."""
     return max(ROUND, -(-n // ROUND) * ROUND)

@@ -10,6 +10,7 @@ from astropy import units as u
 
 from gammajax.errors import InputError
 from gammajax.fit import Fit, FitResult
+from gammajax.io.tables import write_table
 from gammajax.tutorial.data import load, ogip_files
 
 __all__ = ["run"]
@@ -38,7 +39,7 @@ class Report:
 
     def table(self, name: str, table: Any) -> None:
         """Write an ECSV table."""
-        table.write(self.folder / f"{name}.ecsv", format="ascii.ecsv", overwrite=True)
+        write_table(table, self.folder / f"{name}.ecsv", overwrite=True)
         self.tables += 1
 
     def figure(self, name: str, draw: Any) -> None:
