@@ -10,6 +10,7 @@ from gammajax import (
     Datasets,
     Fit,
     FluxPointsDataset,
+    FluxPointsEstimator,
     FoVBackgroundModel,
     PowerLawSpectralModel,
     SkyModel,
@@ -17,7 +18,7 @@ from gammajax import (
     SpectrumDatasetOnOff,
 )
 from gammajax.errors import DataError, FileFormatError, GammajaxError, InputError, MissingFileError, UnitError
-from tests.problems import crab_model, small
+from tests.problems import crab_model, embedded, small
 
 MAPS = ("counts", "exposure", "background", "mask_safe")
 OFF = ("counts_off", "acceptance", "acceptance_off")
@@ -380,12 +381,65 @@ def test_errors_on_both_sides_and_limits_come_back(tmp_path):
         [1, 2, 4] * u.TeV, [3, 2, 1] * unit, dnde_errn=[1, 0.5, 0.2] * unit, dnde_errp=[2, 0.7, 0.3] * unit,
         dnde_ul=[np.nan, np.nan, 3] * unit, is_ul=[False, False, True], stat_type="distrib", models=PowerLawSpectralModel(amplitude=3 * unit),
     )  # fmt: skip
-    with pytest.raises(InputError, match="has stat_type='distrib', for which gammapy's lists have no place"):
-        Datasets([points]).write(tmp_path / "d.yaml")
+    # a mask that takes away nothing but what chi2 does not fit anyway
+    points.mask_fit = ~points.is_ul
+    Datasets([points]).write(tmp_path / "d.yaml")
+    listed = Datasets.read(tmp_path / "d.yaml")[0]
+    assert listed.stat_type == "distrib"
+    assert listed.mask_array.tolist() == [True, True, False]
+    points.mask_fit = None
+    Datasets([points]).write(tmp_path / "d.yaml", overwrite=True)
+    listed = Datasets.read(tmp_path / "d.yaml")
+    listed.models = points.models
+    assert listed[0].mask_array.all()
+    assert listed.stat_sum() == points.stat_sum()
+    text = (tmp_path / "d.yaml").read_text().partition("checksum")[0]
+    for wrong, message in (
+        ("profile", "profile needs the scanned statistic"),
+        ("wstat", "got 'wstat', expected one of chi2"),
+    ):
+        (tmp_path / "e.yaml").write_text(text.replace("distrib", wrong))
+        with pytest.raises(FileFormatError, match=rf"e.yaml, datasets\[0\].stat_type: .*{message}"):
+            Datasets.read(tmp_path / "e.yaml")
     points.write(tmp_path / "p.fits")
     back = FluxPointsDataset.read(tmp_path / "p.fits", models=points.models)
     back.stat_type = "distrib"
     assert back.stat_sum() == points.stat_sum()
+
+
+@pytest.mark.parametrize("statistic", ["chi2", "distrib", "profile"])
+def test_statistics_of_flux_points_in_lists_with_gammapy(statistic, tmp_path, scanned):
+    """From a list of gammapy's and into one that it reads; it keeps no statistic there, so that it is set anew."""
+    datasets, models = pytest.importorskip("gammapy.datasets"), pytest.importorskip("gammapy.modeling.models")
+    from gammapy.estimators import FluxPoints
+
+    data = FluxPoints.read(scanned)
+    theirs = datasets.Datasets([datasets.FluxPointsDataset(data=data, name="made", stat_type=statistic)])
+    spectrum = models.PowerLawSpectralModel(index=2.3, amplitude="3e-11 cm-2 s-1 TeV-1", reference="1 TeV")
+    theirs.models = [models.SkyModel(spectrum, name="s")]
+    theirs.write(tmp_path / "d.yaml", tmp_path / "m.yaml")
+    ours = Datasets.read(tmp_path / "d.yaml", tmp_path / "m.yaml")
+    assert ours[0].stat_type == "chi2"
+    ours[0].stat_type = statistic
+    # gammapy's limits take the error of the limit for those without one
+    assert ours.stat_sum() == pytest.approx(theirs.stat_sum(), rel=1e-9)
+    ours.write(tmp_path / "e.yaml", tmp_path / "m.yaml", overwrite=True)
+    assert ("stat_type" in (tmp_path / "e.yaml").read_text()) is (statistic != "chi2")
+    back = Datasets.read(tmp_path / "e.yaml", tmp_path / "m.yaml")
+    assert back[0].stat_type == statistic
+    assert back.stat_sum() == ours.stat_sum()
+    again = datasets.Datasets.read(tmp_path / "e.yaml", tmp_path / "m.yaml")
+    again[0].stat_type = statistic
+    assert again.stat_sum() == pytest.approx(theirs.stat_sum(), rel=1e-9)
+
+
+@pytest.fixture(scope="module")
+def scanned(tmp_path_factory):
+    """A file of points with errors on both sides, limits and scans."""
+    path = tmp_path_factory.mktemp("points") / "points.fits"
+    estimator = FluxPointsEstimator(np.array([0.7, 1.1, 1.8, 3.0, 6.0]) * u.TeV, "crab", selection_optional="all")
+    estimator.run(embedded()).write(path)
+    return path
 
 
 def test_masks_of_flux_points_are_checked():

@@ -9,6 +9,7 @@ from astropy import units as u
 from gammajax.datasets.base import Dataset
 from gammajax.datasets.plots import PointsPlots
 from gammajax.datasets.registry import evaluator
+from gammajax.datasets.simulate import fake_flux
 from gammajax.errors import DataError, InputError
 from gammajax.hooks import hook
 from gammajax.units import energy_values, parsed, to_unit
@@ -107,6 +108,8 @@ class FluxPointsDataset(PointsPlots, Dataset):
             )
         )
         self._profile = None if stat_scan is None else scanned_pieces(norm_scan, stat_scan, n, name)
+        # as they came, for files
+        self._scan = None if stat_scan is None else (np.array(norm_scan, float), np.array(stat_scan, float))
         if dnde_err is not None:
             self._error = _column(dnde_err, n, f"{name}: dnde_err")
         elif dnde_errn is not None and dnde_errp is not None:
@@ -177,7 +180,8 @@ class FluxPointsDataset(PointsPlots, Dataset):
         safe, fit = (_mask(table, key, len(energy), name) for key in ("mask_safe", "mask_fit"))
         if safe is not None:
             new.mask_safe = safe
-        if fit is not None and not np.array_equal(fit & new.mask_safe, new.mask_safe):
+        base = new.mask_safe if safe is None else safe
+        if fit is not None and not np.array_equal(fit & base, base):
             # gammapy writes mask_safe where there is none
             new.mask_fit = fit
         return new
@@ -292,6 +296,33 @@ class FluxPointsDataset(PointsPlots, Dataset):
         below, above = (_weight(np.where(e > 0, e, self._error), known) for e in (self._errn, self._errp))
         limit = np.where(used & ~known, self._limit, 0.0)
         return {"value": value, "below": below, "above": above, "limit": limit}
+
+    def fake(self, random_state: int | np.random.Generator) -> None:
+        """Replace the fluxes by a draw from the present models with the errors of the points; see `gammajax.datasets.simulate.fake_flux`.
+
+        The errors stay what they are, and so do upper limits and points without an error: "chi2" does not fit them.
+
+        Parameters
+        ----------
+        random_state : int or `numpy.random.Generator`
+            Seed or generator.
+
+        Raises
+        ------
+        InputError
+            For scanned likelihoods ("profile"), upper limits in the fit ("distrib"), without models, or without a seed.
+
+        Examples
+        --------
+        >>> from gammajax import PowerLawSpectralModel
+        >>> dnde = [3.1e-11, 1.9e-12] * u.Unit("cm-2 s-1 TeV-1")
+        >>> points = FluxPointsDataset([1, 3] * u.TeV, dnde, 0.1 * dnde, models=PowerLawSpectralModel())
+        >>> points.fake(0)
+        >>> pull = (points.dnde - points.flux_pred()) / points.dnde_err
+        >>> print(pull.value.round(3))
+        [ 0.126 -0.132]
+        """
+        self._dnde = fake_flux(self, random_state)
 
     @property
     def energy_range(self) -> tuple[u.Quantity, u.Quantity]:

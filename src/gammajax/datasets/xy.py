@@ -6,6 +6,7 @@ import numpy as np
 
 from gammajax.datasets.base import Dataset
 from gammajax.datasets.checks import check_array, check_counts, check_positive, warn_of_fractions
+from gammajax.datasets.simulate import fake_values
 from gammajax.errors import DataError, InputError
 from gammajax.models import FunctionModel, Models
 
@@ -121,6 +122,21 @@ class XYDataset(Dataset):
         if self.error is not None:
             return {"value": self.y, "weight": 1 / self.error}
         return {"n_on": self.y, "background": np.zeros_like(self.y)}
+
+    def fake(self, random_state: int | np.random.Generator) -> None:
+        """Replace y by a draw from the present function: Gaussian with the errors of y, or Poisson for counts.
+
+        Parameters
+        ----------
+        random_state : int or `numpy.random.Generator`
+            Seed or generator.
+
+        Raises
+        ------
+        InputError
+            Without a function, without a seed, or if the function is not finite or predicts negative counts.
+        """
+        self.y = fake_values(self, random_state)
 
     def copy(self, name: str | None = None) -> "XYDataset":
         """Return a copy with its own arrays and without models.

@@ -8,7 +8,7 @@ import numpy as np
 
 from gammajax.datasets import Datasets, FluxPointsDataset, SpectrumDataset, SpectrumDatasetOnOff
 from gammajax.datasets.registry import file_format
-from gammajax.errors import FileFormatError, InputError
+from gammajax.errors import FileFormatError, GammajaxError, InputError
 from gammajax.hooks import register_hook
 from gammajax.io.files import refuse_existing, target, write_bytes
 from gammajax.io.fits import expand
@@ -26,7 +26,7 @@ __all__ = ["read_datasets", "write_datasets"]
 
 log = logging.getLogger(__name__)
 TYPES = (SpectrumDatasetOnOff.tag, SpectrumDataset.tag, FluxPointsDataset.tag)
-KEYS = ("name", "type", "filename", "mask_fit", "compatibility")
+KEYS = ("name", "type", "filename", "mask_fit", "compatibility", "stat_type")
 
 
 def write_datasets(
@@ -40,8 +40,8 @@ def write_datasets(
 ) -> None:
     """Write every data set, a list of them, and their models.
 
-    gammapy 2.1 reads all of it. It forgets `mask_fit` of a `SpectrumDatasetOnOff` (its own lists do so too), `compatibility`, for
-    which it has no place, and with "gadf" the livetime.
+    gammapy 2.1 reads all of it. It forgets `mask_fit` of a `SpectrumDatasetOnOff` and `stat_type` of a `FluxPointsDataset`, which is
+    chi2 until it is set anew (its own lists do so too), `compatibility`, for which it has no place, and with "gadf" the livetime.
 
     Parameters
     ----------
@@ -103,11 +103,6 @@ def _files(path: Path, dataset: Any, format: str) -> list[Path]:
 
 def _contents(path: Path, dataset: Any, format: str) -> dict[Path, bytes]:
     if isinstance(dataset, FluxPointsDataset):
-        if dataset.stat_type != "chi2":
-            raise InputError(
-                f"write: {dataset.name!r} has stat_type={dataset.stat_type!r}, for which gammapy's lists have no place; set "
-                "stat_type = 'chi2' before, and back after reading."
-            )
         return {path: flux_points_bytes(dataset, "fits")}
     kind = _format_of(dataset, format)
     if kind == "gadf":
@@ -135,6 +130,8 @@ def _fit_settings(dataset: Any, format: str) -> dict[str, Any]:
     data: dict[str, Any] = {}
     if dataset.mask_fit is not None and _format_of(dataset, format) != "gadf":
         data["mask_fit"] = "".join("1" if m else "0" for m in dataset.mask_fit.data)
+    if isinstance(dataset, FluxPointsDataset) and dataset.stat_type != "chi2":
+        data["stat_type"] = dataset.stat_type
     if dataset.compatibility is not None:
         data["compatibility"] = dataset.compatibility
     return data
@@ -201,9 +198,22 @@ def _read_one(node: Node, path: Path, allow_outside: bool) -> Any:
         raise FileFormatError(f"{node.where}.type: got {kind!r}, but {file.name} holds a {type(dataset).tag}.")
     if "mask_fit" in node:
         dataset.mask_fit = _mask(node["mask_fit"], len(dataset.mask_array))
+    if "stat_type" in node:
+        _set_statistic(dataset, node["stat_type"])
     if "compatibility" in node:
         dataset.compatibility = node["compatibility"].text()
     return dataset
+
+
+def _set_statistic(dataset: Any, node: Node) -> None:
+    if not isinstance(dataset, FluxPointsDataset):
+        raise FileFormatError(
+            f"{node.where}: a {type(dataset).__name__} has one statistic; remove the key, it is for flux points."
+        )
+    try:
+        dataset.stat_type = node.text()
+    except GammajaxError as error:
+        raise FileFormatError(f"{node.where}: {error}") from None
 
 
 def _read_file(file: Path, name: str, allow_outside: bool) -> Any:

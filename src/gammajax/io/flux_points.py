@@ -47,7 +47,7 @@ def read_flux_points(filename: str | Path) -> Any:
 def write_flux_points(dataset: Any, filename: str | Path, overwrite: bool = False) -> None:
     """Write flux points with the columns e_ref, dnde, dnde_err, is_ul, mask_fit and mask_safe, and dnde_errn, dnde_errp and dnde_ul.
 
-    Scans of the statistic are not stored.
+    Scanned likelihoods are written by gammapy's columns norm, norm_err, ..., ref_dnde, stat, norm_scan and stat_scan beside them.
 
     Parameters
     ----------
@@ -72,11 +72,24 @@ def flux_points_bytes(dataset: Any, kind: str) -> bytes:
     for name, values in (("dnde_errn", dataset._errn), ("dnde_errp", dataset._errp), ("dnde_ul", dataset._limit)):
         if np.isfinite(values).any():
             table[name] = values * dataset.dnde.unit
+    if dataset._scan is not None:
+        _add_scans(table, dataset)
     table["is_ul"] = dataset.is_ul
     # gammapy has a mask for each bin of a map of one region
     mask_fit = dataset.mask_safe if dataset.mask_fit is None else np.asarray(dataset.mask_fit)
     table["mask_fit"], table["mask_safe"] = (m[:, None, None] for m in (mask_fit, dataset.mask_safe))
     return table_bytes(table, kind)
+
+
+def _add_scans(table: Any, dataset: Any) -> None:
+    """Scans of the statistic over strengths, and all else in strengths too: for gammapy both belong together."""
+    table.meta["SED_TYPE"] = "likelihood"
+    table["ref_dnde"] = dataset._reference * dataset.dnde.unit
+    for name in [n for n in table.colnames if n.startswith("dnde")]:
+        table[name.replace("dnde", "norm")] = (table[name] / table["ref_dnde"]).to_value("")
+    norm, stat = dataset._scan
+    table["stat"] = np.zeros(len(stat))
+    table["norm_scan"], table["stat_scan"] = np.broadcast_to(norm, stat.shape).copy(), stat
 
 
 def write_points(
