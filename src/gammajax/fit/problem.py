@@ -75,7 +75,7 @@ class Problem:
     def _derivatives(self, x: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
         key = np.asarray(x, dtype=float).tobytes()
         if self._at is None or self._at[0] != key:
-            self._at = key, scores(self.likelihood, self.theta(x))
+            self._at = key, scores(self.likelihood, self.theta(x), fits=True)
         return self._at[1]
 
     def stat(self, x: np.ndarray) -> float:
