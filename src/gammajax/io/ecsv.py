@@ -2,7 +2,11 @@
 
 import hashlib
 import io
+from contextlib import suppress
+from itertools import takewhile
 from typing import Any
+
+from gammajax.io.yaml_plain import check_size
 
 __all__ = ["KEY", "from_text", "to_text"]
 
@@ -28,22 +32,33 @@ def to_text(table: Any) -> str:
     return text.replace(PLACE, _digest(text))
 
 
-def from_text(text: str) -> tuple[Any, bool | None]:
+def from_text(text: str, where: str) -> tuple[Any, bool | None]:
     """A table without its checksum, and whether that fits; None where there is none.
 
     Parameters
     ----------
     text : str
         What `to_text` made, or ECSV of others.
+    where : str
+        Name of the file, for error texts.
 
     Raises
     ------
+    FileFormatError
+        For a header that is a bomb of aliases.
     Exception
         Whatever astropy raises for damaged text.
     """
+    import yaml
     from astropy.table import Table
 
-    table = Table.read(text.splitlines(), format="ascii.ecsv")
+    lines = text.splitlines()
+    # behind the first line, which names the format
+    header = "\n".join(line[2:] for line in takewhile(lambda one: one.startswith("#"), lines[1:]))
+    with suppress(yaml.YAMLError):
+        # astropy says what is no YAML
+        check_size(header, where)
+    table = Table.read(lines, format="ascii.ecsv")
     stated = table.meta.pop(KEY, None)
     if not isinstance(stated, str) or len(stated) != len(PLACE):
         return table, None if stated is None else False

@@ -24,6 +24,9 @@ MAX_ROWS = 10_000_000
 # what a compressed file may unpack to; the largest responses in use have a tenth of it
 MAX_UNPACKED = 256_000_000
 BLOCK = 2880
+# a header of 36 000 cards is none
+MAX_HEADER = 1000 * BLOCK
+END = b"END" + b" " * 77
 # other ways to compress, by their first bytes; astropy would unpack them without a bound
 PACKED = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"PK\x03\x04": "zip", b"\x1f\x9d": "compress"}
 
@@ -67,7 +70,7 @@ def open_fits(path: Path, what: str, checksum: bool = True) -> Iterator[Any]:
     where = f"{what} file {path.name}"
     with _opened(path, what) as file:
         stream, size = _unpacked(file, where)
-        hdus = _parsed(stream, where)
+        hdus = _parsed(stream, size, where)
         with hdus:
             try:
                 _check(hdus, stream, size, checksum, where)
@@ -154,18 +157,48 @@ def _gunzip(file: Any, where: str) -> bytes:
     return bytes(out)
 
 
-def _parsed(stream: Any, where: str) -> Any:
+def _parsed(stream: Any, size: int, where: str) -> Any:
     from astropy.io import fits
 
     try:
         with warnings.catch_warnings():
             # a truncated file is refused below, with its numbers
             warnings.simplefilter("ignore")
-            return fits.open(stream, memmap=False, lazy_load_hdus=False, checksum=False)
+            _check_header(stream, 0, size, where)
+            hdus = fits.open(stream, memmap=False, lazy_load_hdus=True, checksum=False)
+            _read_all(hdus, stream, size, where)
+            return hdus
+    except GammajaxError:
+        raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno in (errno.EINVAL, errno.EOVERFLOW):
             raise FileFormatError(f"{where}: declares more data than any file can hold; it is damaged.") from error
         raise FileFormatError(f"{where}: not a FITS file that can be read ({error}).") from error
+
+
+def _read_all(hdus: Any, stream: Any, size: int, where: str) -> None:
+    """Let astropy read one header after the other; it would look for the end of one that has none in gigabytes of anything."""
+    last, n = hdus[0], 1
+    while (end := _end(last)) < size:
+        stream.seek(end)
+        if stream.read(8) != b"XTENSION":
+            raise _cut_in_header(last, size, where)
+        _check_header(stream, end, size, where)
+        try:
+            last, n = hdus[n], n + 1
+        except IndexError:
+            break
+
+
+def _check_header(stream: Any, begin: int, size: int, where: str) -> None:
+    """Refuse a header that does not end."""
+    stream.seek(begin)
+    head = stream.read(MAX_HEADER)
+    stream.seek(begin)
+    if size - begin > MAX_HEADER and not any(head.startswith(END, k) for k in range(0, MAX_HEADER, 80)):
+        raise FileFormatError(
+            f"{where}: the header that begins at byte {begin} does not end within {MAX_HEADER} bytes; it is no FITS file, or damaged."
+        )
 
 
 def _name(hdu: Any) -> str:
@@ -184,11 +217,19 @@ def _check_complete(last: Any, size: int, where: str) -> None:
     if end > size:
         raise FileFormatError(f"{where}, HDU {_name(last)}: truncated at byte {size} of {end}.")
     # blocks have 2880 bytes; the padding of the last one may be left away, but nothing may follow it
-    blocks = -(-end // BLOCK) * BLOCK
-    if size > blocks:
-        raise FileFormatError(
-            f"{where}: truncated at byte {size}, in the header that begins behind HDU {_name(last)} at byte {blocks}."
-        )
+    if size > _end(last):
+        raise _cut_in_header(last, size, where)
+
+
+def _end(hdu: Any) -> int:
+    """Where the blocks of an HDU end."""
+    return -(-(hdu.fileinfo()["datLoc"] + _data_size(hdu)) // BLOCK) * BLOCK
+
+
+def _cut_in_header(last: Any, size: int, where: str) -> FileFormatError:
+    return FileFormatError(
+        f"{where}: truncated at byte {size}, in the header that begins behind HDU {_name(last)} at byte {_end(last)}."
+    )
 
 
 def _check_number(hdus: Any, where: str) -> None:

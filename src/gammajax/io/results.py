@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gammajax.errors import FileFormatError, InputError
+from gammajax.errors import FileFormatError, GammajaxError, InputError
 from gammajax.fit import FluxPoints
 from gammajax.hooks import register_hook
 from gammajax.io.ecsv import from_text, to_text
@@ -25,6 +25,8 @@ VERSION = 1
 SUFFIXES = (".ecsv", ".fits", ".yaml", ".yml")
 # reading more from YAML takes minutes
 MAX_YAML = 200_000
+# bytes of a table as text: more than 10^7 nodes, which takes ten times as much memory to read
+MAX_ECSV = 2_000_000_000
 
 
 def write_result(result: Any, path: str | Path, overwrite: bool = False) -> None:
@@ -168,22 +170,15 @@ def read_result(path: str | Path, expected: type | None = None) -> Any:
 
 
 def _read_ecsv(path: Path) -> tuple[Any, Any, bool]:
-    text = _text(path)
+    # a large scan is a large file; its document is small
+    text = read_text(path, "result", MAX_ECSV)
     try:
-        table, whole = from_text(text)
+        table, whole = from_text(text, f"result file {path.name}")
+    except GammajaxError:
+        raise
     except Exception as error:
         raise FileFormatError(f"{path.name}: not an ECSV file that can be read ({error}).") from None
     return table.meta.get("gammajax"), table, whole is not False
-
-
-def _text(path: Path) -> str:
-    # a large scan is a large file: no cap here, its document is small
-    if path.is_file():
-        try:
-            return path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise FileFormatError(f"result file {path.name}: not a text file ({error}).") from None
-    return read_text(path, "result")
 
 
 def _read_fits(path: Path) -> tuple[Any, Any]:

@@ -58,7 +58,7 @@ def _ecsv(path: Path, what: str) -> Any:
     with warnings.catch_warnings():
         # units of older files are understood, and said to be old
         warnings.simplefilter("ignore")
-        table, whole = from_text(text)
+        table, whole = from_text(text, f"{what} file {path.name}")
     if whole is False:
         warnings.warn(
             f"{path.name}: the checksum (table_sha256 in its header) does not fit; the file was changed after it was written: remove the line "

@@ -5,7 +5,7 @@ from typing import Any
 
 from gammajax.errors import FileFormatError
 
-__all__ = ["load_plain"]
+__all__ = ["check_size", "load_plain"]
 
 # values of a document with every alias written out
 MAX_VALUES = 2_000_000
@@ -42,6 +42,50 @@ def load_plain(text: str, where: str) -> Any:
         return loader.construct_document(node)
     finally:
         loader.dispose()
+
+
+def check_size(text: str, where: str) -> None:
+    """Refuse a document of any tags, which another program is to load, that is too deep or too large with its aliases written out.
+
+    Parameters
+    ----------
+    text : str
+        The document.
+    where : str
+        Name of the file, for error texts.
+
+    Raises
+    ------
+    FileFormatError
+        Naming the file.
+    yaml.YAMLError
+        For text that is no YAML.
+    """
+    loader_class = _loader()
+    _check_bounds(text, where, loader_class)
+    loader = loader_class(text)
+    try:
+        _count(loader.get_single_node(), where, {})
+    finally:
+        loader.dispose()
+
+
+def _count(node: Any, where: str, known: dict[int, int]) -> int:
+    """Number of values below a node with every alias written out."""
+    if node is None:
+        return 0
+    if id(node) in known:
+        if known[id(node)] == 0:
+            raise FileFormatError(f"{where}: a value holds itself by an alias.")
+        return known[id(node)]
+    known[id(node)] = 0
+    members = node.value if isinstance(node.value, list) else []
+    total = 1 + sum(_count(m, where, known) for pair in members for m in (pair if isinstance(pair, tuple) else (pair,)))
+    if total > MAX_VALUES:
+        line = node.start_mark.line + 1
+        raise FileFormatError(f"{where}: more than {MAX_VALUES} values once its aliases are written out (line {line}).")
+    known[id(node)] = total
+    return total
 
 
 def _check_bounds(text: str, where: str, loader_class: Any) -> None:

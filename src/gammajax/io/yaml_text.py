@@ -10,7 +10,7 @@ from gammajax.errors import FileFormatError, MissingFileError
 from gammajax.io.yaml_plain import load_plain
 from gammajax.provenance import versions
 
-__all__ = ["checksum_of", "dump", "load", "read_text", "with_checksum"]
+__all__ = ["MAX_BYTES", "checksum_of", "dump", "load", "read_text", "with_checksum"]
 
 # a model file has kilobytes; what is larger is none, or hostile
 MAX_BYTES = 20_000_000
@@ -18,8 +18,17 @@ MAX_BYTES = 20_000_000
 STYLE: dict[str, Any] = {"sort_keys": False, "indent": 4, "width": 80, "default_flow_style": False}
 
 
-def read_text(path: Path, what: str) -> str:
-    """Text of a file; refuses one that is missing, too large or no text.
+def read_text(path: Path, what: str, most: int = MAX_BYTES) -> str:
+    """Text of a file; refuses one that is missing, no regular file, too large or no text.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    what : str
+        What it is meant to be, for error texts.
+    most : int
+        Bytes that it may have.
 
     Raises
     ------
@@ -27,14 +36,21 @@ def read_text(path: Path, what: str) -> str:
         Naming the file.
     """
     if not path.exists():
+        if path.is_symlink():
+            raise MissingFileError(f"{what} file {path} is a link that leads nowhere: its target is gone, or it loops.")
         raise MissingFileError(f"{what} file {path} does not exist; check the path and the name.")
     if path.is_dir():
         raise FileFormatError(f"{what} file {path} is a directory, expected a text file.")
+    if not path.is_file():
+        # reading from a pipe would wait for whoever writes into it
+        raise FileFormatError(f"{what} file {path} is no regular file (a pipe or a device), expected a text file.")
     size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise FileFormatError(f"{what} file {path.name} has {size} bytes, expected at most {MAX_BYTES}.")
+    if size > most:
+        raise FileFormatError(f"{what} file {path.name} has {size} bytes, expected at most {most}.")
     try:
         return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise FileFormatError(f"{what} file {path} cannot be opened ({error.strerror}).") from None
     except UnicodeDecodeError as error:
         raise FileFormatError(f"{what} file {path.name}: not a text file ({error}).") from None
 
