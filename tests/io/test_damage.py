@@ -23,11 +23,15 @@ from gammajax import (
     FluxPointsDataset,
     LightCurveTemplateTemporalModel,
     SpectrumDatasetOnOff,
+    Status,
+    TemplatePhaseCurveTemporalModel,
     UpperLimit,
 )
+from gammajax import scan as scans
 from gammajax.data import embedded_ogip_files
 from gammajax.errors import GammajaxError
 from gammajax.io import read_models, read_result
+from gammajax.io.fits import open_fits
 from gammajax.io.fits_write import fits_bytes
 from tests.faults.test_writes import strengths
 from tests.io.test_ogip import ARF, BKG, PHA, RMF
@@ -218,6 +222,67 @@ def dataset_list():
     return table_kind(files, lambda p: Datasets.read(p / "d.yaml"), state)
 
 
+def phase_curve():
+    model = TemplatePhaseCurveTemporalModel([0, 0.5, 1], [1, 2, 1.5])
+    files = written(lambda p: model.write(p / "c.fits"))
+    return table_kind(files, lambda p: TemplatePhaseCurveTemporalModel.read(p / "c.fits"), lambda m: (m.phase, m.norm))
+
+
+def small_scan(place):
+    """A scan of 20 nodes in three chunks."""
+    from tests.scan.stored import fitted, scan
+
+    axes = {"alpha": np.linspace(2.0, 2.4, 5), "beta": np.linspace(0.1, 0.4, 4)}
+    return scan(fitted(), place, axes, chunk_size=8)
+
+
+def stored_scan():
+    """Manifest and chunks; the likelihood is not read, and has its own SHA-256."""
+    with TemporaryDirectory() as place:
+        clean = small_scan(Path(place) / "scan")
+        files = {p.name: p.read_bytes() for p in sorted((Path(place) / "scan").rglob("*.*")) if p.is_file()}
+    files = {n: c for n, c in files.items() if not n.startswith("likelihood")}
+
+    def read(folder):
+        with TemporaryDirectory() as place:
+            (Path(place) / "chunks").mkdir()
+            for name in files:
+                target = Path(place) / name if name == "manifest.json" else Path(place) / "chunks" / name
+                target.write_bytes((folder / name).read_bytes())
+            return scans.open(place).result()
+
+    def equal(found):
+        # nodes of a damaged chunk say so, and have no value
+        lost = found.status == Status.FAILED
+        same = [(getattr(found, n)[~lost], getattr(clean, n)[~lost]) for n in ("stat", "status", "edm")]
+        same += [(found.nuisance[n][~lost], clean.nuisance[n][~lost]) for n in clean.nuisance]
+        told = [(getattr(found, n), getattr(clean, n)) for n in ("names", "units", "best", "stat_best", "kind")]
+        return (
+            all(np.array_equal(a, b) for a, b in (*same, *zip(found.axes, clean.axes, strict=True)))
+            and all(a == b for a, b in told)
+            and np.isnan(found.stat[lost]).all()
+        )
+
+    return Kind(files, read, equal)
+
+
+def consolidated():
+    with TemporaryDirectory() as place:
+        small_scan(Path(place) / "scan")
+        files = {"s.fits": scans.open(Path(place) / "scan").consolidate(Path(place) / "s.fits").read_bytes()}
+
+    def read(folder):
+        with open_fits(folder / "s.fits", "scan") as hdus:
+            axes = [np.array(v) for v in hdus["AXES"].data["VALUES"]]
+            return [
+                *(np.array(h.data) for h in hdus if h.data is not None and h.is_image),
+                *axes,
+                [hdus[0].header["STATBEST"]],
+            ]
+
+    return table_kind(files, read, lambda found: found)
+
+
 MAKERS = {
     "ogip": ogip,
     "gadf": gadf,
@@ -231,9 +296,23 @@ MAKERS = {
     "template": template,
     "gti": gti,
     "list": dataset_list,
+    "phase curve": phase_curve,
+    "stored scan": stored_scan,
+    "consolidated scan": consolidated,
 }
 # of FITS files alone, which have headers
-CARDS = ("ogip", "gadf", "result fits", "ebl", "flux points", "light curve", "template", "gti")
+CARDS = (
+    "ogip",
+    "gadf",
+    "result fits",
+    "ebl",
+    "flux points",
+    "light curve",
+    "template",
+    "gti",
+    "phase curve",
+    "consolidated scan",
+)
 
 
 @pytest.fixture(scope="module")

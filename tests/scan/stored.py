@@ -1,5 +1,6 @@
 """What the tests of stored scans share: a small scan of the embedded data, its driver as a process of its own, and comparisons."""
 
+import json
 import os
 import random
 import signal
@@ -66,6 +67,17 @@ def driver(folder, cache, *options, **popen):
     return subprocess.Popen(
         command, env=environment(cache), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, **popen
     )
+
+
+def edit_manifest(folder, change):
+    """Change a manifest, with a sum that fits again."""
+    from gammajax.scan.folder import HEAD, _document_sha
+
+    path = Path(folder) / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    manifest["sha256"] = _document_sha({k: v for k, v in manifest.items() if k not in HEAD})
+    path.write_text(json.dumps(manifest))
 
 
 def n_done(folder):

@@ -1,6 +1,5 @@
 """Chunks of a surface by factors of each axis: equal to the surface at once and node by node, whatever the chunks, and the same bits again."""
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -16,7 +15,7 @@ from gammajax.scan.partition import MOST, chunk_bytes, measured_size, size_in_me
 from gammajax.scan.store import resume
 from gammajax.solve.surface import TILE
 from tests.problems import small
-from tests.scan.stored import assert_same, contents
+from tests.scan.stored import assert_same, contents, edit_manifest
 
 AMPLITUDE = 2e-12 / u.cm**2 / u.s / u.TeV
 # 12 x 13 nodes, some of them beyond the limit of alpha
@@ -138,10 +137,7 @@ def test_the_same_bits_after_an_interruption_by_an_executor_and_in_memory(stored
 
 def test_the_folder_of_an_older_kernel_is_refused_and_can_be_read(stored):
     scan, serial, place = stored
-    path = place / "serial" / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest["spec"]["kernel"] -= 1
-    path.write_text(json.dumps(manifest))
+    edit_manifest(place / "serial", lambda m: m["spec"].update(kernel=m["spec"]["kernel"] - 1))
     for call in (lambda: scan("serial"), lambda: resume(place / "serial")):
         with pytest.raises(InputError, match=r"computes nodes in another way \(kernel 1, here 2\).*begin anew"):
             call()

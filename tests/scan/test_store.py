@@ -16,7 +16,7 @@ from gammajax.io.fits import open_fits
 from gammajax.scan import StoredScan
 from gammajax.scan.folder import Folder
 from tests.problems import embedded
-from tests.scan.stored import ALPHA, AXES, BETA, CHUNK, assert_same, contents, fitted, scan
+from tests.scan.stored import ALPHA, AXES, BETA, CHUNK, assert_same, contents, edit_manifest, fitted, scan
 
 
 @pytest.fixture(scope="module")
@@ -225,11 +225,28 @@ def test_open_refuses_what_is_no_scan(tmp_path):
 )
 def test_a_damaged_manifest_is_refused(serial, tmp_path, change):
     folder = copy(serial, tmp_path)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["spec"] |= change
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    edit_manifest(folder, lambda m: m["spec"].update(change))
     with pytest.raises(FileFormatError, match="manifest.json: .*; the file is damaged"):
         gammajax.scan.open(folder)
+
+
+def test_a_manifest_that_was_changed_is_refused(serial, tmp_path):
+    """A digit of what results tell beside the scan, which the fingerprint does not know: TS would be another."""
+    folder = copy(serial, tmp_path)
+    text = (folder / "manifest.json").read_text()
+    best = f'"stat_best": {serial[1].stat_best!r}'
+    assert best in text
+    (folder / "manifest.json").write_text(text.replace(best, f'"stat_best": {serial[1].stat_best + 1!r}'))
+    with pytest.raises(
+        FileFormatError, match="manifest.json: does not match its SHA-256; the file is damaged, or was changed by hand"
+    ):
+        gammajax.scan.open(folder)
+    # one of before there were sums
+    edit_manifest(folder, lambda m: None)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["sha256"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert gammajax.scan.open(folder).stat_best == serial[1].stat_best + 1
 
 
 def test_a_damaged_likelihood_is_refused(fit, serial, tmp_path):
@@ -396,8 +413,7 @@ def test_versions_are_provenance_and_a_difference_is_told(fit, serial, tmp_path)
     assert manifest["provenance"]["versions"]["jax"]
     assert manifest["provenance"]["devices"]
     assert "versions" not in manifest["spec"]
-    manifest["provenance"]["versions"]["jax"] = "0.0.1"
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    edit_manifest(folder, lambda m: m["provenance"]["versions"].update(jax="0.0.1"))
     with pytest.warns(UserWarning, match="going on in another environment.*versions.jax: there '0.0.1'"):
         scan(fit, folder)
 

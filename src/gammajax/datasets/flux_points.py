@@ -116,6 +116,12 @@ class FluxPointsDataset(PointsPlots, Dataset):
             self._error = 0.5 * (self._errn + self._errp)
         else:
             raise DataError(f"{name}: chi2 needs errors; give dnde_err, or dnde_errn and dnde_errp.")
+        endless = np.flatnonzero(np.isinf(self._dnde))
+        if len(endless):
+            # nan is a point that was not measured, infinity is damage
+            raise DataError(
+                f"{name}: the flux of point {endless[0]} is {self._dnde[endless[0]]}, expected a finite number, or nan where there is none."
+            )
         limits = np.zeros(n, dtype=bool) if is_ul is None else np.array(is_ul, dtype=bool)
         if limits.shape != (n,):
             raise DataError(f"{name}: is_ul has shape {limits.shape}, expected ({n},).")

@@ -117,6 +117,10 @@ class SpectrumDatasetOnOff(CountsSpectrum):
             acc_off = acc / check_positive(alpha, n, f"{name}: alpha")
         else:
             acc_off = check_array(acceptance_off, n, f"{name}: acceptance_off")
+        for what, values in (("acceptance", acc), ("acceptance_off", acc_off)):
+            if np.any(values < 0):
+                i = int(np.argmax(values < 0))
+                raise DataError(f"{name}: {what}[{i}] is {values[i]:g}, expected at least 0.")
         return cls(n_off=off, acceptance=acc, acceptance_off=acc_off, **common)
 
     # -- files ---------------------------------------------------------------------------------------------------

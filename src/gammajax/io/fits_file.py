@@ -167,6 +167,8 @@ def _parsed(stream: Any, size: int, where: str) -> Any:
             _check_header(stream, 0, size, where)
             hdus = fits.open(stream, memmap=False, lazy_load_hdus=True, checksum=False)
             _read_all(hdus, stream, size, where)
+            # nothing is left to be read: from here on astropy looks no further
+            len(hdus)
             return hdus
     except GammajaxError:
         raise

@@ -24,6 +24,8 @@ FORMAT = "gammajax scan"
 VERSION = 1
 MANIFEST, CHUNKS, FAILED, ASIDE = "manifest.json", "chunks", "failed", "aside"
 TEMPORARY = ".tmp-"
+# what stands in the manifest beside the document that describes the scan
+HEAD = ("format", "version", "created", "arrays", "arrays_sha256", "sha256")
 # a temporary file of another host is left alone for this long, seconds
 STALE = 86_400.0
 # what a file system says that has no hard links
@@ -80,6 +82,7 @@ class Folder:
             self._do(partial(os.makedirs, self.path / part, exist_ok=True), "make the folder")
         self.place(Path(name), content, "the arrays of the likelihood")
         head = {"format": FORMAT, "version": VERSION, "created": now(), "arrays": name, "arrays_sha256": _sha(content)}
+        head["sha256"] = _document_sha(document)
         self.place(Path(MANIFEST), json.dumps(head | document, indent=1).encode(), "the manifest")
 
     def manifest(self) -> dict[str, Any]:
@@ -104,6 +107,9 @@ class Folder:
             raise FileFormatError(
                 f"{path}: version {document.get('version')!r} of the format, expected {VERSION}; read it with the gammajax that wrote it."
             )
+        stated = document.pop("sha256", None)
+        if stated is not None and stated != _document_sha({k: v for k, v in document.items() if k not in HEAD}):
+            raise FileFormatError(f"{path}: does not match its SHA-256; the file is damaged, or was changed by hand.")
         return document
 
     def arrays(self, manifest: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -160,6 +166,9 @@ class Folder:
             If it is damaged, or one of another scan.
         """
         path = self.chunk_path(number)
+        if path.exists() and not path.is_file():
+            # reading from a pipe would wait for ever
+            raise FileFormatError(f"{path}: damaged (it is no regular file).")
         try:
             with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
                 if int(file["chunk"]) != number or str(file["fingerprint"]) != fingerprint:
@@ -331,6 +340,10 @@ def _save(stream: Any, arrays: dict[str, np.ndarray]) -> None:
 def _load(content: bytes) -> dict[str, np.ndarray]:
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
+
+
+def _document_sha(document: dict[str, Any]) -> str:
+    return _sha(json.dumps(document, sort_keys=True).encode())
 
 
 def _sha(content: bytes) -> str:
