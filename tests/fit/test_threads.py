@@ -197,7 +197,7 @@ def things(tmp_path_factory):
         "data sets": Datasets([d, known, points]), "batch": many, "good times": d.gti, "axis": d.counts.geom.axis,
         "counts": d.counts, "mask": d.mask_fit, "models": d.models, "spectrum": d.models[0].spectral_model,
         "parameters": d.models.parameters, "parameter": d.models.parameters[0], "prior": GaussianPrior(mu=1, sigma=1),
-        "estimate": ParameterEstimator().run(d, "alpha"), "likelihood": Likelihood(d), "status": gammajax.Status(3),
+        "estimate": ParameterEstimator().run(d, "beta"), "likelihood": Likelihood(d), "status": gammajax.Status(3),
     }  # fmt: skip
 
 
