@@ -119,7 +119,8 @@ def _trapz_loglog(y: jax.Array, x: jax.Array) -> jax.Array:
 def _safe_log(y: jax.Array) -> jax.Array:
     """Logarithm of |y| whose second derivatives neither vanish nor overflow: they divide by the square of 1, not of y."""
     size = jax.lax.stop_gradient(jnp.abs(y))
-    return jnp.log(jnp.abs(y) / size) + jnp.log(size)
+    # not log(y / size), whose slope the compiler turns into dy size / (size y): 0/0 where y is below 1e-154
+    return jnp.log1p((jnp.abs(y) - size) / size) + jnp.log(size)
 
 
 _compiled = jax.jit(flux_per_bin, static_argnums=0)

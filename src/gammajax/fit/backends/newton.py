@@ -35,6 +35,11 @@ class _Point:
     safe: np.ndarray | None
 
     @property
+    def plateau(self) -> bool:
+        """Whether nothing is left of the function here, as where gammapy cuts off negative predictions: no way leads back."""
+        return not np.any(self.gradient) and not np.any(self.hessian)
+
+    @property
     def finite(self) -> bool:
         return bool(np.isfinite(self.value) and np.isfinite(self.gradient).all() and np.isfinite(self.hessian).all())
 
@@ -209,7 +214,7 @@ def _improve(
         gain, expected, length, trial = best
         if gain > 0 or (near and abs(gain) <= noise):
             new = _look(objective, trial, point.value - gain)
-            if new.finite:
+            if new.finite and (point.plateau or not new.plateau):
                 if gain > 0.75 * expected and length > 0.9 * radius:
                     radius *= 3
                 elif gain < 0.25 * expected:
