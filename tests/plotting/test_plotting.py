@@ -47,8 +47,16 @@ def test_spectrum_and_band(fitted):
         ({}, "give either energy_bounds or energy_range"),
         ({"energy_bounds": [10, 1] * u.TeV}, "expected two positive energies in increasing order"),
         (
-            {"energy_bounds": [1, 10] * u.TeV, "sed_type": "flux"},
-            "unknown sed_type 'flux', expected one of dnde, e2dnde",
+            {"energy_bounds": [1, 10] * u.TeV, "sed_type": "sed"},
+            "unknown sed_type 'sed', expected one of dnde, e2dnde, flux, eflux, norm",
+        ),
+        (
+            {"energy_bounds": [1, 10] * u.TeV, "sed_type": "norm"},
+            "is relative to another one; give reference=, a spectral model",
+        ),
+        (
+            {"energy_bounds": [1, 10] * u.TeV, "reference": 1},
+            "reference belongs to sed_type='norm', got 'dnde'",
         ),
     ],
 )

@@ -153,7 +153,7 @@ class FluxPoints:
         ----------
         ax : `matplotlib.axes.Axes`, optional
             Axes; the current ones if not given.
-        sed_type : {"e2dnde", "dnde", "flux", "eflux"}
+        sed_type : {"e2dnde", "dnde", "flux", "eflux", "norm"}
             What is drawn; e2dnde over the energy if not given, and flux over the time.
         **kwargs
             To the function that draws.
@@ -163,6 +163,23 @@ class FluxPoints:
         if self.gti is not None:
             return plot_light_curve(self, ax, "flux" if sed_type is None else sed_type, **kwargs)
         return plot_flux_points(self, ax, "e2dnde" if sed_type is None else sed_type, **kwargs)
+
+    def plot_ts_profiles(self, ax: Any = None, sed_type: str | None = None, **kwargs: Any) -> Any:
+        """Plot the scanned statistic as an image; see `gammajax.plotting.plot_ts_profiles`.
+
+        Parameters
+        ----------
+        ax : `matplotlib.axes.Axes`, optional
+            Axes; the current ones if not given.
+        sed_type : {"e2dnde", "dnde", "flux", "eflux", "norm"}
+            What the other axis is; e2dnde over the energy if not given, and flux over the time.
+        **kwargs
+            To the function that draws.
+        """
+        from gammajax.plotting import plot_ts_profiles
+
+        default = "e2dnde" if self.gti is None else "flux"
+        return plot_ts_profiles(self, ax, default if sed_type is None else sed_type, **kwargs)
 
     def __str__(self) -> str:
         return "\n".join(self.to_table("norm").pformat(max_lines=-1, max_width=-1))

@@ -9,6 +9,7 @@ from gammajax.plotting.points_fit import plot_points_fit, plot_points_residuals,
 from gammajax.plotting.scans import plot_scan
 from gammajax.plotting.spectra import plot_spectral_error, plot_spectral_model
 from gammajax.plotting.temporal import plot_temporal
+from gammajax.plotting.ts_profiles import plot_ts_profiles
 
 __all__ = [
     "peek",
@@ -28,4 +29,5 @@ __all__ = [
     "plot_spectral_error",
     "plot_spectral_model",
     "plot_temporal",
+    "plot_ts_profiles",
 ]

@@ -3,8 +3,10 @@
 from typing import Any
 
 import numpy as np
+from astropy import units as u
 
-from gammajax.plotting.axes import new_axes
+from gammajax.errors import InputError
+from gammajax.plotting.axes import new_axes, unit_text
 
 __all__ = ["plot_flux_points"]
 
@@ -13,13 +15,37 @@ LABELS = {
     "e2dnde": "E$^2$ dN/dE [TeV s$^{-1}$ cm$^{-2}$]",
     "flux": "Flux [s$^{-1}$ cm$^{-2}$]",
     "eflux": "Energy flux [TeV s$^{-1}$ cm$^{-2}$]",
+    "norm": "Norm",
 }
 # those of the plots of models, so that both can share axes
-UNITS = {"dnde": "TeV-1 s-1 cm-2", "e2dnde": "TeV s-1 cm-2", "flux": "s-1 cm-2", "eflux": "TeV s-1 cm-2"}
+UNITS = {"dnde": "TeV-1 s-1 cm-2", "e2dnde": "TeV s-1 cm-2", "flux": "s-1 cm-2", "eflux": "TeV s-1 cm-2", "norm": ""}
+NAMES = {"dnde": "dN/dE", "e2dnde": "E$^2$ dN/dE", "flux": "Flux", "eflux": "Energy flux", "norm": "Norm"}
+
+
+def column(points: Any, sed_type: str, suffix: str = "") -> np.ndarray:
+    """A column in the unit of the plots, such as that of "dnde" and "_err"; refuses another SED type."""
+    if sed_type not in UNITS:
+        raise InputError(f"plot: unknown sed_type {sed_type!r}, expected one of {', '.join(UNITS)}.")
+    if sed_type == "norm":
+        return getattr(points, f"norm{suffix}")
+    return points.quantity(f"{sed_type}{suffix}").to_value(UNITS[sed_type])
+
+
+def label(sed_type: str, energy_power: float) -> str:
+    """Of the axis of fluxes, times a power of the energy in TeV."""
+    if energy_power == 0:
+        return LABELS[sed_type]
+    unit = u.Unit(UNITS[sed_type]) * u.TeV**energy_power
+    return f"E$^{{{energy_power:g}}}$ {NAMES[sed_type]}{unit_text(unit)}"
 
 
 def plot_flux_points(
-    points: Any, ax: Any = None, sed_type: str = "e2dnde", sqrt_ts_threshold_ul: float = 2, **kwargs: Any
+    points: Any,
+    ax: Any = None,
+    sed_type: str = "e2dnde",
+    sqrt_ts_threshold_ul: float = 2,
+    energy_power: float = 0,
+    **kwargs: Any,
 ) -> Any:
     """Plot flux points; below a threshold in significance the upper limit is shown, if there is one.
 
@@ -29,10 +55,12 @@ def plot_flux_points(
         The points.
     ax : `matplotlib.axes.Axes`, optional
         Axes; new ones if not given.
-    sed_type : {"e2dnde", "dnde", "flux", "eflux"}
+    sed_type : {"e2dnde", "dnde", "flux", "eflux", "norm"}
         What is shown.
     sqrt_ts_threshold_ul : float
         Points of less significance are shown as limits.
+    energy_power : float
+        Power of the energy (TeV, at the logarithmic centres) that it is multiplied with.
     **kwargs
         To `matplotlib.axes.Axes.errorbar`.
 
@@ -40,13 +68,12 @@ def plot_flux_points(
     -------
     `matplotlib.axes.Axes`
     """
-    ax = new_axes(ax)
-    unit = UNITS[sed_type]
     edges = points.energy_edges
     centre = np.sqrt(edges[:-1] * edges[1:])
-    value, error = (points.quantity(f"{sed_type}{s}").to_value(unit) for s in ("", "_err"))
-    both = np.stack([points.quantity(f"{sed_type}_{s}").to_value(unit) for s in ("errn", "errp")])
-    limit = points.quantity(f"{sed_type}_ul").to_value(unit)
+    columns = (column(points, sed_type, s) * centre**energy_power for s in ("", "_err", "_errn", "_errp", "_ul"))
+    value, error, below, above, limit = columns
+    both = np.stack([below, above])
+    ax = new_axes(ax)
     as_limit = np.isfinite(limit) & ~(points.sqrt_ts >= sqrt_ts_threshold_ul)
     shown = ~as_limit & np.isfinite(value)
     both = np.where(np.isfinite(both), both, error)
@@ -67,5 +94,5 @@ def plot_flux_points(
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xlabel("Energy [TeV]")
-    ax.set_ylabel(LABELS[sed_type])
+    ax.set_ylabel(label(sed_type, energy_power))
     return ax

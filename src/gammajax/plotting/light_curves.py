@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from gammajax.plotting.axes import new_axes
-from gammajax.plotting.flux_points import LABELS, UNITS
+from gammajax.plotting.flux_points import LABELS, column
 
 __all__ = ["plot_light_curve"]
 
@@ -21,7 +21,7 @@ def plot_light_curve(
         The light curve.
     ax : `matplotlib.axes.Axes`, optional
         Axes; the current ones if not given.
-    sed_type : {"flux", "eflux", "dnde", "e2dnde"}
+    sed_type : {"flux", "eflux", "dnde", "e2dnde", "norm"}
         What is shown.
     sqrt_ts_threshold_ul : float
         Points of less significance are shown as limits.
@@ -32,27 +32,27 @@ def plot_light_curve(
     -------
     `matplotlib.axes.Axes`
     """
-    ax, unit = new_axes(ax), UNITS[sed_type]
     start, stop = points.gti.time_start.mjd, points.gti.time_stop.mjd
     centre, half = 0.5 * (start + stop), 0.5 * (stop - start)
-    column = {s: points.quantity(f"{sed_type}{s}").to_value(unit) for s in ("", "_err", "_errn", "_errp", "_ul")}
-    as_limit = np.isfinite(column["_ul"]) & ~(points.sqrt_ts >= sqrt_ts_threshold_ul)
+    columns = {s: column(points, sed_type, s) for s in ("", "_err", "_errn", "_errp", "_ul")}
+    ax = new_axes(ax)
+    as_limit = np.isfinite(columns["_ul"]) & ~(points.sqrt_ts >= sqrt_ts_threshold_ul)
     edges = points.energy_edges
     for k in range(len(edges) - 1):
-        shown = ~as_limit[:, k] & np.isfinite(column[""][:, k])
+        shown = ~as_limit[:, k] & np.isfinite(columns[""][:, k])
         both = np.stack(
-            [np.where(np.isfinite(column[s]), column[s], column["_err"])[shown, k] for s in ("_errn", "_errp")]
+            [np.where(np.isfinite(columns[s]), columns[s], columns["_err"])[shown, k] for s in ("_errn", "_errp")]
         )
         style: dict[str, Any] = {"fmt": "o", "markersize": 4}
         if len(edges) > 2:
             style["label"] = f"{edges[k]:.3g} to {edges[k + 1]:.3g} TeV"
         style |= kwargs
-        drawn = ax.errorbar(centre[shown], column[""][shown, k], yerr=both, xerr=half[shown], **style)
+        drawn = ax.errorbar(centre[shown], columns[""][shown, k], yerr=both, xerr=half[shown], **style)
         limits = as_limit[:, k]
         if limits.any():
             style |= {"fmt": "none", "label": None, "ecolor": drawn.lines[0].get_color()}
-            arrows = 0.4 * column["_ul"][limits, k]
-            ax.errorbar(centre[limits], column["_ul"][limits, k], yerr=arrows, xerr=half[limits], uplims=True, **style)
+            arrows = 0.4 * columns["_ul"][limits, k]
+            ax.errorbar(centre[limits], columns["_ul"][limits, k], yerr=arrows, xerr=half[limits], uplims=True, **style)
     ax.set_xlabel(f"Time [MJD, {points.gti.time_ref.scale.upper()}]")
     ax.set_ylabel(LABELS[sed_type])
     if len(edges) > 2:
