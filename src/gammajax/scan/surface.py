@@ -42,7 +42,7 @@ class SurfaceScan:
 
     def parameter(self, i: int) -> np.ndarray:
         """Values of a parameter that is not scanned, shape S, internal units."""
-        return self.moved[i] if i in self.moved else np.full(self.stat.shape, self.base[i])
+        return self.moved[i] if i in self.moved else np.broadcast_to(self.base[i], self.stat.shape)
 
 
 def fast_surface(
@@ -108,11 +108,14 @@ def _held(likelihood: Any, index: list[int], axes: list[np.ndarray], out: tuple[
         points = np.tile(likelihood.start, (int(bad.sum()), 1))
         points[:, index] = _values(axes, np.nonzero(bad))
         stat[bad] = evaluate_batch(likelihood, points)
-        bad = ~np.isfinite(stat)
     status = np.full(stat.shape, Status.EVALUATED.value)
-    status[bad] = Status.NON_FINITE.value
-    status[_outside(likelihood, index, axes)] = Status.OUTSIDE_LIMITS.value
-    return SurfaceScan(stat, np.full(stat.shape, np.nan), status, likelihood.start, {})
+    if bad.any():
+        status[~np.isfinite(stat)] = Status.NON_FINITE.value
+    outside = _outside(likelihood, index, axes)
+    if outside.any():
+        status[outside] = Status.OUTSIDE_LIMITS.value
+    # what is the same at all nodes needs no room
+    return SurfaceScan(stat, np.broadcast_to(np.nan, stat.shape), status, likelihood.start, {})
 
 
 def _fitted(
