@@ -6,6 +6,7 @@ Each class also derives from the built-in exception that a caller without gammaj
 
 __all__ = [
     "DataError",
+    "DeviceError",
     "DownloadError",
     "FileFormatError",
     "FitError",
@@ -46,6 +47,10 @@ class FileFormatError(DataError):
 
 class MissingFileError(FileFormatError, FileNotFoundError):
     """A file that is not there, or that another file points to and is not there."""
+
+
+class DeviceError(GammajaxError, RuntimeError):
+    """There is no device to compute on: JAX was told to use one that this machine does not have, or that does not start."""
 
 
 class DownloadError(GammajaxError, OSError):

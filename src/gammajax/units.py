@@ -3,6 +3,7 @@
 Quantities come in and go out at the boundary; inside are plain floats in TeV, cm, s and deg.
 """
 
+import os
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any
@@ -10,9 +11,18 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
-from gammajax.errors import PrecisionError, UnitError
+from gammajax.errors import DeviceError, PrecisionError, UnitError
 
-__all__ = ["ENERGY", "double_precision", "energy_values", "parsed", "require_double", "to_unit", "unit_text"]
+__all__ = [
+    "ENERGY",
+    "double_precision",
+    "energy_values",
+    "parsed",
+    "require_device",
+    "require_double",
+    "to_unit",
+    "unit_text",
+]
 
 ENERGY = u.TeV
 
@@ -80,10 +90,45 @@ def energy_values(value: Any, what: str) -> np.ndarray:
 
 
 def double_precision() -> AbstractContextManager:
-    """Context manager in which JAX works in float64, for this thread and nothing else."""
+    """Context manager in which JAX works in float64, for this thread and nothing else.
+
+    Raises
+    ------
+    DeviceError
+        If JAX has no device to work on.
+    """
     import jax
 
+    require_device()
     return jax.enable_x64(True)
+
+
+# whether JAX was found to have a device, once in each process
+_started: list[bool] = []
+
+
+def require_device() -> None:
+    """Refuse to go on where JAX has no device to work on.
+
+    Raises
+    ------
+    DeviceError
+        Saying what was asked for.
+    """
+    if _started:
+        return
+    import jax
+
+    try:
+        jax.local_devices()
+    except Exception as error:
+        # JAX says it by a RuntimeError, or by an assertion of its own
+        asked = os.environ.get("JAX_PLATFORMS") or jax.config.jax_platforms
+        raise DeviceError(
+            f"JAX has no device to compute on: JAX_PLATFORMS={asked!r}, and this machine has none of that kind or it does not start "
+            f"({type(error).__name__}: {str(error)[:200]}). Set JAX_PLATFORMS=cpu, or leave it unset, before Python starts."
+        ) from error
+    _started.append(True)
 
 
 def require_double(what: str) -> None:

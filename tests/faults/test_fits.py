@@ -4,8 +4,11 @@
 """
 
 import copy
+import os
 import pickle
 import re
+import subprocess
+import sys
 import threading
 
 import jax
@@ -637,6 +640,47 @@ def device_that_is_not_there():
         fit.run(device="cpu")
     named = fit.stat_profile("alpha", [2.5, 2.6], device="cpu")
     np.testing.assert_allclose(named.stat, fit.stat_profile("alpha", [2.5, 2.6]).stat, rtol=1e-12)
+
+
+NO_DEVICE = """
+import gammajax
+from tests.problems import crab_model, small
+from gammajax.scan.engine import is_device_error
+d = small()
+for what in ("fit", "scan", "statistic", "device"):
+    try:
+        d.models = crab_model()
+        fit = gammajax.Fit(d, backend="newton")
+        if what == "fit":
+            fit.run()
+        elif what == "scan":
+            fit.stat_profile("alpha", [2.0, 2.1], reoptimize=True)
+        elif what == "statistic":
+            d.stat_sum()
+        else:
+            fit.stat_profile("alpha", [2.0, 2.1], reoptimize=True, device="cpu")
+        print("it ran")
+    except gammajax.errors.DeviceError as error:
+        # a worker on such a machine leaves, and does not fail the chunks
+        print(is_device_error(error), error)
+"""
+
+
+@entry(78)
+def platform_that_is_not_there():
+    """As on a login node without a GPU: JAX fails by an assertion of its own, or says that it cannot initialise something."""
+    for platform in ("cuda", "nowhere"):
+        env = os.environ | {"JAX_PLATFORMS": platform, "PYTHONPATH": os.pathsep.join(sys.path)}
+        out = subprocess.run([sys.executable, "-c", NO_DEVICE], env=env, capture_output=True, text=True, check=False)
+        if platform == "cuda" and "it ran" in out.stdout:
+            # there is one
+            continue
+        assert out.returncode == 0, out.stderr
+        lines = [line for line in out.stdout.splitlines() if "JAX has no device" in line]
+        assert len(lines) == 4, out.stdout
+        for line in lines:
+            assert line.startswith(f"True JAX has no device to compute on: JAX_PLATFORMS='{platform}'")
+        assert "Set JAX_PLATFORMS=cpu, or leave it unset" in out.stdout
 
 
 def _raises(x, a, b):

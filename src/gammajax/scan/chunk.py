@@ -12,7 +12,7 @@ from gammajax.scan.task import Grid, Task
 from gammajax.solve import Plan, Status, evaluate_batch, fitted
 from gammajax.solve.devices import ACCELERATE
 from gammajax.solve.sharded import replicated
-from gammajax.units import double_precision
+from gammajax.units import double_precision, require_device
 
 __all__ = ["by_rows", "compute_chunk", "compute_nodes", "devices_for", "node_range"]
 
@@ -26,6 +26,7 @@ def devices_for(task: Task, device: Any = None) -> tuple:
     """Devices that compute the chunks: the one asked for, or all of this process of the kind that suits the size."""
     if device is not None:
         return (device,)
+    require_device()
     devices = tuple(jax.local_devices())
     if devices[0].platform != "cpu" and task.n_nodes < ACCELERATE:
         return tuple(jax.local_devices(backend="cpu"))[:1]

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from gammajax.errors import ScanError
+from gammajax.errors import DeviceError, ScanError
 from gammajax.scan.chunk import compute_chunk, devices_for, node_range
 from gammajax.scan.memory import halve_batches, is_out_of_memory, tell_of_batches
 from gammajax.scan.progress import Reporter
@@ -40,7 +40,7 @@ class Sink(Protocol):
 
 def is_device_error(error: BaseException) -> bool:
     """Whether it is the device or the machine that failed, and not what was computed."""
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError | DeviceError):
         return True
     # an exception of a user's own Python function comes back in the same class
     return isinstance(error, jax.errors.JaxRuntimeError) and "callback" not in str(error).lower()

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 
 from gammajax.errors import InputError
+from gammajax.units import require_device
 
 __all__ = ["ACCELERATE", "pick_device", "resolve_device"]
 
@@ -22,6 +23,7 @@ def resolve_device(device: Any) -> Any:
     """
     if device is None or hasattr(device, "platform"):
         return device
+    require_device()
     try:
         return jax.devices(str(device))[0]
     except RuntimeError:
@@ -33,6 +35,7 @@ def pick_device(device: Any, lanes: int) -> Any:
     """The device asked for; otherwise the CPU for small work and the accelerator, if there is one, for large batches."""
     if device is not None:
         return device
+    require_device()
     default = jax.local_devices()[0]
     if default.platform == "cpu" or lanes >= ACCELERATE:
         return default
