@@ -15,6 +15,9 @@ from gammajax.errors import InputError
 
 __all__ = ["StoredResult", "hook", "load_all", "lock_arrays", "register_hook"]
 
+# most of what a result holds beside arrays
+_NO_ARRAYS = (str, float, int, type(None))
+
 _hooks: dict[str, Callable[..., Any]] = {}
 
 
@@ -46,10 +49,12 @@ def load_all() -> None:
 def lock_arrays(result: Any) -> None:
     """Make all arrays of a result read-only, those in its tuples, lists and dictionaries too."""
     values = list(vars(result).values())
-    while values:
-        value = values.pop()
+    for value in values:
+        # the list grows on the way
         if isinstance(value, np.ndarray):
-            value.setflags(write=False)
+            value.flags.writeable = False
+        elif isinstance(value, _NO_ARRAYS):
+            continue
         elif isinstance(value, tuple | list):
             values += value
         elif isinstance(value, dict):

@@ -145,8 +145,9 @@ def verdict(ts: np.ndarray, level: float) -> tuple[bool, str]:
 
 
 def contours(
-    refit: Refit, stat_best: float, pairs: list[tuple[tuple, tuple]], sigma: Sequence[float], numpoints: int
-) -> list[ContourResult]:
+    refit: Refit, stat_best: float, pairs: list[tuple[tuple, tuple]], sigma: Sequence[float], numpoints: int,
+    source: Provenance | None = None,
+) -> list[ContourResult]:  # fmt: skip
     """Contours of all pairs at all levels in one batch.
 
     Rays at equal angles in coordinates in which the covariance is a circle. Where a ray leaves the limits, finds no crossing,
@@ -165,6 +166,8 @@ def contours(
         Levels; TS = sigma^2.
     numpoints : int
         Points of each contour.
+    source : `Provenance`, optional
+        For the results.
 
     Returns
     -------
@@ -202,7 +205,7 @@ def contours(
             continue
         points = out.theta[part][:, [x[0], y[0]]]
         results.append(_result((x, y), float(s), points, out.ts[part], "rays", "", []))
-    return [replace(c, starts=refit.starts) for c in results]
+    return [replace(c, starts=refit.starts, provenance=source) for c in results]
 
 
 def _not_star_shaped(refit: Refit, rays: Rays, found: Crossings, stat_best: float) -> np.ndarray:

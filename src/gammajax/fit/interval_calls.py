@@ -239,7 +239,7 @@ class IntervalCalls(Settings):
         found = [self._pair(likelihood, x, y) for x, y in pairs]
         refit, stat = self._refit(likelihood, starts, device)
         source = provenance(likelihood.data)
-        return [replace(c, provenance=source) for c in contours(refit, stat, found, levels, numpoints)]
+        return contours(refit, stat, found, levels, numpoints, source)
 
     def _contour_level(self, sigma: float | None, cl: float | None) -> float:
         if sigma is not None and cl is not None:

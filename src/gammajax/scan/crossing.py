@@ -261,13 +261,17 @@ class _Search:
         third = self.refit.third
         if third is None:
             return out
-        for mask in np.unique(free, axis=0):
-            rows = np.flatnonzero((free == mask).all(axis=1))
-            nuisance = np.flatnonzero(mask)
-            known = bend(self.refit.hessian, third, nuisance)
-            if known is not None:
-                line = (self.rays.direction + slope)[rows]
-                out[np.ix_(rows, nuisance)] = np.einsum("iab,na,nb->ni", known, line, line)
+        lines, curves = self.rays.direction + slope, self.refit.curves
+        # at most MOST parameters are free: each set of them is a number
+        number = free @ (1 << np.arange(free.shape[1]))
+        for one in np.unique(number):
+            rows = np.flatnonzero(number == one)
+            nuisance = np.flatnonzero(free[rows[0]])
+            if (key := nuisance.tobytes()) not in curves:
+                curves[key] = bend(self.refit.hessian, third, nuisance)
+            if (known := curves[key]) is not None:
+                line = lines[rows]
+                out[rows[:, None], nuisance] = np.einsum("iab,na,nb->ni", known, line, line)
         out[self.rays.level > NEAR] = 0.0
         return out
 
@@ -373,9 +377,12 @@ class _Search:
         new = np.where(np.isfinite(new) & (new > low) & (new < high), new, middle)
         # no further than three times at once, and never beyond the limits
         new = np.minimum(np.minimum(new, 3 * np.maximum(t, 1e-3)), self.room[which])
-        for k, i in enumerate(which):
-            if arrived[k]:
-                continue
+        tight = closed & (high - low <= 1e-13 * np.where(closed, high, 0.0))
+        stops = (low >= self.room[which]) | (low > FAR * np.sqrt(level)) | tight
+        onward = ~arrived & ~stops
+        self.t[which[onward]] = new[onward]
+        for k in np.flatnonzero(~arrived & stops):
+            i = which[k]
             name = f"TS = {level[k]:g}"
             if low[k] >= self.room[i]:
                 self._give_up(i, f"the limit of the parameter comes first, at TS = {ts[k]:.4g} of {level[k]:g}")
@@ -383,11 +390,9 @@ class _Search:
                 self._give_up(
                     i, f"TS stays below {level[k]:g} to {FAR:g} times the expected distance; it does not close"
                 )
-            elif closed[k] and high[k] - low[k] <= 1e-13 * high[k]:
+            else:
                 why = "re-fits beyond it fail" if self.failed[i] else "it jumps over the level"
                 self._give_up(i, f"no crossing of {name}: {why}")
-            else:
-                self.t[i] = new[k]
 
     def _give_up(self, i: int, reason: str) -> None:
         self.reason[i], self.done[i] = reason, True

@@ -96,6 +96,8 @@ class Refit:
         # predictions by the parameters that are held, and covariances by those that are not
         self._slopes: dict[tuple, np.ndarray | None] = {}
         self._bends: dict[tuple, Prediction] = {}
+        # second derivatives of the re-fitted parameters at the best fit, by which these are
+        self.curves: dict[bytes, np.ndarray | None] = {}
         self.covariances: dict[bytes, np.ndarray] = {}
         diagonal = np.diag(hessian)
         good = (diagonal > 0) & np.isfinite(diagonal)
