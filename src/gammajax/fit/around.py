@@ -7,7 +7,7 @@ from gammajax.fit.backends import get as get_backend
 from gammajax.fit.backends.base import Objective
 from gammajax.fit.problem import Problem
 
-__all__ = ["corner", "falls_for_ever", "has_no_effect", "polished"]
+__all__ = ["corner", "falls_for_ever", "has_no_effect", "polished", "runs_along_a_valley"]
 
 # changes of the statistic that count as none
 NOTHING = 1e-9
@@ -19,6 +19,8 @@ CERTAIN = 3
 ENOUGH, BEYOND = 2, 1e12
 # beyond this nothing is re-fitted: the other parameters cannot make up for it
 HOPELESS = 30.0
+# steps along a bent valley, their length in parts of the parameter, and the rise that is one
+VALLEY, PACE, NOTICED = 10, 0.1, 1e-3
 
 
 def _size(objective: Objective, x: np.ndarray, i: int) -> float:
@@ -107,6 +109,60 @@ def _level(problem: Problem, objective: Objective, x: np.ndarray, i: int, by: fl
         if stat > base + rise * objective.unit(base):
             return False
     return True
+
+
+def runs_along_a_valley(problem: Problem, objective: Objective, x: np.ndarray, i: int) -> str:
+    """Side towards which the statistic falls without end along a bent valley, or an empty string.
+
+    Where others must change by orders of magnitude with parameter i, as a strength in front of a power does, it is followed in small steps, on
+    each of which the others are re-fitted from where the valley leads to. It must fall over the whole way, by ever less, or until there
+    are no numbers for one of them any more, and rise on the way back.
+    """
+    base = problem.stat(x)
+    unit = objective.unit(base)
+    for side, sign, limit in (("upper", 1.0, objective.upper[i]), ("lower", -1.0, objective.lower[i])):
+        if np.isfinite(limit):
+            continue
+        out = _along(problem, objective, x, i, sign)
+        falls = -np.diff([base, *out])
+        # less in the second half than in the first: it comes to an end somewhere without the parameter doing so
+        half = (len(out) + 1) // 2
+        slower = sum(falls[half:]) <= sum(falls[:half])
+        if len(out) < VALLEY // 2 or np.any(falls < -NOTHING * unit) or not slower:
+            continue
+        back = _along(problem, objective, x, i, -sign)
+        if back and back[-1] > base + NOTICED * unit:
+            return side
+    return ""
+
+
+def _along(problem: Problem, objective: Objective, x: np.ndarray, i: int, sign: float) -> list[float]:
+    """Statistics along a valley, until it rises or numbers end; at most `VALLEY` of them."""
+    found: list[float] = []
+    others = np.array([k for k in range(len(x)) if k != i])
+    base, size = problem.stat(x), _size(objective, x, i)
+    for _ in range(VALLEY if len(others) else 0):
+        hessian = problem.hessian(x)
+        by = sign * PACE * max(abs(x[i]), 0.1 * size)
+        moved = _moved(objective, x, i, by)
+        block = hessian[np.ix_(others, others)]
+        unit = 1 / np.sqrt(np.where(np.diag(block) > 0, np.diag(block), 1.0))
+        if not np.isfinite(block).all():
+            break
+        shift = -unit * np.linalg.lstsq(block * np.outer(unit, unit), hessian[others, i] * unit, rcond=1e-12)[0] * by
+        own = x[others]
+        far = np.abs(shift) > 0.1 * np.abs(own)
+        # by a factor where it is large: what keeps its sign is a strength or a scale
+        with np.errstate(all="ignore"):
+            moved[others] = np.where(far & (own != 0), own * np.exp(shift / np.where(own == 0, 1.0, own)), own + shift)
+        moved = objective.clip(moved)
+        if not np.isfinite(moved).all() or not np.isfinite(problem.stat(moved)):
+            break
+        x, stat = polished(problem, objective, moved, (i,))
+        found.append(stat)
+        if stat > base + NOTICED * objective.unit(base):
+            break
+    return found
 
 
 def corner(problem: Problem, objective: Objective, x: np.ndarray) -> tuple[np.ndarray, int] | None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gammajax.fit.around import corner, falls_for_ever, has_no_effect, polished
+from gammajax.fit.around import corner, falls_for_ever, has_no_effect, polished, runs_along_a_valley
 from gammajax.fit.backends.base import BackendResult, Objective
 from gammajax.fit.flags import FitFlags
 from gammajax.fit.judge import EDM_MINIMUM, Verdict, judge, weakest_direction
@@ -153,6 +153,10 @@ def _in_doubt(problem: Problem, objective: Objective, out: BackendResult, end: S
     for i in suspects:
         if i not in idle and (side := falls_for_ever(problem, objective, x, i)):
             away[objective.names[i]] = side
+    if flags.call_limit and not flags.converged and not away:
+        for i in suspects:
+            if i not in idle and (side := runs_along_a_valley(problem, objective, x, i)):
+                away[objective.names[i]] = side
     if idle or away:
         found = {
             "runaway": tuple(away),
