@@ -105,7 +105,8 @@ def surface(
             raise InputError(f"scan: backend={backend!r} fits node by node; starts and device need backend=None.")
         best = derivatives(likelihood, likelihood.start)[0]
         grid, optimizer = _node_by_node(likelihood, index, internal, backend, options), f"{backend}, node by node"
-    log.info("scan of %s: %d nodes, %d without a fit", ", ".join(names), nodes, int(np.sum(~fitted(grid.status))))
+    if log.isEnabledFor(logging.INFO):
+        log.info("scan of %s: %d nodes, %d without a fit", ", ".join(names), nodes, int(np.sum(~fitted(grid.status))))
     source = provenance(likelihood.data)
     return _result(
         likelihood, found, axes, grid, best, reoptimize, optimizer, options if reoptimize else {}, starts, source

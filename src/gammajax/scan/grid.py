@@ -134,6 +134,9 @@ def profile_grids(refit: Refit, scans: Sequence[tuple[Sequence[int], Sequence[np
     """Several grids, of different parameters, in one batch; see `profile_grid`."""
     nodes = []
     for index, axes in scans:
+        if len(axes) == 1:
+            nodes.append((list(index), axes[0][:, None], axes[0].shape))
+            continue
         mesh = np.meshgrid(*axes, indexing="ij")
         nodes.append((list(index), np.stack([m.ravel() for m in mesh], axis=1), mesh[0].shape))
     out = refit.points([(index, values) for index, values, _ in nodes])

@@ -149,17 +149,17 @@ class Refit:
         if higher and self.third is not None and key not in self._bends:
             self._bends[key] = Prediction(like, self.hessian, self.third, held, nuisance, slope)
         bends = self._bends[key] if higher else None
-        for k, i in enumerate(nuisance):
-            # summed term by term: a matrix product may round a row differently in a batch of another size
-            change, best = sum(offset[:, j] * slope[k, j] for j in range(len(held))), self.best[i]
-            # a strength in the logarithm, the same to first order: far away the straight line crosses zero
-            logarithmic = self.strength[i] and best != 0
-            if logarithmic:
-                change = change / best
-            if bends is not None:
-                change = change + bends.more(k, offset, change, best if logarithmic else None)
-            value = best * np.exp(np.clip(change, -MOST, MOST)) if logarithmic else best + change
-            predicted[:, i] = np.minimum(np.maximum(value, like.lower[i]), like.upper[i])
+        best = self.best[nuisance]
+        # summed term by term: a matrix product may round a row differently in a batch of another size
+        change = sum(offset[:, j, None] * slope[:, j] for j in range(len(held)))
+        # strengths in the logarithm, the same to first order: far away the straight line crosses zero
+        logarithmic = self.strength[nuisance] & (best != 0)
+        unit = np.where(logarithmic, best, 1.0)
+        change = change / unit
+        if bends is not None:
+            change = change + bends.more(offset, change, unit, logarithmic)
+        value = np.where(logarithmic, best * np.exp(np.minimum(np.maximum(change, -MOST), MOST)), best + change)
+        predicted[:, nuisance] = np.minimum(np.maximum(value, like.lower[nuisance]), like.upper[nuisance])
         return predicted, points, np.broadcast_to(free, points.shape)
 
     def run(self, starts: np.ndarray, again: np.ndarray, free: np.ndarray, derivatives: bool = False) -> BatchResult:

@@ -129,21 +129,22 @@ class Prediction:
         bent[nuisance] = self.second[:, 0, 0]
         return _solved(hessian, nuisance, ((fourth + 3 * (third @ bent)) @ line)[nuisance])
 
-    def more(self, k: int, offset: np.ndarray, first: np.ndarray, best: float | None) -> Any:
-        """What the higher orders add to the change of re-fitted parameter number k, for offsets (n, k) of those that move.
+    def more(self, offset: np.ndarray, first: np.ndarray, unit: np.ndarray, logarithmic: np.ndarray) -> Any:
+        """What the higher orders add to the changes of the re-fitted parameters, (n, N), for offsets (n, k) of those that move.
 
-        `first` is its change to first order, shape (n,). With `best` both are changes of the logarithm of a parameter that is
-        `best` at the best fit.
+        `first` are their changes to first order, shape (n, N), in `unit` each, shape (N,). Where `logarithmic`, shape (N,), both are
+        changes of the logarithm of a parameter that is `unit` at the best fit.
         """
         if self.second is None:
             return 0.0
         held = range(offset.shape[1])
         # term by term, as the first order: a node is the same in every batch
-        rise = sum(offset[:, i] * offset[:, j] * self.rise[i, j] for i in held for j in held)
-        second = sum(offset[:, i] * offset[:, j] * (0.5 * self.second[k, i, j]) for i in held for j in held)
-        third = None if self.third is None else offset[:, 0] ** 3 * (self.third[k] / 6)
-        if best is not None:
-            second = second / best
-            third = None if third is None else third / best - first * second + first**3 / 3
-            second = second - 0.5 * first**2
-        return np.where(rise < 2 * NEAR, second if third is None else second + third, 0.0)
+        both = {(i, j): (offset[:, i] * offset[:, j])[:, None] for i in held for j in held}
+        rise = sum(both[i, j] * self.rise[i, j] for i in held for j in held)
+        second = sum(both[i, j] * (0.5 * self.second[:, i, j]) for i in held for j in held) / unit
+        inside = np.where(logarithmic, first, 0.0)
+        more = second - 0.5 * inside**2
+        if self.third is not None:
+            third = (offset[:, 0] ** 3)[:, None] * (self.third / 6) / unit
+            more = more + (third - inside * second + inside**3 / 3)
+        return np.where(rise < 2 * NEAR, more, 0.0)
