@@ -20,7 +20,7 @@ SOURCE = ROOT / "src"
 # reverse.
 LAYERS = [
     ["errors"],
-    ["units", "cache", "elementary", "hooks", "lazy", "progress", "provenance", "times"],
+    ["closed", "units", "cache", "elementary", "hooks", "lazy", "progress", "provenance", "times"],
     ["parameters"],
     ["models", "response", "stats"],
     ["datasets"],

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from gammajax.closed import Closed
 from gammajax.datasets.registry import evaluator
 from gammajax.errors import InputError
 from gammajax.models import Models
@@ -11,7 +12,7 @@ from gammajax.models import Models
 __all__ = ["Dataset"]
 
 
-class Dataset:
+class Dataset(Closed):
     """Base of the data sets.
 
     A member gives `statistic_arrays` and either `response_arrays` or `points`; a likelihood asks for nothing else.

@@ -86,6 +86,8 @@ def check_gti(gti: Any, name: str) -> GTI | None:
 class CountsSpectrum(Regrouping, CountsPlots, Dataset):
     """Base of the spectra of counts. In all arrays the axis is energy: n_reco reconstructed and n_true true bins."""
 
+    meta: dict[str, Any]
+
     def __init__(
         self,
         *,

@@ -71,6 +71,8 @@ class FluxPointsDataset(PointsPlots, Dataset):
     """
 
     tag = "FluxPointsDataset"
+    is_ul: np.ndarray
+    mask_fit: Any
 
     def __init__(
         self,
@@ -134,7 +136,7 @@ class FluxPointsDataset(PointsPlots, Dataset):
             )
         self.is_ul, self._known, self._safe = limits, known, np.ones(n, dtype=bool)
         self.stat_type = stat_type
-        self.mask_fit: Any = None
+        self.mask_fit = None
         if models is not None:
             self.models = models
 

@@ -55,6 +55,9 @@ class XYDataset(Dataset):
     """
 
     tag = "XYDataset"
+    x: np.ndarray
+    y: np.ndarray
+    error: np.ndarray | None
 
     def __init__(
         self,
@@ -85,11 +88,7 @@ class XYDataset(Dataset):
         if stat_type != "chi2":
             warn_of_fractions(name, y=self.y)
         self.error = None if error is None else check_positive(error, n, f"{name}: error")
-        self._mask = np.ones(n, dtype=bool) if mask_fit is None else np.array(mask_fit)
-        if self._mask.shape != (n,) or self._mask.dtype != bool:
-            raise DataError(
-                f"{name}: mask_fit has shape {self._mask.shape} and type {self._mask.dtype}, expected ({n},) of bool."
-            )
+        self.mask_fit = mask_fit
         if model is not None:
             self.models = model
 
@@ -107,6 +106,21 @@ class XYDataset(Dataset):
             if wrong:
                 raise DataError(f"{self.name}: got {wrong[0]!r}, expected a FunctionModel, a function of x.")
         self._models = chosen
+
+    @property
+    def mask_fit(self) -> np.ndarray:
+        """Points in the fit, bool, shape (n,); may be set, None for all."""
+        return self._mask
+
+    @mask_fit.setter
+    def mask_fit(self, mask: Any) -> None:
+        n = len(self.y)
+        new = np.ones(n, dtype=bool) if mask is None else np.array(mask)
+        if new.shape != (n,) or new.dtype != bool:
+            raise DataError(
+                f"{self.name}: mask_fit has shape {new.shape} and type {new.dtype}, expected ({n},) of bool."
+            )
+        self._mask = new
 
     @property
     def mask_array(self) -> np.ndarray:

@@ -26,7 +26,10 @@ def branch(starts: int) -> str:
 
 def check_sigma(sigma: Any, what: str) -> list[float]:
     """One level or several as a list; refuses what is none."""
-    levels = np.atleast_1d(np.asarray(sigma, dtype=float))
+    try:
+        levels = np.atleast_1d(np.asarray(sigma, dtype=float))
+    except (TypeError, ValueError):
+        levels = np.zeros(0)
     if levels.ndim != 1 or not len(levels) or not np.all(np.isfinite(levels) & (levels > 0) & (levels <= 38)):
         raise InputError(f"{what}: got sigma={sigma!r}, expected a number above 0 and at most 38, or a list of such.")
     return [float(s) for s in levels]

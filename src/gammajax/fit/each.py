@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from gammajax.datasets import Datasets, SpectrumBatch, SpectrumDatasetOnOff
-from gammajax.errors import DataError, FitError
+from gammajax.datasets import Dataset, Datasets, SpectrumBatch, SpectrumDatasetOnOff
+from gammajax.errors import DataError, FitError, InputError
 from gammajax.hooks import StoredResult, lock_arrays
 from gammajax.likelihood import EachCompact, Likelihood, compact_of, own_numbers
 from gammajax.provenance import Provenance, provenance
@@ -112,6 +112,9 @@ def as_batch(datasets: Any) -> tuple[SpectrumBatch, np.ndarray | None, np.ndarra
     members = list(datasets if isinstance(datasets, Datasets | list | tuple) else [datasets])
     if not members:
         raise DataError("run_each: there are no data sets; give at least one.")
+    for d in members:
+        if not isinstance(d, Dataset):
+            raise InputError(f"run_each: got {d!r}, expected data sets such as SpectrumDatasetOnOff.")
     first = members[0]
     for d in members:
         if type(d) is not type(first) or d.response_arrays() is None or d.stat_type != first.stat_type:

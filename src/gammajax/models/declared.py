@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 from astropy import units as u
 
+from gammajax.closed import refuse_unknown
 from gammajax.errors import InputError, UnitError
 from gammajax.parameters import Covariance, Parameter, Parameters
 from gammajax.units import parsed
@@ -36,6 +37,8 @@ class DeclaredModel:
     """
 
     declared: Any = ()
+    # whether the constructor is over that declares all there is; a class with a constructor of its own adds to it
+    _complete = False
 
     def __getattr__(self, name: str) -> Any:
         # reached only for what is not there: says what is, and tells a type checker that parameters are attributes
@@ -51,6 +54,7 @@ class DeclaredModel:
         for d in self.declared:
             value = kwargs.get(d.name, u.Quantity(d.value, d.unit))
             setattr(self, d.name, value if isinstance(value, Parameter) else self._make(d, value))
+        self._complete = type(self).__init__ is DeclaredModel.__init__
 
     def _make(self, d: Declared, value: Any) -> Parameter:
         what = f"{type(self).__name__}.{d.name}"
@@ -82,6 +86,8 @@ class DeclaredModel:
                     f"quantity with model.{key}.quantity = ..., or assign a Parameter to link two models."
                 )
             self._check(d, value)
+        elif self._complete and not key.startswith("_") and key not in vars(self) and not hasattr(type(self), key):
+            refuse_unknown(self, key, tuple(d.name for d in self.declared), "parameter")
         object.__setattr__(self, key, value)
 
     @property

@@ -84,6 +84,7 @@ class FunctionModel(Source):
     """
 
     role = "function"
+    function: Callable[..., jax.Array]
 
     def __init__(
         self, function: Callable[..., jax.Array], parameters: Any, name: str = "model", datasets_names: Any = None

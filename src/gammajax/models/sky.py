@@ -86,6 +86,7 @@ class SkyModel(_WithSpectrum):
     ['crab.spectral.index', 'crab.spectral.amplitude', 'crab.spectral.reference']
     """
 
+    temporal_model: TemporalModel | None
     _covariance: np.ndarray | None = None
 
     def __init__(
@@ -106,7 +107,7 @@ class SkyModel(_WithSpectrum):
             )
         super().__init__(name, datasets_names)
         self.spectral_model = spectral_model
-        self.temporal_model: TemporalModel | None = temporal_model
+        self.temporal_model = temporal_model
 
     @property
     def temporal_form(self) -> TemporalForm | None:

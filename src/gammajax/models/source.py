@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from gammajax.closed import Closed
 from gammajax.errors import ModelError
 from gammajax.models.integrate import SpectralForm
 from gammajax.parameters import Covariance, Parameter, Parameters
@@ -15,7 +16,7 @@ __all__ = ["Source"]
 _numbers = count(1)
 
 
-class Source:
+class Source(Closed):
     """Base of what `Models` holds.
 
     Attributes
@@ -29,6 +30,8 @@ class Source:
     """
 
     role = "signal"
+    name: str
+    datasets_names: list[str] | None
 
     def __init__(self, name: str | None = None, datasets_names: Any = None) -> None:
         # parts of a model file that have no counterpart here and are written back as they came

@@ -43,6 +43,9 @@ class SystematicsModel(Source):
     """
 
     role = "systematics"
+    effective_area: Parameter
+    energy_scale: Parameter
+    background: Parameter
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
+from gammajax.closed import Closed
 from gammajax.errors import InputError
 from gammajax.parameters.links import Link, make_link
 from gammajax.parameters.priors import Prior
@@ -13,7 +14,7 @@ from gammajax.units import to_unit
 __all__ = ["Parameter"]
 
 
-class Parameter:
+class Parameter(Closed):
     """A named value with unit, limits, error and scan settings.
 
     Two models share a parameter (a link) when they hold the same `Parameter` object; `link` lets one parameter follow another.
@@ -55,6 +56,15 @@ class Parameter:
     2.3
     """
 
+    name: str
+    unique_name: str | None
+    internal_unit: u.UnitBase
+    linear: bool
+    interp: str
+    scan_min: float | None
+    scan_max: float | None
+    scan_n_values: int
+    scan_n_sigma: float
     _locked = False
     _link: Link | None = None
 
@@ -99,7 +109,7 @@ class Parameter:
         self.interp = interp
         self.linear = linear
         self.prior = prior
-        self.unique_name: str | None = None
+        self.unique_name = None
 
     def __setattr__(self, key: str, value: Any) -> None:
         if self._locked:
@@ -107,7 +117,7 @@ class Parameter:
                 f"parameter {self.unique_name or self.name!r} belongs to a result and is read-only: {key!r} cannot be "
                 f"set to {value!r} here; set it on the model's own parameter, for instance model.{self.name}.{key}."
             )
-        object.__setattr__(self, key, value)
+        super().__setattr__(key, value)
 
     def _number(self, value: Any, what: str) -> float:
         if isinstance(value, u.Quantity):
@@ -115,9 +125,8 @@ class Parameter:
         try:
             return float(value)
         except (TypeError, ValueError):
-            raise InputError(
-                f"{self.name}.{what}: got {value!r}, expected a number in {self._unit!s} or a quantity."
-            ) from None
+            expected = f"a number in {self._unit}" if str(self._unit) else "a number"
+            raise InputError(f"{self.name}.{what}: got {value!r}, expected {expected} or a quantity.") from None
 
     @property
     def value(self) -> float:

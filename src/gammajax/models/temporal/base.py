@@ -74,6 +74,7 @@ class TemporalModel(DeclaredModel):
             raise InputError(f"{type(self).__name__}: scale got {scale!r}, expected one of {', '.join(SCALES)}.")
         self.scale = scale
         super().__init__(**kwargs)
+        self._complete = type(self).__init__ is TemporalModel.__init__
 
     @property
     def reference_time(self) -> Any:

@@ -1,0 +1,72 @@
+import pytest
+
+from gammajax import (
+    FoVBackgroundModel,
+    FunctionModel,
+    LogParabolaSpectralModel,
+    Parameter,
+    PowerLawSpectralModel,
+    SkyModel,
+    SystematicsModel,
+    XYDataset,
+    define_spectral_model,
+)
+from gammajax.closed import Closed
+from gammajax.errors import DataError, InputError
+from gammajax.models.temporal import GaussianTemporalModel
+from tests.problems import embedded
+
+LINE = FunctionModel(lambda x, slope: slope * x, {"slope": 1.0})
+
+# object, misspelt attribute, what the message offers
+MISSPELT = {
+    "data set": (embedded, "model", "did you mean 'models'"),
+    "data set, mask": (embedded, "mask_fti", "did you mean 'mask_fit'"),
+    "points": (lambda: XYDataset([0.0, 1.0], [1.0, 2.0], 0.1, model=LINE), "mask", "did you mean 'mask_fit'"),
+    "parameter": (lambda: Parameter("a", 1.0), "frosen", "did you mean 'frozen'"),
+    "parameter, another word": (lambda: Parameter("a", 1.0), "fixed", "what can be set: error, frozen,"),
+    "source": (lambda: SkyModel(PowerLawSpectralModel()), "spectral", "did you mean 'spectral_model'"),
+    "background": (lambda: FoVBackgroundModel(dataset_name="d"), "spectral", "did you mean 'spectral_model'"),
+    "systematics": (lambda: SystematicsModel("d"), "energyscale", "did you mean 'energy_scale'"),
+    "spectrum": (LogParabolaSpectralModel, "index", "what can be set: amplitude, reference, alpha, beta"),
+    "time": (GaussianTemporalModel, "sigmas", "did you mean 'sigma'"),
+}
+
+
+@pytest.mark.parametrize("name", MISSPELT)
+def test_a_misspelt_attribute_is_refused_not_kept(name):
+    make, attribute, text = MISSPELT[name]
+    instance = make()
+    with pytest.raises(InputError, match=f"has no (attribute|parameter) '{attribute}'.*{text}"):
+        setattr(instance, attribute, 1.0)
+    assert attribute not in vars(instance)
+
+
+def test_private_names_and_those_of_a_subclass_are_free():
+    class Mine(Closed):
+        colour: str
+
+    mine = Mine()
+    mine.colour, mine._note = "red", 1
+    assert (mine.colour, mine._note) == ("red", 1)
+
+
+def test_a_model_of_ones_own_is_closed_too():
+    model = define_spectral_model(
+        lambda energy, amplitude, index: amplitude * energy**-index,
+        name="ClosedSpectralModel",
+        parameters={"amplitude": (1e-12, "cm-2 s-1 TeV-1"), "index": (3.0, "")},
+    )()
+    with pytest.raises(InputError, match="has no parameter 'indx'.*did you mean 'index'"):
+        model.indx = 2
+
+
+def test_the_mask_of_points_may_be_set_later():
+    points = XYDataset([0.0, 1.0, 2.0], [1.0, 2.0, 9.0], 0.1, model=LINE)
+    everything = points.stat_sum()
+    points.mask_fit = [True, True, False]
+    assert points.stat_sum() < everything
+    points.mask_fit = None
+    assert points.stat_sum() == everything
+    with pytest.raises(DataError, match=r"mask_fit has shape \(2,\)"):
+        points.mask_fit = [True, False]
