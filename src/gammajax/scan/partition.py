@@ -85,14 +85,16 @@ def _whole_rows(task: Task, size: int) -> int:
 def _rate(task: Task, device: Any) -> float:
     """Nodes per second."""
     n = task.n_nodes
-    some = min(WHOLE, n)
+    # parts of a row cost as much as whole tiles of rows
+    step = task.grids[0].shape[1] if by_rows(task, device) else 1
+    some = min(WHOLE if step == 1 else LEAST_ROWS * step, n)
     # the first call compiles
     compute_nodes(task, n // 2, min(n // 2 + 1, n), device)
     while True:
-        begin = (n - some) // 2
+        begin = (n - some) // 2 // step * step
         start = perf_counter()
         compute_nodes(task, begin, begin + some, device)
         seconds = max(perf_counter() - start, 1e-6)
         if seconds >= MEASURE or some == n:
             return some / seconds
-        some = min(int(some * min(max(1.5 * MEASURE / seconds, 2.0), 8.0)), n)
+        some = min(int(some * min(max(1.5 * MEASURE / seconds, 2.0), 8.0)) // step * step, n)

@@ -13,6 +13,7 @@ from gammajax.scan.surface import LARGE
 from gammajax.scan.task import Grid, Task
 from gammajax.solve import Status, evaluate_batch, fitted
 from gammajax.solve.batch import MAX_ITER
+from gammajax.solve.surface import TILE
 from gammajax.units import double_precision
 
 __all__ = ["LEAST_ROWS", "Rows", "rows_of"]
@@ -29,7 +30,8 @@ def rows_of(task: Task, device: jax.Device) -> "Rows | None":
     if len(task.grids) != 1 or len(task.grids[0].axes) != 2 or device.platform != "cpu" or task.n_nodes < LARGE:
         return None
     grid, refitted = task.grids[0], None
-    if task.chunk_size < min(LEAST_ROWS * grid.shape[1], task.n_nodes):
+    # a narrow grid would fill little of each tile
+    if 2 * grid.shape[1] < TILE[1] or task.chunk_size < min(LEAST_ROWS * grid.shape[1], task.n_nodes):
         return None
     if task.refits:
         refitted = only_strength(task.free, grid.index)
