@@ -12,7 +12,7 @@ from astropy import units as u
 from gammajax.datasets import Datasets
 from gammajax.errors import DataError, FitError, InputError
 from gammajax.fit.flux_points import UNITS, FluxPoints
-from gammajax.fit.flux_refits import Refits
+from gammajax.fit.flux_refits import Refits, belonging
 from gammajax.fit.resolve import as_datasets
 from gammajax.likelihood import STATISTICS
 from gammajax.models import Models, SkyModel
@@ -233,9 +233,12 @@ class _Part:
         if d.response_arrays() is None or not hasattr(d, "counts"):
             raise DataError(f"{d.name!r} is a {type(d).__name__}; flux points are made from spectra of counts.")
         d.check_for_fit()
-        everything = d.npred_signal().data
         shown = d.models
         try:
+            # without those of other nights, among which its parameters would be at other places: one program for all nights
+            d.models = belonging(shown, {d.name})
+            everything = d.npred_signal().data
+            background = None if d.stat_type == "wstat" else d.npred_background().data
             # the source alone, by the same programs, through the same instrument
             instrument = [m for m in shown if m.role == "systematics" and m.shows_in(d.name)]
             d.models = Models([source, *instrument], penalties=()) if source.shows_in(d.name) else None
@@ -249,13 +252,12 @@ class _Part:
             for m in instrument:
                 values["alpha"] = values["alpha"] * m.background.value
         else:
-            values["background"] = d.npred_background().data
+            values["background"] = background
         centre = np.sqrt(d.counts.geom.axis.edges_tev[:-1] * d.counts.geom.axis.edges_tev[1:])
         segment = np.searchsorted(edges, centre, side="right") - 1
         self.segment = np.where(d.mask_array & (segment >= 0) & (segment < len(edges) - 1), segment + first, -1)
         inside = self.segment >= 0
         self.counts = d.counts.data
-        self.background = d.npred_background
         self.kind = d.stat_type
         statistic = STATISTICS[self.kind]
         arrays = [np.where(inside, values[n], f) for n, f in zip(statistic.arrays, statistic.harmless, strict=True)]

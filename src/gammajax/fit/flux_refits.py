@@ -14,7 +14,7 @@ from gammajax.models import Models, PowerLawNormSpectralModel, SkyModel
 from gammajax.parameters import Parameter
 from gammajax.solve import Status
 
-__all__ = ["Refits"]
+__all__ = ["Refits", "belonging"]
 
 
 class Refits:
@@ -113,7 +113,7 @@ class _Row:
     """
 
     def __init__(self, datasets: list[Any], segments: list[np.ndarray], models: Models, source: str) -> None:
-        own = _with_strength(_belonging(models, {d.name for d in datasets}), source)
+        own = _with_strength(belonging(models, {d.name for d in datasets}), source)
         members = []
         for d, segment in zip(datasets, segments, strict=True):
             new = d.copy(name=d.name)
@@ -147,8 +147,8 @@ def _expected(likelihood: Likelihood, theta: jax.Array, norm: jax.Array) -> tupl
     return jax.vmap(one)(theta)
 
 
-def _belonging(models: Models, names: set[str]) -> Models:
-    """Models that show in some data sets, and those that share a link or a penalty with them."""
+def belonging(models: Models, names: set[str]) -> Models:
+    """Models that show in some data sets, and those that share a link or a penalty with them, in their order."""
     kept = [m for m in models if any(m.shows_in(n) for n in names)]
     while True:
         held = {id(p) for m in kept for p in m.parameters}
