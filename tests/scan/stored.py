@@ -108,8 +108,10 @@ class Moments:
 
         With `early` it comes at the latest so many seconds after the beginning.
         """
-        done, left = n_done(folder), self.kills - len(self.at)
-        target = done + self.rng.randrange(1, max(2 * (self.total - done) // (left + 1), 2))
+        # one in each part of the life, as many parts as kills
+        parts = [self.total * (len(self.at) + k) // self.kills for k in (0, 1)]
+        low = max(n_done(folder) + 1, parts[0])
+        target = self.rng.randrange(low, max(low + 1, parts[1]))
         end = time.monotonic() + (120.0 if early is None else self.rng.uniform(0, early))
         while n_done(folder) < target and process.poll() is None and time.monotonic() < end:
             time.sleep(0.001)

@@ -376,7 +376,7 @@ def test_driver_scheduler_and_workers_are_killed_together(fit, long, tmp_path, s
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert len(moments.at) >= 3
-    assert max(moments.at) > 100
+    assert max(moments.at) >= 100
     assert_same(scan(fit, folder, LONG, chunk_size=SMALL), long[1])
     assert contents(folder) == contents(long[0])
 
