@@ -202,7 +202,7 @@ class _Bins:
         if self.refitted is not None:
             return self.refitted.curve
         placed = jax.device_put(self.arrays)
-        return lambda norm: tuple(np.asarray(a) for a in _curve(self.kinds, self.n, placed, norm))  # type: ignore[return-value]
+        return lambda norm: tuple(np.asarray(_curve(self.kinds, self.n, placed, norm)))
 
     def status(self, best: np.ndarray, success: np.ndarray, stat: np.ndarray, curvature: np.ndarray) -> np.ndarray:
         """How each bin (n,) ended, by its `Status`."""
@@ -241,8 +241,11 @@ class _Part:
             background = None if d.stat_type == "wstat" else d.npred_background().data
             # the source alone, by the same programs, through the same instrument
             instrument = [m for m in shown if m.role == "systematics" and m.shows_in(d.name)]
-            d.models = Models([source, *instrument], penalties=()) if source.shows_in(d.name) else None
-            self.source = d.npred_signal().data
+            if [m for m in d.models if m.role == "signal" and m.shows_in(d.name)] == [source]:
+                self.source = everything
+            else:
+                d.models = Models([source, *instrument], penalties=()) if source.shows_in(d.name) else None
+                self.source = d.npred_signal().data
         finally:
             d.models = shown
         self.others = everything - self.source
@@ -275,8 +278,10 @@ class _Part:
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _curve(kinds: tuple[str, ...], n: int, parts: tuple, norm: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    def one(x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _curve(kinds: tuple[str, ...], n: int, parts: tuple, norm: jax.Array) -> jax.Array:
+    """Statistic, slope and curvature in one array, for each array costs a transfer."""
+
+    def one(x: jax.Array) -> jax.Array:
         out = [jnp.zeros(n)] * 3
         for kind, (*values, source, others, segment) in zip(kinds, parts, strict=True):
             mu = jnp.where(segment >= 0, x[segment], 0.0) * source + others
@@ -285,9 +290,9 @@ def _curve(kinds: tuple[str, ...], n: int, parts: tuple, norm: jax.Array) -> tup
             place = jnp.where(segment >= 0, segment, n)
             sums = [jax.ops.segment_sum(v, place, n + 1)[:n] for v in (w, w1 * source, w2 * source * source)]
             out = [a + b for a, b in zip(out, sums, strict=True)]
-        return out[0], out[1], out[2]
+        return jnp.stack(out)
 
-    return jax.vmap(one, in_axes=1, out_axes=1)(norm)
+    return jax.vmap(one, in_axes=1, out_axes=2)(norm)
 
 
 @partial(jax.jit, static_argnums=0)

@@ -124,7 +124,8 @@ class Blocks:
 
 def _codes(found: np.ndarray) -> np.ndarray:
     """Status of the nodes of a block; where the statistic is not finite, that of a node which is not done."""
-    return np.where(np.isfinite(found[..., 0]), found[..., 3], Status.ITERATION_LIMIT.value)
+    finite = np.isfinite(found[..., 0])
+    return found[..., 3] if finite.all() else np.where(finite, found[..., 3], Status.ITERATION_LIMIT.value)
 
 
 def missing(out: tuple[np.ndarray, ...]) -> np.ndarray:

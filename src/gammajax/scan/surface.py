@@ -16,8 +16,8 @@ __all__ = ["LARGE", "SurfaceScan", "fast_surface"]
 
 # from so many nodes on in one scan, or in all of a likelihood so far, the program is worth its compilation (0.7 s, 1.7 s with re-fits)
 LARGE, WORTH = 10_000, 4_000
-# nodes that one thread has done before another has begun: held, re-fitted
-ALONE = {False: 800, True: 200}
+# nodes that one thread has done as soon as two, because the other has to be woken: held, re-fitted (measured on two cores)
+ALONE = {False: 1300, True: 1000}
 
 
 @dataclass(frozen=True)
