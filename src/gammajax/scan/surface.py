@@ -112,7 +112,7 @@ def _held(likelihood: Any, index: list[int], axes: list[np.ndarray], out: tuple[
     if bad.any():
         status[~np.isfinite(stat)] = Status.NON_FINITE.value
     outside = _outside(likelihood, index, axes)
-    if outside.any():
+    if outside is not None:
         status[outside] = Status.OUTSIDE_LIMITS.value
     # what is the same at all nodes needs no room
     return SurfaceScan(stat, np.broadcast_to(np.nan, stat.shape), status, likelihood.start, {})
@@ -127,7 +127,9 @@ def _fitted(
         # the general solver has more patience: damping, other starts, corners of the statistic
         again = refit.points([(index, _values(axes, np.nonzero(bad)))])
         stat[bad], strength[bad], edm[bad], status[bad] = again.stat, again.theta[:, refitted], again.edm, again.status
-    status[fitted(status) & _outside(refit.likelihood, index, axes)] = Status.OUTSIDE_LIMITS.value
+    outside = _outside(refit.likelihood, index, axes)
+    if outside is not None:
+        status[fitted(status) & outside] = Status.OUTSIDE_LIMITS.value
     return SurfaceScan(stat, edm, status, refit.best, {refitted: strength})
 
 
@@ -136,7 +138,7 @@ def _values(axes: list[np.ndarray], which: Any) -> np.ndarray:
     return np.stack([a[k] for a, k in zip(axes, which, strict=True)], axis=1)
 
 
-def _outside(likelihood: Any, index: Any, axes: list[np.ndarray]) -> np.ndarray:
-    """Nodes outside the limits of a scanned parameter, shape of the grid."""
+def _outside(likelihood: Any, index: Any, axes: list[np.ndarray]) -> np.ndarray | None:
+    """Nodes outside the limits of a scanned parameter, shape of the grid; None if there is none."""
     x, y = ((a < likelihood.lower[i]) | (a > likelihood.upper[i]) for i, a in zip(index, axes, strict=True))
-    return x[:, None] | y[None, :]
+    return x[:, None] | y[None, :] if x.any() or y.any() else None
