@@ -178,14 +178,10 @@ class _Bins:
         number[self.place] = np.arange(self.n)
         for p in self.parts:
             p.segment = number[p.segment]
-        # one array for all data sets of one statistic: one program, however many there are
+        # one array for all data sets of one statistic: one program, however many there are, and one transfer
         self.kinds = tuple(dict.fromkeys(p.kind for p in self.parts))
         self.arrays = tuple(
-            tuple(
-                np.concatenate(columns)
-                for columns in zip(*(p.arrays for p in self.parts if p.kind == kind), strict=True)
-            )
-            for kind in self.kinds
+            np.hstack([np.stack(p.arrays, dtype=float) for p in self.parts if p.kind == kind]) for kind in self.kinds
         )
         self.refitted = (
             None
@@ -283,7 +279,8 @@ def _curve(kinds: tuple[str, ...], n: int, parts: tuple, norm: jax.Array) -> jax
 
     def one(x: jax.Array) -> jax.Array:
         out = [jnp.zeros(n)] * 3
-        for kind, (*values, source, others, segment) in zip(kinds, parts, strict=True):
+        for kind, (*values, source, others, number) in zip(kinds, parts, strict=True):
+            segment = number.astype(int)
             mu = jnp.where(segment >= 0, x[segment], 0.0) * source + others
             w, w1, w2 = STATISTICS[kind].slopes(*values, mu)
             # bins outside of all energy bins are added to one more, which is dropped
