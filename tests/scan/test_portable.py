@@ -15,6 +15,7 @@ from gammajax import (
     GaussianPrior,
     GaussianTemporalModel,
     Likelihood,
+    PowerLawNormSpectralModel,
     PowerLawSpectralModel,
     SkyModel,
     SpectrumDataset,
@@ -90,8 +91,40 @@ def systematics():
     return d
 
 
+def linked_by_a_formula():
+    d = many_parameters()
+    d.models[1].spectral_model.alpha.link(d.models[0].spectral_model.alpha, factor=1.1, offset=0.2)
+    return d
+
+
+def in_time_linked():
+    temporal = GaussianTemporalModel(t_ref=53345.2 * u.d, sigma=1.2 * u.d, scale="tt")
+    d = spectra(temporal_model=temporal)
+    spectral = d.models[0].spectral_model
+    spectral.index.link(temporal.sigma, factor=2.0 / u.d, offset=0.1)
+    return d
+
+
+def scaled_table():
+    d = template()
+    d.models = [*d.models, SystematicsModel(d.name, energy_scale=1.0)]
+    return d
+
+
+def scaled_table_linked():
+    d = scaled_table()
+    table, systematics = d.models
+    bent = PowerLawNormSpectralModel() * table.spectral_model
+    other = PowerLawSpectralModel(amplitude=1e-12 * FLUX)
+    bent.parameters["tilt"].frozen = False
+    bent.parameters["tilt"].link(other.index, factor=0.1, offset=-0.2)
+    d.models = [SkyModel(bent, name="bent"), SkyModel(other, name="other"), systematics]
+    return d
+
+
 PORTABLE = [
-    embedded, systematics, cut_off, many_parameters, two_minima, compound, priors, background, linked, flux_points, in_time, template,
+    embedded, systematics, cut_off, many_parameters, two_minima, compound, priors, background, linked, linked_by_a_formula,
+    flux_points, in_time, in_time_linked, template, scaled_table, scaled_table_linked,
 ]  # fmt: skip
 
 

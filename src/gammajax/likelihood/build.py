@@ -18,7 +18,7 @@ from gammajax.models.form import affine_form, loose_form
 from gammajax.parameters import Parameter, Parameters
 from gammajax.units import double_precision
 
-__all__ = ["dataset_data", "parameters_and_sources", "response_data", "sources_of"]
+__all__ = ["dataset_data", "forms_of", "parameters_and_sources", "response_data", "sources_of"]
 
 # what was put on the device for a data set, with copies of the arrays it was made from: scans of the same data build nothing
 _built: WeakKeyDictionary = WeakKeyDictionary()
@@ -101,25 +101,43 @@ def response_data(
 
 def _linked(source: Source, position: dict[int, int]) -> tuple[SpectralForm, TemporalForm | None, tuple[int, ...]]:
     """Forms of a source and the places of its arguments in theta; a linked parameter is that of its parent, put through the link."""
+    form, temporal = _through_links(source)
+    return form, temporal, tuple(_place(p, position)[0] for p in source.parameters)
+
+
+def _through_links(source: Source) -> tuple[SpectralForm, TemporalForm | None]:
+    """Forms of a source as functions of the parameters that its own follow."""
     pars = list(source.parameters)
     if all(p.follows is None for p in pars):
-        return source.form, source.temporal_form, tuple(position[id(p)] for p in pars)
-    links, index = [], []
-    for p in pars:
-        i, link = _place(p, position)
-        links.append(link)
-        index.append(i)
+        return source.form, source.temporal_form
+    links = [_link(p) for p in pars]
     n, temporal = len(source.form.names), source.temporal_form
     if temporal is not None:
         temporal = replace(temporal, links=tuple(links[n:]))
-    return affine_form(source.form, tuple(links[:n])), temporal, tuple(index)
+    return affine_form(source.form, tuple(links[:n])), temporal
+
+
+def forms_of(source: Source) -> tuple[dict[str, SpectralForm], TemporalForm | None]:
+    """All forms that a likelihood may take for a source, by what was done to its own, and that of its variation in time.
+
+    Parameters
+    ----------
+    source : `Source`
+        A source with a spectrum.
+    """
+    form, temporal = _through_links(source)
+    return {"form": form, "loose": loose_form(form)}, temporal
+
+
+def _link(p: Parameter) -> tuple[float, float]:
+    """Factor and offset between a parameter and the one that it follows, internal units."""
+    root = p.follows
+    return DIRECT if root is None else root.numbers(p.internal_unit, root.parent.internal_unit)
 
 
 def _place(p: Parameter, position: dict[int, int]) -> tuple[int, tuple[float, float]]:
     """Where a parameter, or the one that it follows, is in theta; and factor and offset between the two, internal units."""
-    if (root := p.follows) is None:
-        return position[id(p)], DIRECT
-    return position[id(root.parent)], root.numbers(p.internal_unit, root.parent.internal_unit)
+    return position[id(p if p.follows is None else p.follows.parent)], _link(p)
 
 
 def _times(dataset: Dataset, source: Source) -> np.ndarray | None:

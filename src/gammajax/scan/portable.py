@@ -11,6 +11,7 @@ import jax
 
 from gammajax.errors import FileFormatError, InputError
 from gammajax.likelihood.bins import Bins
+from gammajax.likelihood.build import forms_of
 from gammajax.likelihood.compact import Compact
 from gammajax.likelihood.penalties import Penalty, penalties_of
 from gammajax.likelihood.structure import DatasetStructure, Points, Structure, Term, Timed
@@ -51,8 +52,8 @@ def _forms(models: Models) -> dict[tuple[str, str], Any]:
     found: dict[tuple[str, str], Any] = {}
     for m in models:
         if m.role != "systematics":
-            found["form", m.name] = m.form
-            found["temporal", m.name] = getattr(m, "temporal_form", None)
+            forms, found["temporal", m.name] = forms_of(m)
+            found |= {(kind, m.name): form for kind, form in forms.items()}
     return found
 
 
@@ -108,7 +109,7 @@ def _decode(value: Any, arrays: list, forms: dict, penalties: tuple, depth: int)
         return tuple(_decode(v, arrays, forms, penalties, depth + 1) for v in value)
     if "array" in value:
         return arrays[value["array"]]
-    for kind in ("form", "temporal"):
+    for kind in ("form", "loose", "temporal"):
         if kind in value:
             return forms[kind, value[kind]]
     if "penalty" in value:
