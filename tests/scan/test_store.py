@@ -3,6 +3,9 @@
 import json
 import logging
 import os
+import socket
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -390,10 +393,6 @@ def test_without_hard_links(tmp_path, monkeypatch):
 
 
 def test_stale_temporary_files_are_swept(tmp_path):
-    import socket
-    import subprocess
-    import sys
-
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     host = socket.gethostname()
@@ -506,3 +505,13 @@ def test_the_likelihood_of_another_layout_is_refused(fit, serial, tmp_path):
     (folder / "manifest.json").write_text(json.dumps(manifest | {"arrays_sha256": _sha(content)}))
     with pytest.raises(InputError, match="laid out by another version of gammajax"):
         scan(fit, folder)
+
+
+def test_what_a_process_left_that_died_after_its_last_chunk_is_swept(fit, tmp_path):
+    scan(fit, tmp_path / "scan")
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left = tmp_path / "scan" / f".tmp-{socket.gethostname()}-{gone.pid}-3"
+    left.write_bytes(b"half")
+    scan(fit, tmp_path / "scan")
+    assert not left.exists()

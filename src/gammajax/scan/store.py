@@ -202,12 +202,13 @@ def run_store(
     task, folder = store.task, store.folder
     mine = range(shard[0], task.n_chunks, shard[1])
     there = set(folder.done())
+    # a process that was killed between its last chunk and the end may have left a file, which stays where nothing may be removed
+    folder.sweep()
     if all(n in there for n in mine):
         # nothing to write; a folder that may only be read will do
         done = store.checked(list(mine)) if os.access(folder.path, os.W_OK) else list(mine)
     else:
         folder.check_writable()
-        folder.sweep()
         done = store.checked([n for n in mine if n in there])
     missing = [n for n in mine if n not in set(done)]
     nodes = [b - a for a, b in (node_range(task, n) for n in mine)]
