@@ -133,8 +133,10 @@ class FluxPointsEstimator:
             curve = bins.curve()
             norm, success = norm_minimum(curve, bins.start())
             best = np.where(success, norm, 0.0)
-            stat, _, curvature = (a[:, 0] for a in curve(best[:, None]))
-            null = curve(np.zeros((n, 1)))[0][:, 0]
+            grid = self.norm_scan if "scan" in self.selection else np.zeros(0)
+            # at the minimum, without the source, and along the scan: one call, for each wakes other threads
+            stats, _, curvatures = curve(np.column_stack([best, np.zeros(n), np.broadcast_to(grid, (n, len(grid)))]))
+            stat, null, scan, curvature = stats[:, 0], stats[:, 1], stats[:, 2:], curvatures[:, 0]
             nan = np.full(n, np.nan)
             error = np.where(success, np.sqrt(2 / np.where(curvature > 0, curvature, np.nan)), np.nan)
             errn = errp = limit = nan
@@ -146,8 +148,6 @@ class FluxPointsEstimator:
                 crossing[:, asked] = norm_crossings(curve, best, stat, error, levels[asked], sides[asked])
                 errp, errn = (np.where(success, np.abs(crossing[:, k] - best), np.nan) for k in (0, 1))
                 limit = crossing[:, 2]
-            grid = self.norm_scan if "scan" in self.selection else np.zeros(0)
-            scan = curve(np.broadcast_to(grid, (n, len(grid))))[0] if len(grid) else np.zeros((n, 0))
             counts, total, excess = bins.counts(best)
             status = bins.status(best, success, stat, curvature)
         return {
