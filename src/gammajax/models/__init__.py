@@ -1,9 +1,10 @@
 """Models: parameters to flux in each true-energy bin."""
 
+from gammajax.models.collection import Models
 from gammajax.models.function import FunctionModel, as_parameters
 from gammajax.models.integrate import BinRule, SmoothnessWarning, SpectralForm, bin_rule, flux_per_bin
 from gammajax.models.registry import SPECTRAL_MODELS, spectral_model_class
-from gammajax.models.sky import FoVBackgroundModel, Models, SkyModel
+from gammajax.models.sky import FoVBackgroundModel, SkyModel
 from gammajax.models.source import Source
 from gammajax.models.spectral import (
     EBL_DATA_BUILTIN,

@@ -1,0 +1,249 @@
+"""An ordered collection of everything that contributes to a fit (`Models`)."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gammajax.errors import InputError, ModelError
+from gammajax.hooks import hook
+from gammajax.models.sky import FoVBackgroundModel, SkyModel
+from gammajax.models.source import Source
+from gammajax.models.spectral import SpectralModel
+from gammajax.parameters import Covariance, GaussianPenalty, Parameter, Parameters
+
+__all__ = ["Models"]
+
+
+def _kinds(source: Source) -> list[str]:
+    """What each parameter of a source belongs to."""
+    if not isinstance(source, SkyModel | FoVBackgroundModel):
+        return [source.role for _ in source.parameters]
+    n = len(source.spectral_model.parameters)
+    return ["spectral" if k < n else "temporal" for k in range(len(source.parameters))]
+
+
+class Models:
+    """An ordered collection of sources with unique names.
+
+    Parameters
+    ----------
+    models : `SkyModel`, `FoVBackgroundModel`, `SpectralModel` or iterable of them
+        The sources. A bare spectral model is wrapped in a source of its own.
+    penalties : list of `GaussianPenalty`, optional
+        Penalties on several parameters at once; those of `models` if that is a `Models`.
+    """
+
+    def __init__(self, models: Any = (), penalties: Any = None) -> None:
+        if isinstance(models, Source | SpectralModel):
+            models = [models]
+        if not isinstance(models, Iterable):
+            raise ModelError(f"Models: got {models!r}, expected a SkyModel or a list of them.")
+        members: list[Source] = []
+        for m in models:
+            m = SkyModel(m) if isinstance(m, SpectralModel) else m
+            if not isinstance(m, Source):
+                raise ModelError(f"Models: got {m!r}, expected a SkyModel or a spectral model.")
+            if all(m is not other for other in members):
+                members.append(m)
+        names = [m.name for m in members]
+        for name in names:
+            if names.count(name) > 1:
+                raise ModelError(f"two different models are named {name!r}; give each model a name of its own.")
+        self._models: list[Source] = members
+        self._covariance: np.ndarray | None = None
+        self.set_penalties(getattr(models, "penalties", ()) if penalties is None else penalties)
+
+    def __len__(self) -> int:
+        return len(self._models)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._models)
+
+    def __getitem__(self, key: int | str) -> Any:
+        if isinstance(key, str):
+            for m in self:
+                if m.name == key:
+                    return m
+            raise InputError(f"no model named {key!r}; the names are: {', '.join(self.names) or 'none'}.")
+        return self._models[key]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the sources."""
+        return [m.name for m in self]
+
+    @property
+    def parameters(self) -> Parameters:
+        """All parameters with their unique names, linked ones at each of their places."""
+        total = Parameters([])
+        for m in self:
+            total = total + m.parameters
+        return total
+
+    @property
+    def parameters_unique_names(self) -> list[str]:
+        """Unique names of all parameters, such as ``"crab.spectral.alpha"``."""
+        return self.parameters.unique_names
+
+    @property
+    def covariance(self) -> Covariance:
+        """Covariance of all parameters, linked ones repeated; zeros before a fit."""
+        parameters = self.parameters
+        if self._covariance is not None and len(self._covariance) == len(parameters):
+            return Covariance(parameters, self._covariance)
+        data = np.zeros((len(parameters),) * 2)
+        at = 0
+        for m in self:
+            n = len(m.parameters)
+            data[at : at + n, at : at + n] = m.covariance.data
+            at += n
+        return Covariance(parameters, data)
+
+    def set_covariance(self, data: np.ndarray) -> None:
+        """Set the full covariance, shape (n, n) over `parameters`, and the blocks of the members.
+
+        Parameters
+        ----------
+        data : array, shape (n, n)
+            The matrix.
+        """
+        data = np.array(data, dtype=float)
+        at = 0
+        for m in self:
+            n = len(m.parameters)
+            m.set_covariance(data[at : at + n, at : at + n])
+            at += n
+        self._covariance = data
+
+    def set_penalties(self, penalties: Any) -> None:
+        """Set the penalties on several parameters: a `GaussianPenalty`, a list of them, or an empty list for none.
+
+        Parameters
+        ----------
+        penalties : `GaussianPenalty` or list of them
+            The penalties.
+        """
+        members = [penalties] if isinstance(penalties, GaussianPenalty) else list(penalties or [])
+        for p in members:
+            if not isinstance(p, GaussianPenalty):
+                raise ModelError(f"set_penalties: got {p!r}, expected GaussianPenalty.")
+        self.penalties: tuple[GaussianPenalty, ...] = tuple(members)
+
+    # -- files ---------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def read(cls, path: str | Path, checksum: bool | None = None) -> "Models":
+        """Read a model file of gammapy or of gammajax; see `gammajax.io.read_models`.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+        checksum : bool, optional
+            A checksum in the file is compared, and a warning says where it does not fit; True warns also where it is missing, False
+            does not compare.
+        """
+        return hook("read models")(path, checksum=checksum)
+
+    def write(
+        self,
+        path: str | Path,
+        overwrite: bool = False,
+        full_output: bool = False,
+        write_covariance: bool = True,
+        checksum: bool = False,
+    ) -> None:
+        """Write a model file that gammapy and gammajax read; see `gammajax.io.write_models`.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+        overwrite : bool
+            Whether to replace what is there.
+        full_output : bool
+            Whether parameters at their defaults are written out as well.
+        write_covariance : bool
+            Whether to write the covariance of the models beside.
+        checksum : bool
+            Whether to append gammapy's checksum.
+        """
+        hook("write models")(self, path, overwrite, full_output, write_covariance, checksum)
+
+    @classmethod
+    def from_yaml(cls, text: str, checksum: bool | None = None) -> "Models":
+        """Build models from the text of a model file that names no further file.
+
+        Parameters
+        ----------
+        text : str
+            YAML.
+        checksum : bool, optional
+            As in `read`.
+        """
+        return hook("models from yaml")(text, checksum=checksum)
+
+    def to_yaml(self, full_output: bool = False) -> str:
+        """Text of a model file, without covariance.
+
+        Parameters
+        ----------
+        full_output : bool
+            Whether parameters at their defaults are written out as well.
+        """
+        return hook("models to yaml")(self, full_output)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "Models":
+        """Build models from plain values, as `to_dict` makes them.
+
+        Parameters
+        ----------
+        data : dict
+            Plain values.
+        """
+        return hook("models from dict")(data)
+
+    def to_dict(self, full_output: bool = False) -> dict[str, Any]:
+        """Return the models as plain values by gammapy's names, without covariance.
+
+        Parameters
+        ----------
+        full_output : bool
+            Whether parameters at their defaults are written out as well.
+        """
+        return hook("models to dict")(self, full_output)
+
+    def snapshot(self) -> "Models":
+        """Return a copy whose parameters are read-only and remember their unique names; links are kept."""
+        made: dict[int, Parameter] = {}
+        pars = self.parameters
+        # what others follow comes first
+        for p, name in sorted(zip(pars, pars.unique_names, strict=True), key=lambda pair: pair[0].follows is not None):
+            if id(p) not in made:
+                made[id(p)] = p.snapshot(name, made)
+        members = [m.with_parameters([made[id(p)] for p in m.parameters]) for m in self]
+        new = Models(members, [penalty.replace_parameters(made) for penalty in self.penalties])
+        new._covariance = self._covariance
+        return new
+
+    def to_parameters_table(self) -> Any:
+        """Return an astropy Table of all parameters with model name and type."""
+        from astropy.table import Column
+
+        table = self.parameters.to_table()
+        kinds = [(m.name, kind) for m in self for kind in _kinds(m)]
+        table.add_column(Column([name for name, _ in kinds], name="model", dtype=str), index=0)
+        table.add_column(Column([kind for _, kind in kinds], name="type", dtype=str), index=1)
+        return table
+
+    def __repr__(self) -> str:
+        return f"Models({', '.join(self.names)})"
+
+    def __str__(self) -> str:
+        return "\n\n".join(str(m) for m in self)
+
+    def _repr_html_(self) -> str:
+        return self.to_parameters_table()._repr_html_()
