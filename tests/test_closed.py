@@ -61,6 +61,15 @@ def test_a_model_of_ones_own_is_closed_too():
         model.indx = 2
 
 
+def test_a_factor_of_an_instrument_is_a_parameter_not_a_number():
+    systematics = SystematicsModel("d", energy_scale=1.0)
+    with pytest.raises(InputError, match=r"got 1.1; set the number with .energy_scale.value = ..."):
+        systematics.energy_scale = 1.1
+    other = SystematicsModel("e", energy_scale=1.0)
+    other.energy_scale = systematics.energy_scale
+    assert other.energy_scale is systematics.energy_scale
+
+
 def test_the_mask_of_points_may_be_set_later():
     points = XYDataset([0.0, 1.0, 2.0], [1.0, 2.0, 9.0], 0.1, model=LINE)
     everything = points.stat_sum()

@@ -224,6 +224,8 @@ def test_starts_of_intervals_are_refused_where_they_cannot_be(fitted):
         fit.stat_contour("alpha", "beta", backend="minuit", starts=2)
     with pytest.raises(InputError, match="got starts=0"):
         fit.confidence(starts=0)
+    with pytest.raises(InputError, match="got starts='a'"):
+        fit.confidence(starts="a")
 
 
 def test_upper_limit_is_the_one_sided_crossing(fitted):

@@ -92,7 +92,7 @@ class ConfidenceResult(Mapping, StoredResult):
 
     def __str__(self) -> str:
         return (
-            f"{self.parameter}: -{self.errn:.6g} +{self.errp:.6g} {self.unit} at TS = {self.sigma**2:g} "
+            f"{self.parameter}: -{self.errn:.6g} +{self.errp:.6g}{f' {self.unit}' if self.unit else ''} at TS = {self.sigma**2:g} "
             f"({self.sigma:g} sigma, one parameter); {self.message}; {branch(self.starts)}"
         )
 

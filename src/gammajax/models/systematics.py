@@ -61,6 +61,14 @@ class SystematicsModel(Source):
             setattr(self, key, value if isinstance(value, Parameter) else self._make(key, value))
         self._covariance: np.ndarray | None = None
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in NAMES and not isinstance(value, Parameter):
+            raise InputError(
+                f"SystematicsModel.{name}: got {value!r}; set the number with .{name}.value = ..., or assign a Parameter to "
+                "share it."
+            )
+        super().__setattr__(name, value)
+
     @staticmethod
     def _make(name: str, value: Any) -> Parameter:
         start = 1.0 if value is None else float(value)

@@ -82,7 +82,7 @@ class Refit:
         for name in options:
             if name not in OPTIONS:
                 raise InputError(f"re-optimised scan: unknown option {name!r}; known are: {', '.join(OPTIONS)}.")
-        if int(starts) != starts or starts < 1:
+        if not isinstance(starts, int | np.integer) or isinstance(starts, bool) or starts < 1:
             raise InputError(f"re-optimised scan: got starts={starts!r}, expected a whole number of at least 1.")
         self.likelihood, self.hessian, self.best = likelihood, hessian, likelihood.start
         self.starts, self.device, self.options = int(starts), device, options
