@@ -9,7 +9,8 @@ from astropy import units as u
 from gammajax.datasets import GTI, Datasets
 from gammajax.datasets.stacking import stack
 from gammajax.errors import DataError, InputError
-from gammajax.fit.flux_estimator import FluxPointsEstimator, _Bins, _reference, _snapped
+from gammajax.fit.flux_bins import Bins
+from gammajax.fit.flux_estimator import FluxPointsEstimator, _reference, _snapped
 from gammajax.fit.flux_points import FluxPoints
 from gammajax.fit.resolve import as_datasets
 from gammajax.models import SkyModel
@@ -98,7 +99,7 @@ class LightCurveEstimator(FluxPointsEstimator):
             groups = [_stacked(g, joined, row) for row, g in enumerate(groups)]
         edges = _snapped(self.energy_edges, joined)
         members = [(d, row) for row, g in enumerate(groups) for d in g]
-        bins = _Bins(members, source, edges, len(groups), joined.models if self.reoptimize else None)
+        bins = Bins(members, source, edges, len(groups), joined.models if self.reoptimize else None)
         if bins.n == 0:
             raise DataError(
                 f"no bin of the fit lies between {edges[0]:.4g} and {edges[-1]:.4g} TeV; choose energy_edges inside of the fit range."

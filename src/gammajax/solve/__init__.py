@@ -3,14 +3,17 @@
 from gammajax.solve.batch import BatchResult, Plan, evaluate_batch, minimize_batch
 from gammajax.solve.devices import resolve_device
 from gammajax.solve.linear import cholesky_solve
-from gammajax.solve.norm import norm_crossings, norm_minimum
+from gammajax.solve.norm import HOST, TRACED, Way, norm_crossings, norm_minimum
 from gammajax.solve.point import derivatives, derivatives_at, scores
 from gammajax.solve.status import Status, fitted
 
 __all__ = [
+    "HOST",
+    "TRACED",
     "BatchResult",
     "Plan",
     "Status",
+    "Way",
     "cholesky_solve",
     "derivatives",
     "derivatives_at",

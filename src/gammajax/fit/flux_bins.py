@@ -1,0 +1,190 @@
+"""Channels of spectra, sorted into energy and time bins, and how the statistic of each bin depends on the strength of a source."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gammajax.errors import DataError
+from gammajax.fit.flux_refits import Refits, belonging
+from gammajax.likelihood import STATISTICS
+from gammajax.models import Models, SkyModel
+from gammajax.solve import Status, fitted
+from gammajax.solve.norm import HOST, TRACED, Curve, Way, norm_crossings, norm_minimum
+from gammajax.units import double_precision
+
+__all__ = ["Bins"]
+
+# one number for each bin, as they come out of a program
+SINGLE = ("norm", "success", "best", "stat", "null", "curvature", "error")
+TOTALS = ("counts", "npred", "npred_excess")
+
+
+class Bins:
+    """All channels of all data sets, and which energy and time bin each is in: `n` bins that hold some, `place` in all of them."""
+
+    def __init__(
+        self,
+        members: list[tuple[Any, int]],
+        source: SkyModel,
+        edges: np.ndarray,
+        n_times: int,
+        refit: Models | None = None,
+    ) -> None:
+        k = len(edges) - 1
+        self.parts = [_Part(d, source, edges, row * k) for d, row in members]
+        segments = [p.segment[p.segment >= 0] for p in self.parts]
+        self.inside = np.bincount(np.concatenate([*segments, np.zeros(0, dtype=int)]), minlength=n_times * k)
+        self.place = np.flatnonzero(self.inside)
+        self.n = len(self.place)
+        number = np.full(n_times * k + 1, -1)
+        number[self.place] = np.arange(self.n)
+        for p in self.parts:
+            p.segment = number[p.segment]
+        # one array for all data sets of one statistic: one program, however many there are, and one transfer
+        self.kinds = tuple(dict.fromkeys(p.kind for p in self.parts))
+        self.arrays = tuple(
+            np.hstack([np.stack(p.arrays, dtype=float) for p in self.parts if p.kind == kind]) for kind in self.kinds
+        )
+        self.refitted = (
+            None
+            if refit is None or self.n == 0
+            else Refits(members, [p.segment for p in self.parts], self.n, refit, source.name)
+        )
+
+    def solve(self, grid: np.ndarray, levels: np.ndarray, sides: np.ndarray) -> dict[str, np.ndarray]:
+        """Strengths (n,) with statistic and counts, its scan (n, L), and where it rises by levels (C,) on their sides, (n, C)."""
+        with double_precision():
+            if self.refitted is not None:
+                found = _estimates(self.refitted.curve, self.refitted.start(), grid, levels, sides, HOST)
+                found |= dict(zip(TOTALS, self.refitted.counts(found["best"]), strict=True))
+            else:
+                found = self._in_one_program(grid, levels, sides)
+            found["success"] = found["success"] == 1
+            found["status"] = self._status(found)
+        return found
+
+    def _in_one_program(self, grid: np.ndarray, levels: np.ndarray, sides: np.ndarray) -> dict[str, np.ndarray]:
+        packed = np.asarray(_solved(self.kinds, self.n, self.arrays, grid, levels, sides))
+        ends = np.cumsum([1] * (len(SINGLE) + len(TOTALS)) + [len(grid)])
+        *single, scan, crossing = np.split(packed, ends, axis=1)
+        found = {name: a[:, 0] for name, a in zip((*SINGLE, *TOTALS), single, strict=True)}
+        return found | {"scan": scan, "crossing": crossing}
+
+    def _status(self, found: dict[str, np.ndarray]) -> np.ndarray:
+        """How each bin (n,) ended, by its `Status`."""
+        failed = np.where(found["curvature"] > 0, Status.NOT_CONVERGED, Status.NOT_POSITIVE_DEFINITE)
+        failed = np.where(np.isfinite(found["stat"]), failed, Status.NON_FINITE)
+        refits = (
+            np.full(self.n, Status.CONVERGED.value) if self.refitted is None else self.refitted.status(found["best"])
+        )
+        # where the others could not be fitted, that is why
+        return np.where(found["success"] | ~fitted(refits), refits, failed)
+
+
+class _Part:
+    """One data set: what its statistic takes, what source and others predict, and which energy bin each bin is in."""
+
+    def __init__(self, d: Any, source: SkyModel, edges: np.ndarray, first: int) -> None:
+        if d.response_arrays() is None or not hasattr(d, "counts"):
+            raise DataError(f"{d.name!r} is a {type(d).__name__}; flux points are made from spectra of counts.")
+        d.check_for_fit()
+        shown = d.models
+        try:
+            # without those of other nights, among which its parameters would be at other places: one program for all nights
+            d.models = belonging(shown, {d.name})
+            everything = d.npred_signal().data
+            background = None if d.stat_type == "wstat" else d.npred_background().data
+            # the source alone, by the same programs, through the same instrument
+            instrument = [m for m in shown if m.role == "systematics" and m.shows_in(d.name)]
+            if [m for m in d.models if m.role == "signal" and m.shows_in(d.name)] == [source]:
+                self.source = everything
+            else:
+                d.models = Models([source, *instrument], penalties=()) if source.shows_in(d.name) else None
+                self.source = d.npred_signal().data
+        finally:
+            d.models = shown
+        self.others = everything - self.source
+        values = d.statistic_arrays()
+        values = dict(values)
+        if d.stat_type == "wstat":
+            for m in instrument:
+                values["alpha"] = values["alpha"] * m.background.value
+        else:
+            values["background"] = background
+        centre = np.sqrt(d.counts.geom.axis.edges_tev[:-1] * d.counts.geom.axis.edges_tev[1:])
+        segment = np.searchsorted(edges, centre, side="right") - 1
+        self.segment = np.where(d.mask_array & (segment >= 0) & (segment < len(edges) - 1), segment + first, -1)
+        inside = self.segment >= 0
+        self.counts = d.counts.data
+        self.kind = d.stat_type
+        statistic = STATISTICS[self.kind]
+        arrays = [np.where(inside, values[n], f) for n, f in zip(statistic.arrays, statistic.harmless, strict=True)]
+        self._arrays = (*arrays, np.where(inside, self.source, 0.0), np.where(inside, self.others, 0.0))
+
+    @property
+    def arrays(self) -> tuple:
+        """What the statistic takes, what source and others predict, and the bin of each channel."""
+        return (*self._arrays, self.segment)
+
+
+def _estimates(curve: Curve, start: Any, grid: Any, levels: Any, sides: Any, way: Way) -> dict[str, Any]:
+    """Minimum, statistic there, without the source and along the scan, error from the curvature, and crossings."""
+    xp = way.xp
+    norm, success = norm_minimum(curve, start, way)
+    best = xp.where(success, norm, 0.0)
+    n = len(start)
+    scanned = xp.broadcast_to(grid, (n, len(grid)))
+    stats, _, curvatures = curve(xp.concatenate([best[:, None], xp.zeros((n, 1)), scanned], axis=1))
+    stat, curvature = stats[:, 0], curvatures[:, 0]
+    error = xp.where(success, xp.sqrt(2 / xp.where(curvature > 0, curvature, xp.nan)), xp.nan)
+    crossing = norm_crossings(curve, best, stat, error, levels, sides, way)
+    return {
+        "norm": norm, "success": success, "best": best, "stat": stat, "null": stats[:, 1], "curvature": curvature, "error": error,
+        "scan": stats[:, 2:], "crossing": crossing,
+    }  # fmt: skip
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _solved(kinds: tuple[str, ...], n: int, parts: tuple, grid: jax.Array, levels: jax.Array, sides: jax.Array) -> Any:
+    """All of `_estimates`, and counts, with the other models held: one call, for each wakes other threads; one array."""
+    found = _estimates(partial(_curve, kinds, n, parts), jnp.ones(n), grid, levels, sides, TRACED)
+    found |= dict(zip(TOTALS, _totals(kinds, n, parts, found["best"]), strict=True))
+    single = [found[name][:, None].astype(float) for name in (*SINGLE, *TOTALS)]
+    return jnp.concatenate([*single, found["scan"], found["crossing"]], axis=1)
+
+
+def _curve(kinds: tuple[str, ...], n: int, parts: tuple, norm: jax.Array) -> tuple:
+    """Statistic, slope and curvature of all bins at strengths (n, L)."""
+
+    def one(x: jax.Array) -> list[jax.Array]:
+        out = [jnp.zeros(n)] * 3
+        for kind, (*values, source, others, number) in zip(kinds, parts, strict=True):
+            w, w1, w2 = STATISTICS[kind].slopes(*values, _strength(x, number) * source + others)
+            sums = [_sum(v, number, n) for v in (w, w1 * source, w2 * source * source)]
+            out = [a + b for a, b in zip(out, sums, strict=True)]
+        return out
+
+    return tuple(jax.vmap(one, in_axes=1, out_axes=1)(norm))
+
+
+def _totals(kinds: tuple[str, ...], n: int, parts: tuple, norm: jax.Array) -> list[jax.Array]:
+    """Measured counts, predicted counts and those of the source in each bin, at strengths (n,)."""
+    out = [jnp.zeros(n)] * 3
+    for kind, (*values, source, others, number) in zip(kinds, parts, strict=True):
+        excess = _strength(norm, number) * source
+        predicted = STATISTICS[kind].predicted(*values, excess + others)
+        out = [a + _sum(v, number, n) for a, v in zip(out, (values[0], predicted, excess), strict=True)]
+    return out
+
+
+def _strength(norm: jax.Array, number: jax.Array) -> jax.Array:
+    """That of the bin of each channel, 0 outside of all."""
+    return jnp.where(number >= 0, norm[number.astype(int)], 0.0)
+
+
+def _sum(values: jax.Array, number: jax.Array, n: int) -> jax.Array:
+    # channels outside of all bins are added to one more, which is dropped
+    return jax.ops.segment_sum(values, jnp.where(number >= 0, number, n).astype(int), n + 1)[:n]
