@@ -45,9 +45,7 @@ class Bins:
             p.segment = number[p.segment]
         # one array for all data sets of one statistic: one program, however many there are, and one transfer
         self.kinds = tuple(dict.fromkeys(p.kind for p in self.parts))
-        self.arrays = tuple(
-            np.hstack([np.stack(p.arrays, dtype=float) for p in self.parts if p.kind == kind]) for kind in self.kinds
-        )
+        self.arrays = tuple(_sorted([p for p in self.parts if p.kind == kind], self.n) for kind in self.kinds)
         self.refitted = (
             None
             if refit is None or self.n == 0
@@ -67,7 +65,7 @@ class Bins:
         return found
 
     def _in_one_program(self, grid: np.ndarray, levels: np.ndarray, sides: np.ndarray) -> dict[str, np.ndarray]:
-        packed = np.asarray(_solved(self.kinds, self.n, self.arrays, grid, levels, sides))
+        packed = np.asarray(_solved(self.kinds, self.arrays, grid, levels, sides))
         ends = np.cumsum([1] * (len(SINGLE) + len(TOTALS)) + [len(grid)])
         *single, scan, crossing = np.split(packed, ends, axis=1)
         found = {name: a[:, 0] for name, a in zip((*SINGLE, *TOTALS), single, strict=True)}
@@ -117,17 +115,25 @@ class _Part:
         centre = np.sqrt(d.counts.geom.axis.edges_tev[:-1] * d.counts.geom.axis.edges_tev[1:])
         segment = np.searchsorted(edges, centre, side="right") - 1
         self.segment = np.where(d.mask_array & (segment >= 0) & (segment < len(edges) - 1), segment + first, -1)
-        inside = self.segment >= 0
         self.counts = d.counts.data
         self.kind = d.stat_type
-        statistic = STATISTICS[self.kind]
-        arrays = [np.where(inside, values[n], f) for n, f in zip(statistic.arrays, statistic.harmless, strict=True)]
-        self._arrays = (*arrays, np.where(inside, self.source, 0.0), np.where(inside, self.others, 0.0))
+        self.values = np.stack(
+            [*(values[n] for n in STATISTICS[self.kind].arrays), self.source, self.others], dtype=float
+        )
 
-    @property
-    def arrays(self) -> tuple:
-        """What the statistic takes, what source and others predict, and the bin of each channel."""
-        return (*self._arrays, self.segment)
+
+def _sorted(parts: list[_Part], n: int) -> np.ndarray:
+    """What the statistic takes, what source and others predict, by bin: shape (A, n, m), each bin filled up with harmless channels."""
+    number = np.concatenate([p.segment for p in parts])
+    order = np.argsort(number, kind="stable")
+    order = order[number[order] >= 0]
+    number = number[order]
+    within = np.arange(len(number)) - np.searchsorted(number, number)
+    harmless = [*STATISTICS[parts[0].kind].harmless, 0.0, 0.0]
+    out = np.empty((len(harmless), n, int(np.max(within, initial=0)) + 1))
+    out[:] = np.reshape(harmless, (-1, 1, 1))
+    out[:, number, within] = np.hstack([p.values for p in parts])[:, order]
+    return out
 
 
 def _estimates(curve: Curve, start: Any, grid: Any, levels: Any, sides: Any, way: Way) -> dict[str, Any]:
@@ -147,44 +153,31 @@ def _estimates(curve: Curve, start: Any, grid: Any, levels: Any, sides: Any, way
     }  # fmt: skip
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def _solved(kinds: tuple[str, ...], n: int, parts: tuple, grid: jax.Array, levels: jax.Array, sides: jax.Array) -> Any:
+@partial(jax.jit, static_argnums=0)
+def _solved(kinds: tuple[str, ...], parts: tuple, grid: jax.Array, levels: jax.Array, sides: jax.Array) -> Any:
     """All of `_estimates`, and counts, with the other models held: one call, for each wakes other threads; one array."""
-    found = _estimates(partial(_curve, kinds, n, parts), jnp.ones(n), grid, levels, sides, TRACED)
-    found |= dict(zip(TOTALS, _totals(kinds, n, parts, found["best"]), strict=True))
+    start = jnp.ones(parts[0].shape[1])
+    found = _estimates(partial(_curve, kinds, parts), start, grid, levels, sides, TRACED)
+    found |= dict(zip(TOTALS, _totals(kinds, parts, found["best"]), strict=True))
     single = [found[name][:, None].astype(float) for name in (*SINGLE, *TOTALS)]
     return jnp.concatenate([*single, found["scan"], found["crossing"]], axis=1)
 
 
-def _curve(kinds: tuple[str, ...], n: int, parts: tuple, norm: jax.Array) -> tuple:
+def _curve(kinds: tuple[str, ...], parts: tuple, norm: jax.Array) -> tuple:
     """Statistic, slope and curvature of all bins at strengths (n, L)."""
-
-    def one(x: jax.Array) -> list[jax.Array]:
-        out = [jnp.zeros(n)] * 3
-        for kind, (*values, source, others, number) in zip(kinds, parts, strict=True):
-            w, w1, w2 = STATISTICS[kind].slopes(*values, _strength(x, number) * source + others)
-            sums = [_sum(v, number, n) for v in (w, w1 * source, w2 * source * source)]
-            out = [a + b for a, b in zip(out, sums, strict=True)]
-        return out
-
-    return tuple(jax.vmap(one, in_axes=1, out_axes=1)(norm))
+    out = [jnp.zeros(norm.shape)] * 3
+    for kind, part in zip(kinds, parts, strict=True):
+        *values, source, others = part[:, :, None, :]
+        w, w1, w2 = STATISTICS[kind].slopes(*values, norm[:, :, None] * source + others)
+        out = [a + jnp.sum(v, axis=2) for a, v in zip(out, (w, w1 * source, w2 * source * source), strict=True)]
+    return tuple(out)
 
 
-def _totals(kinds: tuple[str, ...], n: int, parts: tuple, norm: jax.Array) -> list[jax.Array]:
+def _totals(kinds: tuple[str, ...], parts: tuple, norm: jax.Array) -> list[jax.Array]:
     """Measured counts, predicted counts and those of the source in each bin, at strengths (n,)."""
-    out = [jnp.zeros(n)] * 3
-    for kind, (*values, source, others, number) in zip(kinds, parts, strict=True):
-        excess = _strength(norm, number) * source
+    out = [jnp.zeros(norm.shape)] * 3
+    for kind, (*values, source, others) in zip(kinds, parts, strict=True):
+        excess = norm[:, None] * source
         predicted = STATISTICS[kind].predicted(*values, excess + others)
-        out = [a + _sum(v, number, n) for a, v in zip(out, (values[0], predicted, excess), strict=True)]
+        out = [a + jnp.sum(v, axis=1) for a, v in zip(out, (values[0], predicted, excess), strict=True)]
     return out
-
-
-def _strength(norm: jax.Array, number: jax.Array) -> jax.Array:
-    """That of the bin of each channel, 0 outside of all."""
-    return jnp.where(number >= 0, norm[number.astype(int)], 0.0)
-
-
-def _sum(values: jax.Array, number: jax.Array, n: int) -> jax.Array:
-    # channels outside of all bins are added to one more, which is dropped
-    return jax.ops.segment_sum(values, jnp.where(number >= 0, number, n).astype(int), n + 1)[:n]

@@ -103,7 +103,7 @@ class FluxPointsEstimator:
 
     def _provenance(self, bins: Bins, source: SkyModel) -> Any:
         return provenance(
-            [p.arrays for p in bins.parts], source=source.name, selection_optional=list(self.selection),
+            bins.arrays, source=source.name, selection_optional=list(self.selection),
             n_sigma=self.n_sigma, n_sigma_ul=self.n_sigma_ul, reoptimize=self.reoptimize,
             energy_edges=self.energy_edges.tolist(), norm_scan=self.norm_scan.tolist(), **self._settings(),
         )  # fmt: skip

@@ -13,8 +13,6 @@ __all__ = ["HOST", "TRACED", "Way", "norm_crossings", "norm_minimum"]
 # strengths (K, L) -> statistic, slope and curvature, each (K, L)
 Curve = Callable[[Any], tuple[Any, Any, Any]]
 ROUNDS = 200
-# rounds in which a bracket is widened
-WIDER = 60
 EDM = 1e-12
 
 
@@ -59,9 +57,6 @@ def norm_minimum(curve: Curve, start: Any, way: Way = HOST) -> tuple[Any, Any]:
     """
     xp = way.xp
 
-    def at(x: Any) -> tuple:
-        return tuple(a[:, 0] for a in curve(x[:, None]))
-
     def edm(slope: Any, curvature: Any) -> Any:
         return 0.5 * slope * slope / xp.where(curvature > 0, curvature, 1.0)
 
@@ -69,24 +64,26 @@ def norm_minimum(curve: Curve, start: Any, way: Way = HOST) -> tuple[Any, Any]:
         return (curvature > 0) & (edm(slope, curvature) < EDM)
 
     def go_on(state: tuple) -> Any:
-        k, _, _, slope, curvature, shrink = state
+        k, _, _, _, slope, curvature, shrink = state
         return (k < ROUNDS) & ~xp.all(done(slope, curvature) | (shrink < 1e-12))
 
+    # the curve is called in one place only: each would be compiled
     def body(state: tuple) -> tuple:
-        k, x, stat, slope, curvature, shrink = state
+        k, trial, x, stat, slope, curvature, shrink = state
+        new = [a[:, 0] for a in curve(trial[:, None])]
+        better = xp.isfinite(new[0]) & (new[0] <= stat + 1e-13 * (1 + xp.abs(stat))) & xp.isfinite(new[1])
+        x = xp.where(better, trial, x)
+        stat, slope, curvature = (xp.where(better, a, b) for a, b in zip(new, (stat, slope, curvature), strict=True))
+        shrink = xp.where(better, xp.minimum(1.0, 4 * shrink), 0.25 * shrink)
         curved = curvature > 0
         # without curvature, as for counts of zero, there is only a direction
         step = xp.where(curved, -slope / xp.where(curved, curvature, 1.0), -xp.sign(slope) * (1 + xp.abs(x)))
         reach = 4 * (1 + xp.abs(x))
         trial = xp.where(done(slope, curvature), x, x + xp.clip(step, -reach, reach) * shrink)
-        new = at(trial)
-        better = xp.isfinite(new[0]) & (new[0] <= stat + 1e-13 * (1 + xp.abs(stat))) & xp.isfinite(new[1])
-        x = xp.where(better, trial, x)
-        stat, slope, curvature = (xp.where(better, a, b) for a, b in zip(new, (stat, slope, curvature), strict=True))
-        return k + 1, x, stat, slope, curvature, xp.where(better, xp.minimum(1.0, 4 * shrink), 0.25 * shrink)
+        return k + 1, trial, x, stat, slope, curvature, shrink
 
-    begin = (0, start, *at(start), xp.ones(start.shape))
-    _, x, stat, slope, curvature, _ = way.loop(go_on, body, begin)
+    zero, one = xp.zeros(start.shape), xp.ones(start.shape)
+    _, _, x, stat, slope, curvature, _ = way.loop(go_on, body, (0, start, start, xp.inf * one, zero, zero, one))
     return x, xp.isfinite(stat) & (curvature > 0) & (edm(slope, curvature) < 1e-8)
 
 
@@ -121,40 +118,30 @@ def norm_crossings(curve: Curve, best: Any, stat: Any, error: Any, levels: Any, 
     begin, floor = best[:, None], stat[:, None]
     scale = xp.where(xp.isfinite(error) & (error > 0), error, 1.0)[:, None]
 
-    def rise_at(x: Any) -> tuple:
-        value, slope, _ = curve(x)
-        return value - floor - levels, slope
-
-    def too_short(state: tuple) -> Any:
-        k, _, _, rise, _ = state
-        return (k < WIDER) & xp.any(rise < 0)
-
-    def widen(state: tuple) -> tuple:
-        k, inner, outer, rise, _ = state
-        short = rise < 0
-        further = outer + sides * (0.3 * xp.abs(outer - begin) + xp.abs(outer - inner))
-        inner, outer = xp.where(short, outer, inner), xp.where(short, further, outer)
-        return k + 1, inner, outer, *rise_at(outer)
-
     def off(rise: Any) -> Any:
         return xp.abs(xp.where(xp.isfinite(rise), rise, xp.inf)) / levels
 
     def not_there(state: tuple) -> Any:
-        k, _, _, _, rise, _ = state
+        k, *_, rise = state
         return (k < ROUNDS) & xp.any(off(rise) > 1e-10)
 
     def closer(state: tuple) -> tuple:
-        k, inner, outer, x, rise, slope = state
+        k, inner, outer, _, x, _ = state
+        value, slope, _ = curve(x)
+        rise = value - floor - levels
         finite = xp.isfinite(rise)
-        inner, outer = xp.where(finite & (rise < 0), x, inner), xp.where(~finite | (rise >= 0), x, outer)
+        short = finite & (rise < 0)
+        # beyond what is known to be too short, until something is not
+        further = x + sides * (0.3 * xp.abs(x - begin) + xp.abs(x - inner))
+        inner, outer = xp.where(short, x, inner), xp.where(short, outer, x)
         new = x - xp.where(finite, rise, 0.0) / xp.where(finite & (slope != 0), slope, 1.0)
         usable = finite & (slope != 0) & (new > xp.minimum(inner, outer)) & (new < xp.maximum(inner, outer))
-        x = xp.where(off(rise) <= 1e-10, x, xp.where(usable, new, 0.5 * (inner + outer)))
-        return k + 1, inner, outer, x, *rise_at(x)
+        inside = xp.where(usable, new, 0.5 * (inner + outer))
+        new = xp.where(xp.isfinite(outer), inside, further)
+        return k + 1, inner, outer, x, xp.where(off(rise) <= 1e-10, x, new), rise
 
     first = begin + sides * xp.sqrt(levels) * scale
-    _, inner, outer, rise, slope = way.loop(
-        too_short, widen, (0, begin + xp.zeros(first.shape), first, *rise_at(first))
-    )
-    *_, x, rise, _ = way.loop(not_there, closer, (0, inner, outer, outer, rise, slope))
+    nothing = xp.inf * xp.ones(first.shape)
+    state = (0, begin + xp.zeros(first.shape), sides * nothing, first, first, nothing)
+    *_, x, _, rise = way.loop(not_there, closer, state)
     return xp.where(off(rise) <= 1e-6, x, xp.nan)
