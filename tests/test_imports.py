@@ -20,7 +20,7 @@ SOURCE = ROOT / "src"
 # reverse.
 LAYERS = [
     ["errors"],
-    ["closed", "units", "cache", "elementary", "hooks", "lazy", "progress", "provenance", "times"],
+    ["closed", "units", "cache", "elementary", "hooks", "lazy", "progress", "provenance", "sequence", "times"],
     ["parameters"],
     ["models", "response", "stats"],
     ["datasets"],

@@ -18,6 +18,7 @@ __all__ = [
     "double_precision",
     "energy_values",
     "parsed",
+    "quantity_from_text",
     "require_device",
     "require_double",
     "to_unit",
@@ -82,6 +83,21 @@ def to_unit(value: Any, unit: u.UnitBase | str, what: str) -> np.ndarray:
             f"{what}: got unit {value.unit.to_string()!r}, expected one convertible to {unit.to_string()!r}; "
             "give the quantity in such a unit."
         ) from None
+
+
+def quantity_from_text(text: str, what: str, unit: str) -> u.Quantity:
+    """A number with its unit as people type it, ``"1e-12 cm-2 s-1 TeV-1"``.
+
+    Raises
+    ------
+    UnitError
+        If the text is something else.
+    """
+    try:
+        return u.Quantity(text)
+    except (TypeError, ValueError) as error:
+        example = f"1 {unit}".strip()
+        raise UnitError(f"{what}: got {text!r}, expected a number with a unit such as {example!r}.") from error
 
 
 def energy_values(value: Any, what: str) -> np.ndarray:

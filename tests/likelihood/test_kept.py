@@ -80,7 +80,7 @@ def _spectral_model(datasets):
 
 
 def _member(datasets):
-    datasets[0].models._models[1] = SkyModel(PowerLawSpectralModel(index=2.6), name="halo")
+    datasets[0].models[1] = SkyModel(PowerLawSpectralModel(index=2.6), name="halo")
 
 
 def _elsewhere(datasets):
@@ -103,7 +103,7 @@ def _penalty(datasets):
 def _replaced(datasets):
     new = small(n_on=[12, 9, 7, 4, 1, 1])
     new.models = datasets[0].models
-    datasets._datasets[0] = new
+    datasets[0] = new
 
 
 def _appended(datasets):

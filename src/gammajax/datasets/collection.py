@@ -1,6 +1,6 @@
 """An ordered collection of data sets: what a joint fit takes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ from gammajax.errors import DataError, InputError
 from gammajax.hooks import hook
 from gammajax.models import Models
 from gammajax.parameters import Parameters
+from gammajax.sequence import NamedSequence
 from gammajax.units import energy_values
 
 __all__ = ["Datasets"]
 
 
-class Datasets:
+class Datasets(NamedSequence):
     """An ordered collection of data sets with unique names.
 
     Parameters
@@ -27,6 +28,8 @@ class Datasets:
     datasets : data set or iterable of them
         The members.
     """
+
+    _what = "data set"
 
     def __init__(self, datasets: Any = ()) -> None:
         if isinstance(datasets, Dataset):
@@ -43,7 +46,7 @@ class Datasets:
                 raise DataError(
                     f"two data sets are named {name!r}; give each a name of its own, for instance with read(..., name=...)."
                 )
-        self._datasets = members
+        self._members = members
 
     @classmethod
     def from_arrays(
@@ -87,34 +90,6 @@ class Datasets:
             n_on, n_off, alpha, background=background, exposure=exposure, edisp=edisp, energy_edges=energy_edges,
             energy_true_edges=energy_true_edges, mask_safe=mask_safe, name=name,
         )  # fmt: skip
-
-    def __len__(self) -> int:
-        return len(self._datasets)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._datasets)
-
-    def __getitem__(self, key: int | str) -> Any:
-        if isinstance(key, str):
-            if key not in self.names:
-                raise InputError(f"no data set named {key!r}; the names are: {', '.join(self.names) or 'none'}.")
-            return self._datasets[self.names.index(key)]
-        return self._datasets[key]
-
-    def append(self, dataset: Dataset) -> None:
-        """Add a data set at the end.
-
-        Parameters
-        ----------
-        dataset : data set
-            One with a name that is not there yet.
-        """
-        self._datasets = Datasets([*self._datasets, dataset])._datasets
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the data sets."""
-        return [d.name for d in self]
 
     @property
     def models(self) -> Models:
@@ -234,7 +209,7 @@ class Datasets:
             if not hasattr(d, "info_dict") or (cumulative and not hasattr(d, "counts")):
                 what = "no spectra of counts to be stacked" if hasattr(d, "info_dict") else "no summary"
                 raise DataError(f"info_table: {d.name!r} is a {type(d).__name__}, which has {what}.")
-        sets = [stack(self._datasets[: k + 1]) for k in range(len(self))] if cumulative else self._datasets
+        sets = [stack(self._members[: k + 1]) for k in range(len(self))] if cumulative else self._members
         return QTable(rows=[d.info_dict() for d in sets])
 
     def slice_by_energy(self, energy_min: Any = None, energy_max: Any = None) -> "Datasets":

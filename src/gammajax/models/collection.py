@@ -1,13 +1,14 @@
 """An ordered collection of everything that contributes to a fit (`Models`)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gammajax.errors import InputError, ModelError
+from gammajax.errors import ModelError
 from gammajax.hooks import hook
+from gammajax.models.chosen import ChosenModels
 from gammajax.models.sky import FoVBackgroundModel, SkyModel
 from gammajax.models.source import Source
 from gammajax.models.spectral import SpectralModel
@@ -24,8 +25,8 @@ def _kinds(source: Source) -> list[str]:
     return ["spectral" if k < n else "temporal" for k in range(len(source.parameters))]
 
 
-class Models:
-    """An ordered collection of sources with unique names.
+class Models(ChosenModels):
+    """An ordered collection of sources with unique names, which grows and shrinks like a list: `append`, `remove`, ``models + source``.
 
     Parameters
     ----------
@@ -34,6 +35,8 @@ class Models:
     penalties : list of `GaussianPenalty`, optional
         Penalties on several parameters at once; those of `models` if that is a `Models`.
     """
+
+    _what = "model"
 
     def __init__(self, models: Any = (), penalties: Any = None) -> None:
         if isinstance(models, Source | SpectralModel):
@@ -51,28 +54,17 @@ class Models:
         for name in names:
             if names.count(name) > 1:
                 raise ModelError(f"two different models are named {name!r}; give each model a name of its own.")
-        self._models: list[Source] = members
+        self._members: list[Any] = members
         self._covariance: np.ndarray | None = None
         self.set_penalties(getattr(models, "penalties", ()) if penalties is None else penalties)
 
-    def __len__(self) -> int:
-        return len(self._models)
+    def _replace(self, members: list[Any]) -> None:
+        super()._replace(members)
+        self._covariance = None
 
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._models)
-
-    def __getitem__(self, key: int | str) -> Any:
-        if isinstance(key, str):
-            for m in self:
-                if m.name == key:
-                    return m
-            raise InputError(f"no model named {key!r}; the names are: {', '.join(self.names) or 'none'}.")
-        return self._models[key]
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the sources."""
-        return [m.name for m in self]
+    def _part(self, members: list[Any]) -> "Models":
+        held = {id(p) for m in members for p in m.parameters}
+        return Models(members, [q for q in self.penalties if all(id(p) in held for p in q.parameters)])
 
     @property
     def parameters(self) -> Parameters:
@@ -215,6 +207,21 @@ class Models:
             Whether parameters at their defaults are written out as well.
         """
         return hook("models to dict")(self, full_output)
+
+    def copy(self) -> "Models":
+        """Independent copies of all members by the same names, with their penalties and covariance; what is linked stays linked."""
+        made: dict[int, Parameter] = {}
+        for p in self.parameters:
+            made.setdefault(id(p), p.copy())
+        for p in self.parameters:
+            new = made[id(p)]
+            if (root := p.follows) is not None and new.follows is None:
+                # a parent that is in none of these models stays what is followed
+                new.link(made.get(id(root.parent), root.parent), root.factor, root.offset)
+        members = [m.with_parameters([made[id(p)] for p in m.parameters]) for m in self]
+        copied = Models(members, [penalty.replace_parameters(made) for penalty in self.penalties])
+        copied._covariance = self._covariance
+        return copied
 
     def snapshot(self) -> "Models":
         """Return a copy whose parameters are read-only and remember their unique names; links are kept."""

@@ -83,6 +83,11 @@ class CompoundSpectralModel(SpectralModel):
         """Names such as ``"model1.index"``."""
         return [f"model{k}.{n}" for k, m in ((1, self.model1), (2, self.model2)) for n in m.parameter_names]
 
+    def unfreeze(self) -> None:
+        """Free the parameters of both members but those that are frozen by default."""
+        self.model1.unfreeze()
+        self.model2.unfreeze()
+
     @property
     def covariance(self) -> Covariance:
         """Covariance of the parameters of both; zeros before a fit."""

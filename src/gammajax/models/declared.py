@@ -9,7 +9,7 @@ from astropy import units as u
 from gammajax.closed import refuse_unknown
 from gammajax.errors import InputError, UnitError
 from gammajax.parameters import Covariance, Parameter, Parameters
-from gammajax.units import parsed
+from gammajax.units import parsed, quantity_from_text
 
 __all__ = ["Declared", "DeclaredModel"]
 
@@ -32,8 +32,8 @@ class DeclaredModel:
     Parameters
     ----------
     **kwargs
-        One value per parameter: a quantity, a number where the parameter is dimensionless, or a `Parameter`
-        (which is then shared, a link).
+        One value per parameter: a quantity, its text (``"1e-12 cm-2 s-1 TeV-1"``), a number where the parameter is dimensionless, or a
+        `Parameter` (which is then shared, a link).
     """
 
     declared: Any = ()
@@ -58,6 +58,8 @@ class DeclaredModel:
 
     def _make(self, d: Declared, value: Any) -> Parameter:
         what = f"{type(self).__name__}.{d.name}"
+        if isinstance(value, str):
+            value = quantity_from_text(value, what, d.unit)
         if not isinstance(value, u.Quantity):
             if parsed(d.unit) != u.dimensionless_unscaled:
                 raise UnitError(
@@ -99,6 +101,22 @@ class DeclaredModel:
     def parameter_names(self) -> list[str]:
         """Names that are unique inside the model: ``"model1.index"`` in a compound."""
         return [d.name for d in self.declared]
+
+    @property
+    def frozen(self) -> bool:
+        """Whether all of its parameters are frozen."""
+        return all(p.frozen for p in self.parameters)
+
+    def freeze(self) -> None:
+        """Freeze all of its parameters."""
+        self.parameters.freeze_all()
+
+    def unfreeze(self) -> None:
+        """Free its parameters but those that are frozen by default, such as a reference energy."""
+        for d in self.declared:
+            p = getattr(self, d.name)
+            if p.follows is None:
+                p.frozen = d.frozen
 
     @property
     def covariance(self) -> Covariance:

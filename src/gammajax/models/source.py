@@ -44,6 +44,47 @@ class Source(Closed):
         """All parameters with their unique names."""
         raise NotImplementedError
 
+    def models_of(self, model_type: str | None) -> list[Any]:
+        """Its spectral and its temporal model, or one of them; an empty list where there is none.
+
+        Parameters
+        ----------
+        model_type : {None, "spectral", "temporal"}
+            Which.
+        """
+        if model_type not in (None, "spectral", "temporal"):
+            raise ModelError(f"{self.name}: got model_type={model_type!r}, expected 'spectral', 'temporal' or None.")
+        kinds = ("spectral", "temporal") if model_type is None else (model_type,)
+        found = [getattr(self, f"{kind}_model", None) for kind in kinds]
+        return [m for m in found if m is not None]
+
+    @property
+    def frozen(self) -> bool:
+        """Whether all of its parameters are frozen."""
+        return all(p.frozen for p in self.parameters)
+
+    def freeze(self, model_type: str | None = None) -> None:
+        """Freeze all of its parameters.
+
+        Parameters
+        ----------
+        model_type : {None, "spectral", "temporal"}
+            Those of the spectrum or of the variation in time alone.
+        """
+        for m in self.models_of(model_type):
+            m.freeze()
+
+    def unfreeze(self, model_type: str | None = None) -> None:
+        """Free its parameters but those that are frozen by default, such as a reference energy.
+
+        Parameters
+        ----------
+        model_type : {None, "spectral", "temporal"}
+            Those of the spectrum or of the variation in time alone.
+        """
+        for m in self.models_of(model_type):
+            m.unfreeze()
+
     @property
     def form(self) -> SpectralForm:
         """Its mathematics, as a function of the parameters in their order."""

@@ -60,6 +60,7 @@ class SystematicsModel(Source):
         for key, value in zip(NAMES, (effective_area, energy_scale, background), strict=True):
             setattr(self, key, value if isinstance(value, Parameter) else self._make(key, value))
         self._covariance: np.ndarray | None = None
+        self._freed: tuple[Parameter, ...] = ()
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in NAMES and not isinstance(value, Parameter):
@@ -89,6 +90,31 @@ class SystematicsModel(Source):
         """All parameters with their unique names ``"<name>.systematics.<parameter>"``."""
         return Parameters([getattr(self, n) for n in NAMES], [f"{self.name}.systematics.{n}" for n in NAMES])
 
+    def freeze(self, model_type: str | None = None) -> None:
+        """Freeze all factors.
+
+        Parameters
+        ----------
+        model_type : str, optional
+            With "spectral" or "temporal" nothing is done.
+        """
+        if model_type is None:
+            self._freed = tuple(p for p in self.parameters if not p.frozen)
+            self.parameters.freeze_all()
+
+    def unfreeze(self, model_type: str | None = None) -> None:
+        """Free the factors that `freeze` has frozen; those that were frozen before stay so.
+
+        Parameters
+        ----------
+        model_type : str, optional
+            With "spectral" or "temporal" nothing is done.
+        """
+        if model_type is None:
+            for p in self._freed:
+                if p.follows is None:
+                    p.frozen = False
+
     @property
     def covariance(self) -> Covariance:
         """Covariance of the parameters; zeros before a fit."""
@@ -113,7 +139,7 @@ class SystematicsModel(Source):
             As many as it has, in the same order.
         """
         new = object.__new__(SystematicsModel)
-        new.__dict__.update(self.__dict__ | dict(zip(NAMES, parameters, strict=True)))
+        new.__dict__.update(self.__dict__ | dict(zip(NAMES, parameters, strict=True)) | {"_freed": ()})
         return new
 
     def __repr__(self) -> str:

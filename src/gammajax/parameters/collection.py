@@ -1,6 +1,7 @@
 """An ordered collection of parameters."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
@@ -147,6 +148,78 @@ class Parameters:
         for p in self:
             if p.follows is None:
                 p.frozen = False
+
+    @property
+    def min(self) -> np.ndarray:
+        """Lower limits, shape (n,), each in the unit of its parameter; nan where there is none."""
+        return np.array([p.min for p in self])
+
+    @min.setter
+    def min(self, values: Any) -> None:
+        for p, v in zip(self, values, strict=True):
+            p.min = v
+
+    @property
+    def max(self) -> np.ndarray:
+        """Upper limits, shape (n,), each in the unit of its parameter; nan where there is none."""
+        return np.array([p.max for p in self])
+
+    @max.setter
+    def max(self, values: Any) -> None:
+        for p, v in zip(self, values, strict=True):
+            p.max = v
+
+    @property
+    def prior(self) -> list[Any]:
+        """Priors, None where there is none."""
+        return [p.prior for p in self]
+
+    def select(self, name: Any = None, type: str | None = None, frozen: bool | None = None) -> "Parameters":
+        """Those that fit all that is given.
+
+        Parameters
+        ----------
+        name : str or list of str, optional
+            Names.
+        type : {"spectral", "temporal", "systematics"}, optional
+            What they belong to: the middle of their unique names.
+        frozen : bool, optional
+            Whether they are frozen.
+        """
+        names = [name] if isinstance(name, str) else name
+        keep = [
+            (names is None or p.name in names)
+            and (type is None or f".{type}." in unique)
+            and (frozen is None or p.frozen == frozen)
+            for p, unique in zip(self, self._unique_names, strict=True)
+        ]
+        return self._select(keep)
+
+    @contextmanager
+    def restore_status(self, restore_values: bool = True) -> Iterator[None]:
+        """Context in which parameters may be frozen and changed; at its end they are as they were.
+
+        Parameters
+        ----------
+        restore_values : bool
+            Whether values and errors are put back too, and not only which are frozen.
+
+        Examples
+        --------
+        >>> pars = Parameters([Parameter("index", 2.0)])
+        >>> with pars.restore_status():
+        ...     pars["index"].value, pars["index"].frozen = 3.0, True
+        >>> pars["index"].value, pars["index"].frozen
+        (2.0, False)
+        """
+        kept = [(p, p.frozen, p.value, p.error) for p in self if p.follows is None]
+        try:
+            yield
+        finally:
+            for p, frozen, value, error in kept:
+                p.frozen = frozen
+                if restore_values:
+                    p.value, p.error = value, error
 
     def to_table(self) -> Any:
         """Return an astropy Table with one row per parameter."""
