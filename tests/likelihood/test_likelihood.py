@@ -7,7 +7,7 @@ import pytest
 from astropy import units as u
 
 from gammajax import Datasets, ExpCutoffPowerLawSpectralModel, Fit, Likelihood, PowerLawSpectralModel, SkyModel
-from gammajax.errors import DataError, ModelError, PrecisionError
+from gammajax.errors import DataError, InputError, ModelError, PrecisionError
 from tests.problems import crab_model, embedded, small
 
 
@@ -30,6 +30,37 @@ def test_names_units_and_start(likelihood):
 def test_single_precision_is_refused_with_the_line_to_add(likelihood):
     with pytest.raises(PrecisionError, match=r"jax.config.update\('jax_enable_x64', True\)"):
         jax.jit(likelihood.stat)(likelihood.start)
+
+
+# what is handed over for theta, by the start vector
+NO_VECTOR = {
+    "too short": lambda theta: theta[:2],
+    "too long": lambda theta: np.append(theta, 1.0),
+    "several": lambda theta: np.stack([theta] * 3),
+    "by name": lambda theta: {"alpha": 2.0},
+    "one number": lambda theta: 2.0,
+}
+
+
+@pytest.mark.parametrize("name", NO_VECTOR)
+def test_theta_of_another_shape_is_refused_not_cut_or_filled(likelihood, name):
+    theta = NO_VECTOR[name](likelihood.start)
+    own = Likelihood.from_function(lambda t: (t[0] - 1) ** 2 + t[1] ** 2, {"a": 0.0, "b": 0.0})
+    text = "theta has shape .*, expected .*frozen ones included; for many vectors at once take jax.vmap"
+    with jax.enable_x64(True):
+        for function in (
+            likelihood.stat,
+            likelihood.stat_array,
+            likelihood.npred,
+            likelihood.scoring,
+            jax.jit(likelihood.stat),
+        ):
+            with pytest.raises(InputError, match=text):
+                function(theta)
+        with pytest.raises(InputError, match=text):
+            own.stat(np.ones(3))
+        assert np.shape(jax.vmap(likelihood.stat)(np.stack([likelihood.start] * 3))) == (3,)
+        assert float(likelihood.stat(list(likelihood.start))) == float(likelihood.stat(likelihood.start))
 
 
 def test_parts_add_up(likelihood):

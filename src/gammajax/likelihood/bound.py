@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from gammajax.errors import ModelError
+from gammajax.errors import InputError, ModelError
 from gammajax.likelihood.structure import Labels, Structure
 from gammajax.models import Models
 from gammajax.parameters import Parameter, Parameters, ParameterTable, pack
@@ -77,6 +77,15 @@ class Bound:
         new.table, new.parameters, new.models, new._compact = None, None, None, None
         new.prepared = {}
         return new
+
+    def _check_theta(self, theta: Any) -> None:
+        """Refuse what is no vector of all parameters: JAX takes the last element for one that is not there, and says nothing."""
+        shape = (len(theta),) if isinstance(theta, list | tuple) else np.shape(theta)
+        if shape != (len(self.names),):
+            raise InputError(
+                f"Likelihood: theta has shape {shape}, expected ({len(self.names)},), one number for each of {', '.join(self.names)}, "
+                "frozen ones included; for many vectors at once take jax.vmap."
+            )
 
     # -- names and start, beside the functions ---------------------------------------------------------------------
 

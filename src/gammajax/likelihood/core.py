@@ -134,6 +134,7 @@ class Likelihood(Bound):
             All unique parameters, internal units.
         """
         require_double("Likelihood")
+        self._check_theta(theta)
         return tuple(signal(s, d.response, theta) for s, d in zip(self.structure.datasets, self.data, strict=True))
 
     def npred(self, theta: Any) -> jax.Array:
@@ -192,6 +193,7 @@ class Likelihood(Bound):
         stat, gradient, first, second : scalar, array (P,), array (P, P), array (P, P)
             The exact Hessian is ``first + second``.
         """
+        self._check_theta(theta)
         theta = jnp.asarray(theta)
         everything = tuple(range(theta.shape[0]))
         if self._exact:

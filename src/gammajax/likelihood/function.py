@@ -93,6 +93,7 @@ class FunctionLikelihood(Bound):
     def stat_array(self, theta: Any) -> jax.Array:
         """The function's value, shape (1,)."""
         require_double("Likelihood")
+        self._check_theta(theta)
         function, with_data = self.structure.datasets
         (factor, index, offset), data = self.data
         theta = jnp.asarray(theta)
