@@ -32,7 +32,7 @@ class FluxPointsDataset(PointsPlots, Dataset):
     Parameters
     ----------
     energy : `~astropy.units.Quantity`, shape (n,)
-        Energies.
+        Energies; or a `FluxPoints`, which holds all that follows.
     dnde : `~astropy.units.Quantity`, shape (n,)
         Fluxes, cm-2 s-1 TeV-1.
     dnde_err : `~astropy.units.Quantity`, shape (n,), optional
@@ -53,6 +53,8 @@ class FluxPointsDataset(PointsPlots, Dataset):
         The models.
     name : str
         Name.
+    data : `FluxPoints`, optional
+        In the place of all arrays, ``FluxPointsDataset(data=points, models=model)``.
 
     Raises
     ------
@@ -76,8 +78,8 @@ class FluxPointsDataset(PointsPlots, Dataset):
 
     def __init__(
         self,
-        energy: u.Quantity,
-        dnde: u.Quantity,
+        energy: Any = None,
+        dnde: u.Quantity | None = None,
         dnde_err: u.Quantity | None = None,
         *,
         dnde_errn: u.Quantity | None = None,
@@ -90,7 +92,19 @@ class FluxPointsDataset(PointsPlots, Dataset):
         stat_type: str = "chi2",
         models: Any = None,
         name: str = "flux-points",
+        data: Any = None,
     ) -> None:
+        points = energy if data is None else data
+        if hasattr(points, "to_table"):
+            if dnde is not None or (data is not None and energy is not None):
+                raise InputError(f"{name}: flux points hold energies and fluxes; give one or the other.")
+            self.__dict__.update(_of_points(points, name).__dict__)
+            self.stat_type = stat_type
+            self.models = models
+            return
+        if energy is None or dnde is None:
+            raise DataError(f"{name}: energy and dnde are missing; give them, or data=FluxPoints.")
+        self._estimated: Any = None
         self.name = str(name)
         self._energy = np.atleast_1d(energy_values(energy, f"{name}: energy"))
         n = len(self._energy)
@@ -192,6 +206,8 @@ class FluxPointsDataset(PointsPlots, Dataset):
         if fit is not None and not np.array_equal(fit & base, base):
             # gammapy writes mask_safe where there is none
             new.mask_fit = fit
+        if {"e_min", "e_max"} <= set(table.colnames):
+            new._estimated = table
         return new
 
     @classmethod
@@ -221,6 +237,23 @@ class FluxPointsDataset(PointsPlots, Dataset):
             Whether to replace what is there.
         """
         hook("write flux points")(self, filename, overwrite=overwrite)
+
+    @property
+    def data(self) -> Any:
+        """The `FluxPoints` that it was made or read from, with their energy bins.
+
+        Raises
+        ------
+        DataError
+            If it was made from energies alone, or `fake` has replaced the fluxes.
+        """
+        if self._estimated is None:
+            raise DataError(
+                f"{self.name}: there are no flux points with energy bins here; its arrays are .energy, .dnde, .dnde_err and .is_ul."
+            )
+        if not hasattr(self._estimated, "energy_edges"):
+            self._estimated = hook("points from table")(self._estimated, self.name)
+        return self._estimated
 
     @property
     def energy(self) -> u.Quantity:
@@ -330,7 +363,7 @@ class FluxPointsDataset(PointsPlots, Dataset):
         >>> print(pull.value.round(3))
         [ 0.126 -0.132]
         """
-        self._dnde = fake_flux(self, random_state)
+        self._dnde, self._estimated = fake_flux(self, random_state), None
 
     @property
     def energy_range(self) -> tuple[u.Quantity, u.Quantity]:
@@ -448,3 +481,14 @@ def _column(values: Any, n: int, what: str) -> np.ndarray:
     if array.shape != (n,):
         raise DataError(f"{what} has shape {array.shape}, expected ({n},), one for each energy.")
     return array
+
+
+def _of_points(points: Any, name: str) -> FluxPointsDataset:
+    """Data set of estimated flux points."""
+    if getattr(points, "gti", None) is not None:
+        raise DataError(
+            f"{name}: a light curve is no spectrum; take that of one time bin, points.slice_by_idx({{'time': 0}})."
+        )
+    new = FluxPointsDataset.from_table(points.to_table("likelihood"), name=name)
+    new._estimated = points
+    return new

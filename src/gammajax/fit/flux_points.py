@@ -9,6 +9,7 @@ from astropy import units as u
 
 from gammajax.datasets import GTI
 from gammajax.errors import InputError
+from gammajax.fit.flux_columns import UNITS, FluxColumns
 from gammajax.hooks import hook, lock_arrays
 from gammajax.provenance import Provenance
 from gammajax.solve import Status
@@ -17,14 +18,13 @@ from gammajax.units import parsed
 __all__ = ["UNITS", "FluxPoints", "points_table"]
 
 SED_TYPES = ("likelihood", "norm", "dnde", "e2dnde", "flux", "eflux")
-UNITS = {"dnde": "TeV-1 s-1 cm-2", "e2dnde": "TeV s-1 cm-2", "flux": "s-1 cm-2", "eflux": "TeV s-1 cm-2"}
 # points of less significance are shown as limits, as in gammapy
 SQRT_TS_UL = 2.0
 FORMATS = {("dnde", "e2dnde", "flux", "eflux", "ref"): ".3e", ("e_", "sqrt_ts", "norm", "ts", "stat", "npred"): ".3f"}
 
 
 @dataclass(frozen=True)
-class FluxPoints:
+class FluxPoints(FluxColumns):
     """Strengths of a source in K energy bins, relative to its model; by gammapy's names, nan where not asked for or not defined.
 
     A light curve has T time bins, `gti` tells which; each of the arrays of shape (K,) and (K, L) then has them first: (T, K).
@@ -93,23 +93,7 @@ class FluxPoints:
         """Signed square root of the TS, shape (K,)."""
         return np.sign(self.norm) * np.sqrt(np.maximum(self.ts, 0.0))
 
-    def quantity(self, name: str) -> u.Quantity:
-        """A column in flux units, such as ``"dnde"``, ``"e2dnde_err"`` or ``"flux_ul"``; shape (K,).
-
-        Parameters
-        ----------
-        name : str
-            One of dnde, e2dnde, flux and eflux, alone or with _err, _errn, _errp or _ul.
-        """
-        sed, _, suffix = name.partition("_")
-        columns = {"": self.norm, **{k: getattr(self, f"norm_{k}") for k in ("err", "errn", "errp", "ul")}}
-        if sed not in UNITS or suffix not in columns:
-            raise InputError(
-                f"flux points have no {name!r}; known are {', '.join(UNITS)}, with _err, _errn, _errp or _ul."
-            )
-        return u.Quantity(columns[suffix] * self.reference[sed], parsed(UNITS[sed]))
-
-    def to_table(self, sed_type: str = "dnde", formatted: bool = False) -> Any:
+    def to_table(self, sed_type: str = "dnde", formatted: bool = False, format: str | None = None) -> Any:
         """Return an astropy QTable by the columns of gammapy: one row per energy bin, or per time bin of a light curve.
 
         Parameters
@@ -118,10 +102,20 @@ class FluxPoints:
             What the points are given in; "likelihood" holds everything.
         formatted : bool
             Show few digits.
+        format : {"gadf-sed", "lightcurve"}, optional
+            gammapy's names of the two layouts; there is nothing to choose, for points have time bins or not.
         """
+        self._check_format(format)
         return points_table(self, sed_type, formatted)
 
-    def write(self, path: Any, overwrite: bool = False, sed_type: str = "likelihood") -> None:
+    def _check_format(self, format: str | None) -> None:
+        own, what = ("gadf-sed", "flux points") if self.gti is None else ("lightcurve", "a light curve")
+        if format not in (None, own):
+            raise InputError(f"got format={format!r}, but these are {what}: leave it out, or format={own!r}.")
+
+    def write(
+        self, path: Any, overwrite: bool = False, sed_type: str = "likelihood", format: str | None = None
+    ) -> None:
         """Write a table that gammapy reads too; see `gammajax.io.flux_points.write_points`.
 
         Parameters
@@ -132,21 +126,51 @@ class FluxPoints:
             Whether an existing file is replaced.
         sed_type : {"likelihood", "dnde", "e2dnde", "flux", "eflux"}
             What the points are given in; only "likelihood" holds everything, scans of the statistic included.
+        format : {"gadf-sed", "lightcurve"}, optional
+            As in `to_table`.
         """
+        self._check_format(format)
         hook("write points")(self, path, sed_type, overwrite)
 
     @classmethod
-    def read(cls, path: Any) -> "FluxPoints":
+    def read(
+        cls, path: Any, sed_type: str | None = None, format: str | None = None, reference_model: Any = None
+    ) -> "FluxPoints":
         """Read a table of gammapy's or of ours; see `gammajax.io.flux_points.read_points`.
 
         Parameters
         ----------
         path : str or path
             FITS or ECSV; variables of the environment are put in.
+        sed_type : {"likelihood", "norm", "dnde", "e2dnde", "flux", "eflux"}, optional
+            The columns to be read; those that are there if not given.
+        format : {"gadf-sed", "lightcurve"}, optional
+            What is expected there; refused if it is the other.
+        reference_model : `SpectralModel` or `SkyModel`, optional
+            What the strengths are relative to where the table holds fluxes; a power law of index 2 if not given.
         """
-        return hook("read points")(path)
+        found = hook("read points")(path, reference_model, sed_type)
+        found._check_format(format)
+        return found
 
-    def plot(self, ax: Any = None, sed_type: str | None = None, **kwargs: Any) -> Any:
+    @classmethod
+    def from_table(
+        cls, table: Any, sed_type: str | None = None, format: str | None = None, reference_model: Any = None
+    ) -> "FluxPoints":
+        """From a table of gammapy's columns, as `to_table` makes them.
+
+        Parameters
+        ----------
+        table : `~astropy.table.Table`
+            One row per energy bin, or per time bin of a light curve.
+        sed_type, format, reference_model
+            As in `read`.
+        """
+        found = hook("points from table")(table, "table", reference_model, sed_type)
+        found._check_format(format)
+        return found
+
+    def plot(self, ax: Any = None, sed_type: str | None = None, axis_name: str | None = None, **kwargs: Any) -> Any:
         """Plot the points, limits as arrows below a TS of 4; see `gammajax.plotting.plot_flux_points` and `plot_light_curve`.
 
         Parameters
@@ -155,11 +179,20 @@ class FluxPoints:
             Axes; the current ones if not given.
         sed_type : {"e2dnde", "dnde", "flux", "eflux", "norm"}
             What is drawn; e2dnde over the energy if not given, and flux over the time.
+        axis_name : {"energy", "time"}, optional
+            The time for light curves and else the energy; there is nothing to choose. The spectrum of one time bin is
+            ``points.slice_by_idx({"time": 0})``.
         **kwargs
             To the function that draws.
         """
         from gammajax.plotting import plot_flux_points, plot_light_curve
 
+        own = "energy" if self.gti is None else "time"
+        if axis_name not in (None, own):
+            raise InputError(
+                f"plot: got axis_name={axis_name!r}, but these points are drawn over the {own}; for the spectrum of one time bin "
+                'take points.slice_by_idx({"time": 0}).'
+            )
         if self.gti is not None:
             return plot_light_curve(self, ax, "flux" if sed_type is None else sed_type, **kwargs)
         return plot_flux_points(self, ax, "e2dnde" if sed_type is None else sed_type, **kwargs)
@@ -181,8 +214,16 @@ class FluxPoints:
         default = "e2dnde" if self.gti is None else "flux"
         return plot_ts_profiles(self, ax, default if sed_type is None else sed_type, **kwargs)
 
+    def __repr__(self) -> str:
+        times = "" if self.gti is None else f"{len(self.gti)} time bins, "
+        bins = f"{len(self.energy_edges) - 1} energy bins from {self.energy_edges[0]:.3g} to {self.energy_edges[-1]:.3g} TeV"
+        return f"FluxPoints({times}{bins})"
+
     def __str__(self) -> str:
-        return "\n".join(self.to_table("norm").pformat(max_lines=-1, max_width=-1))
+        return "\n".join(self.to_table("norm", formatted=True).pformat(max_lines=-1, max_width=-1))
+
+    def _repr_html_(self) -> str:
+        return self.to_table(formatted=True)._repr_html_()
 
 
 def points_table(points: FluxPoints, sed_type: str, formatted: bool = False) -> Any:
@@ -225,7 +266,7 @@ def points_table(points: FluxPoints, sed_type: str, formatted: bool = False) -> 
     if formatted:
         for column in table.colnames:
             for begins, form in FORMATS.items():
-                if column.startswith(begins):
+                if column.startswith(begins) and column != "status":
                     table[column].info.format = form
     return table
 

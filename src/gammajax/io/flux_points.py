@@ -14,7 +14,7 @@ from gammajax.io.files import refuse_existing, target, write_bytes
 from gammajax.io.fits import expand, open_fits
 from gammajax.io.fits_write import fits_bytes
 from gammajax.io.gti import gti_hdu
-from gammajax.io.points_table import points_from_table
+from gammajax.io.points_table import points_from_table, same_reference
 from gammajax.io.results import read_result, write_result
 from gammajax.io.results_code import encode
 from gammajax.io.tables import read_table, table_bytes
@@ -141,7 +141,7 @@ def write_points(
     write_bytes({path: fits_bytes(hdus)})
 
 
-def read_points(filename: str | Path) -> FluxPoints:
+def read_points(filename: str | Path, reference_model: Any = None, sed_type: str | None = None) -> FluxPoints:
     """Read flux points or a light curve of gammapy's or of ours.
 
     Tables in flux units have no reference model: the points are then relative to a power law of index 2, as in gammapy.
@@ -150,6 +150,10 @@ def read_points(filename: str | Path) -> FluxPoints:
     ----------
     filename : str or path
         FITS or ECSV; variables of the environment are put in.
+    reference_model : `gammajax.SpectralModel` or `gammajax.SkyModel`, optional
+        What they are relative to instead. Of a table of strengths it has to be what the table says.
+    sed_type : {"likelihood", "norm", "dnde", "e2dnde", "flux", "eflux"}, optional
+        The columns to be read; those that are there if not given.
 
     Raises
     ------
@@ -158,11 +162,20 @@ def read_points(filename: str | Path) -> FluxPoints:
     """
     path = expand(filename)
     if path.suffix.lower() in (".yaml", ".yml") or (path.suffix == ".fits" and path.is_file() and _has_document(path)):
-        return read_result(path, FluxPoints)
+        return _stored(path, reference_model, sed_type)
     table = read_flux_points(filename)
     if "gammajax" in table.meta:
-        return read_result(path, FluxPoints)
-    return points_from_table(table, Path(filename).name)
+        return _stored(path, reference_model, sed_type)
+    return points_from_table(table, Path(filename).name, reference_model, sed_type)
+
+
+def _stored(path: Path, reference_model: Any, sed_type: str | None) -> FluxPoints:
+    """A result with all that is known of it, which is in strengths."""
+    if sed_type not in (None, "likelihood", "norm"):
+        raise InputError(
+            f"{path.name}: got sed_type={sed_type!r}, but the file holds strengths; leave it out, fluxes follow from them."
+        )
+    return same_reference(read_result(path, FluxPoints), reference_model, path.name)
 
 
 def _has_document(path: Path) -> bool:
@@ -173,4 +186,5 @@ def _has_document(path: Path) -> bool:
 register_hook("read flux points", read_flux_points)
 register_hook("write points", write_points)
 register_hook("read points", read_points)
+register_hook("points from table", points_from_table)
 register_hook("write flux points", write_flux_points)

@@ -8,23 +8,27 @@ import numpy as np
 from astropy import units as u
 
 from gammajax.datasets import GTI
-from gammajax.errors import FileFormatError, GammajaxError
+from gammajax.errors import FileFormatError, GammajaxError, InputError
 from gammajax.fit import FluxPoints
 from gammajax.fit.flux_points import UNITS
 from gammajax.io.results_code import decode
-from gammajax.models import PowerLawSpectralModel
+from gammajax.models import PowerLawSpectralModel, SpectralModel
 from gammajax.provenance import Provenance
 from gammajax.solve import Status
 from gammajax.units import parsed
 
-__all__ = ["points_from_table"]
+__all__ = ["points_from_table", "same_reference"]
 
 SUFFIXES = ("", "_err", "_errn", "_errp", "_ul")
 # gammapy's edges have passed through logarithms
 GRID_TOLERANCE = 1e-6
 
 
-def points_from_table(table: Any, where: str) -> FluxPoints:
+# digits in which people write the parameters of a model
+SAME_MODEL = 1e-3
+
+
+def points_from_table(table: Any, where: str, reference_model: Any = None, sed_type: str | None = None) -> FluxPoints:
     """Flux points from a table of one row per energy bin, or per time bin of a light curve.
 
     Parameters
@@ -33,6 +37,10 @@ def points_from_table(table: Any, where: str) -> FluxPoints:
         By the columns of gammapy.
     where : str
         Name of the file, for messages.
+    reference_model : `gammajax.SpectralModel` or `gammajax.SkyModel`, optional
+        What the strengths are relative to where the table holds fluxes.
+    sed_type : str, optional
+        The columns to be read; those that are there if not given.
 
     Raises
     ------
@@ -40,14 +48,14 @@ def points_from_table(table: Any, where: str) -> FluxPoints:
         Naming what is missing.
     """
     try:
-        return _points(table, where)
+        return same_reference(_points(table, where, reference_model, sed_type), reference_model, where)
     except GammajaxError:
         raise
     except (TypeError, ValueError, KeyError, IndexError) as error:
         raise FileFormatError(f"{where}: no table of flux points ({error}); the file is damaged.") from error
 
 
-def _points(table: Any, where: str) -> FluxPoints:
+def _points(table: Any, where: str, model: Any, sed_type: str | None) -> FluxPoints:
     meta = {k.upper(): v for k, v in table.meta.items()}
     gti = _gti(table, meta, where) if "time_min" in table.colnames else None
     missing = [c for c in ("e_min", "e_max") if c not in table.colnames]
@@ -65,7 +73,7 @@ def _points(table: Any, where: str) -> FluxPoints:
             f"{where}: energy bin {i} ends at {hi[i]:.6g} TeV and the next begins at {lo[i + 1]:.6g} TeV; expected bins without gaps."
         )
     edges = np.append(lo, hi[-1])
-    reference, norms = _norms(table, edges, shape, gti, where)
+    reference, norms = _norms(table, edges, shape, gti, where, model, sed_type)
 
     def plain(name: str, default: float = np.nan) -> np.ndarray:
         values = _column(table, name, "", where) if name in table.colnames else np.full(shape, default)
@@ -163,13 +171,22 @@ def _equal_rows(values: np.ndarray, gti: GTI | None, where: str) -> np.ndarray:
 
 
 def _norms(
-    table: Any, edges: np.ndarray, shape: tuple[int, ...], gti: GTI | None, where: str
+    table: Any,
+    edges: np.ndarray,
+    shape: tuple[int, ...],
+    gti: GTI | None,
+    where: str,
+    model: Any,
+    sed_type: str | None,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Reference fluxes of the energy bins, and strengths relative to them."""
-    sed = "norm" if "norm" in table.colnames else next((s for s in UNITS if s in table.colnames), None)
+    sed = next((s for s in ("norm", *UNITS) if s in table.colnames), None)
+    if sed_type is not None:
+        sed = "norm" if sed_type == "likelihood" else sed_type
+        sed = sed if sed in ("norm", *UNITS) and sed in table.colnames else None
     if sed is None:
         raise FileFormatError(
-            f"{where}: the columns are {', '.join(table.colnames)}; expected norm, dnde, e2dnde, flux or eflux."
+            f"{where}: the columns are {', '.join(table.colnames)}; expected {sed_type or 'norm, dnde, e2dnde, flux or eflux'}."
         )
     centre = np.sqrt(edges[:-1] * edges[1:])
     if sed == "norm":
@@ -182,12 +199,7 @@ def _norms(
         reference = {"dnde": dnde, "e2dnde": centre**2 * dnde, "flux": flux, "eflux": eflux}
         factor: Any = 1.0
     else:
-        model = PowerLawSpectralModel()
-        low, high = u.Quantity(edges[:-1], "TeV"), u.Quantity(edges[1:], "TeV")
-        dnde = model(u.Quantity(centre, "TeV")).to_value(parsed(UNITS["dnde"]))
-        flux = model.integral(low, high).to_value(parsed(UNITS["flux"]))
-        eflux = model.energy_flux(low, high).to_value(parsed(UNITS["eflux"]))
-        reference = {"dnde": dnde, "e2dnde": centre**2 * dnde, "flux": flux, "eflux": eflux}
+        reference = _reference(PowerLawSpectralModel() if model is None else model, edges)
         factor = reference[sed]
     unit = "" if sed == "norm" else UNITS[sed]
     norms = {
@@ -197,3 +209,30 @@ def _norms(
         for s in SUFFIXES
     }
     return reference, norms
+
+
+def _reference(model: Any, edges: np.ndarray) -> dict[str, np.ndarray]:
+    """Fluxes of a model in the energy bins."""
+    spectrum = getattr(model, "spectral_model", model)
+    if not isinstance(spectrum, SpectralModel):
+        raise InputError(f"reference_model: got {model!r}, expected a spectral model or a SkyModel.")
+    centre = np.sqrt(edges[:-1] * edges[1:])
+    low, high = u.Quantity(edges[:-1], "TeV"), u.Quantity(edges[1:], "TeV")
+    dnde = spectrum(u.Quantity(centre, "TeV")).to_value(parsed(UNITS["dnde"]))
+    flux = spectrum.integral(low, high).to_value(parsed(UNITS["flux"]))
+    eflux = spectrum.energy_flux(low, high).to_value(parsed(UNITS["eflux"]))
+    return {"dnde": dnde, "e2dnde": centre**2 * dnde, "flux": flux, "eflux": eflux}
+
+
+def same_reference(points: FluxPoints, model: Any, where: str) -> FluxPoints:
+    """The points as they are; refuses a model that is not the one that their strengths are relative to."""
+    if model is not None:
+        own, given = points.reference["dnde"], _reference(model, points.energy_edges)["dnde"]
+        known = np.isfinite(own)
+        if not np.allclose(own[known], given[known], rtol=SAME_MODEL, atol=0):
+            i = int(np.argmax(np.abs(given / own - 1)[known]))
+            raise InputError(
+                f"{where}: its strengths are relative to a model with {own[known][i]:.3g} {UNITS['dnde']} in one bin, the given "
+                f"reference_model has {given[known][i]:.3g}; leave it out."
+            )
+    return points

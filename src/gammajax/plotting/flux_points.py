@@ -39,6 +39,17 @@ def label(sed_type: str, energy_power: float) -> str:
     return f"E$^{{{energy_power:g}}}$ {NAMES[sed_type]}{unit_text(unit)}"
 
 
+def long_names(style: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a line by their long names: matplotlib refuses ``ls`` beside a default for ``linestyle``."""
+    known = {"c": "color", "ls": "linestyle", "lw": "linewidth", "ms": "markersize"}
+    found = {known.get(name, name): value for name, value in style.items()}
+    # a format holds marker and line in one word
+    if "fmt" in found:
+        form = found.pop("fmt")
+        found = ({"marker": "none"} if form == "none" else {"marker": form}) | found
+    return found
+
+
 def plot_flux_points(
     points: Any,
     ax: Any = None,
@@ -76,20 +87,21 @@ def plot_flux_points(
     ax = new_axes(ax)
     as_limit = np.isfinite(limit) & ~(points.sqrt_ts >= sqrt_ts_threshold_ul)
     shown = ~as_limit & np.isfinite(value)
-    both = np.where(np.isfinite(both), both, error)
+    # a side that was not found is nan, or below 0 in some files
+    both = np.where(both >= 0, both, error)
     width = np.stack([centre - edges[:-1], edges[1:] - centre])
-    style = {"fmt": "o", "color": "black", "markersize": 4} | kwargs
+    style = {"marker": "o", "linestyle": "none", "color": "black", "markersize": 4} | long_names(kwargs)
     ax.errorbar(centre[shown], value[shown], yerr=both[:, shown], xerr=width[:, shown], **style)
     if as_limit.any():
         style.pop("label", None)
-        arrows = 0.4 * limit[as_limit]
+        arrows = 0.4 * np.abs(limit[as_limit])
         ax.errorbar(
             centre[as_limit],
             limit[as_limit],
             yerr=arrows,
             xerr=width[:, as_limit],
             uplims=True,
-            **(style | {"fmt": "none"}),
+            **(style | {"marker": "none"}),
         )
     ax.set_xscale("log")
     ax.set_yscale("log")

@@ -4,14 +4,22 @@ from typing import Any
 
 import numpy as np
 
+from gammajax.errors import InputError
 from gammajax.plotting.axes import new_axes
-from gammajax.plotting.flux_points import LABELS, column
+from gammajax.plotting.flux_points import LABELS, column, long_names
 
 __all__ = ["plot_light_curve"]
 
+MJD_OF_1970 = 40587
+
 
 def plot_light_curve(
-    points: Any, ax: Any = None, sed_type: str = "flux", sqrt_ts_threshold_ul: float = 2, **kwargs: Any
+    points: Any,
+    ax: Any = None,
+    sed_type: str = "flux",
+    sqrt_ts_threshold_ul: float = 2,
+    time_format: str = "mjd",
+    **kwargs: Any,
 ) -> Any:
     """Plot flux over time, one series for each energy bin; below a threshold in significance the limit, if there is one.
 
@@ -25,6 +33,8 @@ def plot_light_curve(
         What is shown.
     sqrt_ts_threshold_ul : float
         Points of less significance are shown as limits.
+    time_format : {"mjd", "iso"}
+        Whether the axis counts days or shows dates.
     **kwargs
         To `matplotlib.axes.Axes.errorbar`.
 
@@ -32,28 +42,37 @@ def plot_light_curve(
     -------
     `matplotlib.axes.Axes`
     """
+    from matplotlib.dates import ConciseDateFormatter
+
     start, stop = points.gti.time_start.mjd, points.gti.time_stop.mjd
     centre, half = 0.5 * (start + stop), 0.5 * (stop - start)
+    if time_format not in ("mjd", "iso"):
+        raise InputError(f"plot: got time_format={time_format!r}, expected 'mjd' or 'iso'.")
+    if time_format == "iso":
+        # days since the epoch of matplotlib
+        centre = centre - MJD_OF_1970
     columns = {s: column(points, sed_type, s) for s in ("", "_err", "_errn", "_errp", "_ul")}
     ax = new_axes(ax)
     as_limit = np.isfinite(columns["_ul"]) & ~(points.sqrt_ts >= sqrt_ts_threshold_ul)
     edges = points.energy_edges
     for k in range(len(edges) - 1):
         shown = ~as_limit[:, k] & np.isfinite(columns[""][:, k])
-        both = np.stack(
-            [np.where(np.isfinite(columns[s]), columns[s], columns["_err"])[shown, k] for s in ("_errn", "_errp")]
-        )
-        style: dict[str, Any] = {"fmt": "o", "markersize": 4}
+        both = np.stack([np.where(columns[s] >= 0, columns[s], columns["_err"])[shown, k] for s in ("_errn", "_errp")])
+        style: dict[str, Any] = {"marker": "o", "linestyle": "none", "markersize": 4}
         if len(edges) > 2:
             style["label"] = f"{edges[k]:.3g} to {edges[k + 1]:.3g} TeV"
-        style |= kwargs
+        style |= long_names(kwargs)
         drawn = ax.errorbar(centre[shown], columns[""][shown, k], yerr=both, xerr=half[shown], **style)
         limits = as_limit[:, k]
         if limits.any():
-            style |= {"fmt": "none", "label": None, "ecolor": drawn.lines[0].get_color()}
-            arrows = 0.4 * columns["_ul"][limits, k]
+            style |= {"marker": "none", "label": None, "ecolor": drawn.lines[0].get_color()}
+            arrows = 0.4 * np.abs(columns["_ul"][limits, k])
             ax.errorbar(centre[limits], columns["_ul"][limits, k], yerr=arrows, xerr=half[limits], uplims=True, **style)
-    ax.set_xlabel(f"Time [MJD, {points.gti.time_ref.scale.upper()}]")
+    scale = points.gti.time_ref.scale.upper()
+    if time_format == "iso":
+        ax.xaxis_date()
+        ax.xaxis.set_major_formatter(ConciseDateFormatter(ax.xaxis.get_major_locator()))
+    ax.set_xlabel(f"Time [{'MJD, ' if time_format == 'mjd' else ''}{scale}]")
     ax.set_ylabel(LABELS[sed_type])
     if len(edges) > 2:
         ax.legend()

@@ -7,10 +7,12 @@ from astropy import units as u
 
 from gammajax.datasets import FluxPointsDataset
 from gammajax.plotting.axes import new_axes
+from gammajax.plotting.flux_points import long_names
 
 __all__ = ["plot_points_fit", "plot_points_residuals", "plot_points_spectrum"]
 
 DNDE = "TeV-1 s-1 cm-2"
+POINT = {"marker": "o", "linestyle": "none", "markersize": 4}
 LABELS = {
     "diff": "data - model\n[TeV$^{-1}$ s$^{-1}$ cm$^{-2}$]",
     "diff/model": "(data - model)\n/ model",
@@ -72,10 +74,20 @@ def plot_points_spectrum(
     ax = new_axes(ax)
     energy, mask = dataset.energy.to_value("TeV"), dataset.mask_array
     value, error = (energy**2 * q.to_value(DNDE) for q in (dataset.dnde, dataset.dnde_err))
-    for shown, color, label in ((mask, "black", "points"), (~mask, "0.7", "not in the fit")):
-        good = shown & np.isfinite(value) & np.isfinite(error)
+    limit = energy**2 * dataset._limit
+    # a limit that is fitted says what it is; chi2 leaves it out
+    as_limit = dataset.is_ul & np.isfinite(limit)
+    if as_limit.any():
+        style = (
+            {"color": "0.7", "label": "upper limits"}
+            | long_names(kwargs_fp or {})
+            | {"linestyle": "none", "marker": "none"}
+        )
+        ax.errorbar(energy[as_limit], limit[as_limit], yerr=0.4 * np.abs(limit[as_limit]), uplims=True, **style)
+    for shown, color, label in ((mask, "black", "points"), (~mask & ~as_limit, "0.7", "not in the fit")):
+        good = shown & np.isfinite(value) & np.isfinite(error) & ~as_limit
         if good.any():
-            style = {"fmt": "o", "color": color, "markersize": 4, "label": label} | (kwargs_fp or {})
+            style = POINT | {"color": color, "label": label} | long_names(kwargs_fp or {})
             ax.errorbar(energy[good], value[good], yerr=error[good], **style)
     if dataset.models:
         at = np.geomspace(energy.min() / 1.1, energy.max() * 1.1, 200)
@@ -121,7 +133,7 @@ def plot_points_residuals(dataset: Any, ax: Any = None, method: str = "diff", **
     elif method == "diff/error":
         error = np.ones(len(error))
     good = dataset.mask_array & np.isfinite(residuals) & np.isfinite(error)
-    style = {"fmt": "o", "color": "black", "markersize": 4} | kwargs
+    style = POINT | {"color": "black"} | long_names(kwargs)
     ax.errorbar(dataset.energy.to_value("TeV")[good], residuals[good], yerr=np.abs(error[good]), **style)
     ax.axhline(0, color="black", linewidth=0.5)
     ax.set(xscale="log", xlabel="Energy [TeV]", ylabel=LABELS[method])
