@@ -13,6 +13,7 @@ from gammajax.scan import Refit, fast_surface, frozen_grid, profile_grid, rows
 from gammajax.scan.chunk import by_rows
 from gammajax.scan.partition import MOST, chunk_bytes, measured_size, size_in_memory
 from gammajax.scan.store import resume
+from gammajax.solve.programs import ALONE_FITS
 from gammajax.solve.surface import TILE
 from tests.problems import small
 from tests.scan.stored import assert_same, contents, edit_manifest
@@ -177,13 +178,41 @@ def test_chunks_take_seconds_and_fit_into_memory(nodes, seconds, reoptimize, mon
     # rows too long for memory go in parts, node by node
     long_rows = rows.LEAST_ROWS * width * chunk_bytes(task) > MOST
     assert long_rows or size % width == 0
-    if n * seconds > 400 and not long_rows:
-        # a scan of minutes; half of a row of tiles is lost at most
-        assert 5 <= takes <= 30 or share > 0.9
-    assert takes >= 1 or size == n or share > 0.9
+    if not long_rows:
+        # shorter only where the scan is, or where memory is the limit
+        assert 5 <= takes or size == n or share > 0.9
+        assert takes <= 30
     memory = size_in_memory(task)
     assert long_rows or memory % (TILE[0] * width) == 0 or memory == n
     assert memory * chunk_bytes(task) <= MOST
+
+
+@pytest.mark.parametrize("cores", [1, 2, 16])
+@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize("seconds", [1e-6, 1e-4, 3e-3, 0.05, 0.3])
+@pytest.mark.parametrize("length", [8, 25, 100, 1e4])
+def test_chunks_that_go_node_by_node_take_seconds(cores, alone, seconds, length, monkeypatch):
+    """However many threads their nodes are enough for, and where a worker has one thread."""
+    task, now = _task(True), [0.0]
+    n = int(length / seconds)
+    monkeypatch.setattr(type(task), "grids", property(lambda self: (_Shape((n,)),)))
+    monkeypatch.setattr("gammajax.scan.partition.by_rows", lambda task, device: False)
+    monkeypatch.setattr("gammajax.scan.partition.workers", lambda: cores)
+
+    def takes(nodes, cores):
+        # inner batches of 32, and as many threads as nodes are enough for
+        return -(-nodes // 32) * 32 * seconds / min(cores, max(nodes // ALONE_FITS, 1))
+
+    def compute(task, begin, end, device):
+        now[0] += takes(end - begin, cores)
+
+    monkeypatch.setattr("gammajax.scan.partition.compute_nodes", compute)
+    monkeypatch.setattr("gammajax.scan.partition.perf_counter", lambda: now[0])
+    size = measured_size(task, alone=alone)
+    chunk = takes(size, cores if alone else 1)
+    assert 5 <= chunk <= 30 or size == n or size * chunk_bytes(task) > 0.5 * MOST
+    # and finding it out takes little
+    assert now[0] < 3 or now[0] < 2.5 * takes(32, 1)
 
 
 class _Shape:

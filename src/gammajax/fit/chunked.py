@@ -109,13 +109,13 @@ def in_chunks(
     if how.store is not None:
         return _stored(task, how, size, device)
     if size is None:
-        size = size_in_memory(task, device) if how.executor is None else measured_size(task, device)
+        size = size_in_memory(task, device) if how.executor is None else measured_size(task, alone=False)
     return _in_memory(likelihood, task.with_chunks(size), how, device)
 
 
 def _stored(task: Task, how: Chunked, size: int | None, device: Any) -> list[ScanResult] | StoredScan:
     if size is None and not Folder(how.store).exists():
-        task = task.with_chunks(measured_size(task, device))
+        task = task.with_chunks(measured_size(task, device, alone=how.executor is None))
     store = begin(how.store, task, size)
     if how.compute:
         outcome = run_store(store, executor=how.executor, progress=_progress(how), device=device, timeout=how.timeout)

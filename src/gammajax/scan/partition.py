@@ -1,20 +1,22 @@
 """How many nodes make a chunk: settled once, when a scan begins, and stored with it."""
 
+import math
 from time import perf_counter
 from typing import Any
 
 from gammajax.errors import InputError
-from gammajax.scan.chunk import by_rows, compute_nodes
+from gammajax.scan.chunk import by_rows, compute_nodes, devices_for
 from gammajax.scan.rows import LEAST_ROWS
 from gammajax.scan.task import Task
-from gammajax.solve.surface import TILE
+from gammajax.solve.programs import ALONE, ALONE_FITS, workers
+from gammajax.solve.surface import TILE, capacity_of
 
 __all__ = ["check_size", "measured_size", "size_in_memory"]
 
 # seconds of a chunk, or up to half of that: storing it then costs a thousandth, and a kill little
 AIM = 16.0
-# a scan of less than a minute or two has this many chunks or up to twice as many, but none is shorter than a second
-FEW, SHORTEST = 8, 2.0
+# a scan of less than two minutes has this many chunks or up to twice as many, but none of these takes less than half of so many seconds
+FEW, SHORTEST = 8, 10.0
 # seconds for which the rate is measured at least
 MEASURE = 0.2
 # bytes of a chunk at most: its arrays are in memory at once, and with all else of a process they stay below 1 GB
@@ -45,19 +47,44 @@ def size_in_memory(task: Task, device: Any = None) -> int:
     return min(IN_MEMORY, task.n_nodes)
 
 
-def measured_size(task: Task, device: Any = None) -> int:
+def measured_size(task: Task, device: Any = None, alone: bool = True) -> int:
     """Nodes per chunk of about 10 s, from the rate of some nodes in the middle; a power of two, so that it is mostly the same again.
 
     Where a chunk can be whole rows of a surface it is, and a power of two of them. A chunk of more than `MOST` bytes is made smaller.
+
+    Parameters
+    ----------
+    task : `Task`
+        The scan, as one chunk.
+    device : jax.Device, optional
+        Where it runs.
+    alone : bool
+        Whether a chunk has all cores; workers have one each.
     """
-    n = task.n_nodes
-    rate = _rate(task, device)
-    most = MOST // chunk_bytes(task)
-    size = min(AIM * rate, max(n / FEW, SHORTEST * rate))
+    n, most = task.n_nodes, MOST // chunk_bytes(task)
+    each = _rate(task, device)
+    rate = each * (_threads(task, n, device) if alone else 1)
+    aim = min(AIM * rate, max(n / FEW, SHORTEST * rate))
     if _rows_fit(task, device):
         width = task.grids[0].shape[1]
-        return _whole_rows(task, min(_power(size / width) * width, most))
-    return min(max(min(_power(size), most), WHOLE), n)
+        return _whole_rows(task, min(_power(aim / width) * width, most))
+    size = _power(aim)
+    # few nodes do not keep all cores busy
+    while alone and size > WHOLE and size / _threads(task, size, device) > AIM * each:
+        size //= 2
+    return min(max(min(size, most), WHOLE), n)
+
+
+def _threads(task: Task, nodes: int, device: Any) -> int:
+    """Threads that compute a chunk of so many nodes."""
+    devices = devices_for(task, device)
+    if devices[0].platform != "cpu" or len(devices) > 1:
+        return 1
+    if by_rows(task, device):
+        least = math.prod(capacity_of(large=True))
+    else:
+        least = ALONE_FITS if task.refits else ALONE
+    return min(workers(), max(nodes // least, 1))
 
 
 def chunk_bytes(task: Task) -> int:
@@ -83,7 +110,7 @@ def _whole_rows(task: Task, size: int) -> int:
 
 
 def _rate(task: Task, device: Any) -> float:
-    """Nodes per second."""
+    """Nodes per second of one thread, or of all devices."""
     n = task.n_nodes
     # parts of a row cost as much as whole tiles of rows
     step = task.grids[0].shape[1] if by_rows(task, device) else 1
@@ -96,5 +123,5 @@ def _rate(task: Task, device: Any) -> float:
         compute_nodes(task, begin, begin + some, device)
         seconds = max(perf_counter() - start, 1e-6)
         if seconds >= MEASURE or some == n:
-            return some / seconds
+            return some / seconds / _threads(task, some, device)
         some = min(int(some * min(max(1.5 * MEASURE / seconds, 2.0), 8.0)) // step * step, n)
