@@ -11,6 +11,7 @@ import pytest
 import gammajax
 from gammajax.errors import InputError
 from gammajax.scan.deadline import Deadline, check_timeout
+from gammajax.solve.watch import Abandoned
 from tests.scan.stored import assert_same, contents, fine, fitted, scan
 
 AXES, SMALL = fine(6), 20
@@ -129,9 +130,11 @@ def test_a_chunk_that_hangs_once_is_done_by_another(fit, serial, tmp_path, store
     result = scan(fit, folder, AXES, chunk_size=SMALL, executor=executor, chunk_timeout=SHORT)
     assert_same(result, serial[1])
     assert executor.numbers.count(2) == executor.numbers.count(5) == 2
-    # what comes after the end is nobody's any more
+    # after the end nobody wants it any more, and what comes all the same is nobody's
     future, function, payload, number = executor.kept[0]
-    future.set_result(function(payload, number))
+    with pytest.raises(Abandoned):
+        function(payload, number)
+    future.set_result({})
     assert result.failures == ()
 
 

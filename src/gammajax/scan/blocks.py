@@ -10,6 +10,7 @@ from gammajax.likelihood.factors import parts_of
 from gammajax.solve import Status, fitted
 from gammajax.solve.programs import in_parallel
 from gammajax.solve.surface import TILE, capacity_of, cut, filled, surface_program
+from gammajax.solve.watch import nodes_done
 from gammajax.units import double_precision
 
 __all__ = ["Blocks", "Setting", "middle_of", "missing", "only_strength"]
@@ -104,8 +105,8 @@ class Blocks:
         key = (
             "surface", self.tree, self.parts, self.pair, self.refitted, capacity, device, tuple(a.shape for a in leaves),
         )  # fmt: skip
-        for _ in in_parallel(call, len(blocks), 1, 1, "cpu", key):
-            pass
+        for begin, end, _ in in_parallel(call, len(blocks), 1, 1, "cpu", key):
+            nodes_done(sum(out[0][block].size for block in blocks[begin:end]))
         return out
 
     def _program(self, capacity: tuple[int, int]) -> Any:

@@ -12,6 +12,7 @@ from gammajax.scan.task import Grid, Task
 from gammajax.solve import Plan, Status, evaluate_batch, fitted
 from gammajax.solve.devices import ACCELERATE
 from gammajax.solve.sharded import replicated
+from gammajax.solve.watch import nodes_done
 from gammajax.units import double_precision, require_device
 
 __all__ = ["by_rows", "compute_chunk", "compute_nodes", "devices_for", "node_range"]
@@ -132,6 +133,7 @@ def compute_nodes(task: Task, begin: int, end: int, device: Any = None) -> dict[
         run = _refitted if task.refits else _evaluated
         for name, values in run(task, placed, _groups(task, a, b), _plan(task, devices)).items():
             out[name][..., a - begin : b - begin] = values
+        nodes_done(b - a)
     return out
 
 

@@ -5,7 +5,9 @@ The only module that knows Dask; ``pip install gammajax[dask]``.
 
 import contextlib
 import os
+import signal
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -13,11 +15,13 @@ from gammajax.errors import InputError, ScanError
 from gammajax.scan.engine import guarded, is_device_error
 from gammajax.scan.link import PER_WORKER, WORKERS, Link
 from gammajax.scan.worker import Payload, task_of
+from gammajax.solve.watch import Abandoned, Watch, watched
 
 __all__ = ["DaskLink", "local_client", "settings"]
 
-# payloads that this worker process was sent, by their key
+# payloads that this worker process was sent, and the chunks that it computes, by the name of the scan
 _payloads: dict[str, Payload] = {}
+_running: dict[str, set[Watch]] = {}
 
 
 def settings() -> dict[str, Any]:
@@ -72,15 +76,52 @@ def local_client(n_workers: int | None = None, **cluster: Any) -> Any:
     arguments = {"host": "127.0.0.1", "dashboard_address": None, "threads_per_worker": 1, "processes": True} | cluster
     # scheduler and nannies read them when they are made
     with dask.config.set(settings()):
-        return Client(n_workers=n_workers or cores, **arguments)
+        return _local(Client)(n_workers=n_workers or cores, **arguments)
 
 
-def run_on_worker(key: str, number: int) -> dict[str, np.ndarray]:
+def _local(client: type) -> Any:
+    """The class of a client whose workers are its own."""
+
+    class LocalClient(client):
+        """Leaves at once where its end is interrupted."""
+
+        def __exit__(self, kind: Any, value: Any, traceback: Any) -> None:
+            # a second Ctrl-C came before the first one was here
+            if isinstance(value, KeyboardInterrupt) and isinstance(value.__context__, KeyboardInterrupt):
+                _let_go(self.cluster)
+            super().__exit__(kind, value, traceback)
+
+        def close(self, *arguments: Any, **options: Any) -> Any:
+            """Close the client and its workers."""
+            try:
+                return super().close(*arguments, **options)
+            except KeyboardInterrupt:
+                _let_go(self.cluster)
+                raise
+
+    return LocalClient
+
+
+def _let_go(cluster: Any) -> None:
+    """Kill workers that were asked to close; Dask would wait ten seconds for them when Python ends."""
+    cluster.shutdown_on_close = False
+    for nanny in list(cluster.workers.values()):
+        with contextlib.suppress(Exception):
+            os.kill(nanny.process.pid, signal.SIGKILL)
+
+
+def run_on_worker(name: str, number: int) -> dict[str, np.ndarray]:
     """Compute one chunk on a worker; where the device fails the worker goes, not the chunk."""
     from distributed import Reschedule, get_worker
 
+    watch, running = Watch(), _running.setdefault(name, set())
+    running.add(watch)
     try:
-        return guarded(task_of(_payloads[key]), number)
+        with watched(watch):
+            return guarded(task_of(_payloads[name]), number)
+    except Abandoned:
+        # the driver has left, or this worker does
+        raise Reschedule() from None
     except Exception as error:
         if not is_device_error(error):
             raise
@@ -88,6 +129,8 @@ def run_on_worker(key: str, number: int) -> dict[str, np.ndarray]:
         # with its nanny, which would start it again on the same device
         worker.loop.add_callback(worker.close, nanny=True, reason=f"gammajax: the device failed ({error})"[:500])
         raise Reschedule() from None
+    finally:
+        running.discard(watch)
 
 
 class DaskLink(Link):
@@ -102,9 +145,10 @@ class DaskLink(Link):
                 f"executor={executor!r}: expected a distributed.Client or client.get_executor(pure=False)."
             )
         self.client, self.payload = client, payload
-        self._name, self._count = f"gammajax-{payload.key[:16]}", 0
+        # of its own, also where two drivers do the same scan
+        self._name, self._count = f"gammajax-{payload.key[:16]}-{uuid4().hex[:12]}", 0
         # every worker gets it once, also one that joins later
-        client.register_plugin(_plugin(payload), name=self._name)
+        client.register_plugin(_plugin(self._name, payload), name=self._name)
 
     @property
     def workers(self) -> int:
@@ -119,8 +163,8 @@ class DaskLink(Link):
     def submit(self, number: int) -> Any:
         """Hand over a chunk; returns a future."""
         self._count += 1
-        key = f"{self._name}-{number}-{os.getpid()}-{self._count}"
-        return self.client.submit(run_on_worker, self.payload.key, number, key=key, pure=False)
+        key = f"{self._name}-{number}-{self._count}"
+        return self.client.submit(run_on_worker, self._name, number, key=key, pure=False)
 
     def killed(self, error: BaseException) -> bool:
         """Whether the error says that workers died with the chunk."""
@@ -138,13 +182,13 @@ class DaskLink(Link):
         return False
 
     def close(self) -> None:
-        """Let the workers forget the task."""
+        """Let the workers forget the task, and what they still compute of it."""
         with contextlib.suppress(Exception):
             if self.client.status == "running":
                 self.client.unregister_worker_plugin(self._name)
 
 
-def _plugin(payload: Payload) -> Any:
+def _plugin(name: str, payload: Payload) -> Any:
     from distributed import WorkerPlugin
 
     class Hold(WorkerPlugin):
@@ -154,12 +198,14 @@ def _plugin(payload: Payload) -> Any:
             """Keep it."""
             from gammajax.scan import dask
 
-            dask._payloads[payload.key] = payload
+            dask._payloads[name] = payload
 
         def teardown(self, worker: Any) -> None:
-            """Forget it."""
+            """Forget it, and end what nobody waits for any more."""
             from gammajax.scan import dask
 
-            dask._payloads.pop(payload.key, None)
+            dask._payloads.pop(name, None)
+            for watch in list(dask._running.pop(name, ())):
+                watch.wanted = False
 
     return Hold()

@@ -1,13 +1,14 @@
 """The host loop of a scan: chunks in any order, here or by an executor, each handed to a sink when it is finished."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from gammajax.errors import ScanError
-from gammajax.scan.engine import ATTEMPTS, Outcome, Sink, describe, guarded, is_device_error
+from gammajax.scan.engine import ATTEMPTS, Outcome, Sink, describe, is_device_error
+from gammajax.scan.here import Here
 from gammajax.scan.progress import Reporter
 from gammajax.scan.spread import spread
 from gammajax.scan.task import Task
@@ -50,7 +51,7 @@ def run_chunks(
     outcome = Outcome(task, sink, report)
     try:
         if executor is None:
-            _here(outcome, todo, lambda number: guarded(task, number, device))
+            _here(outcome, todo, Here(task, device, report.part))
         else:
             spread(outcome, todo, executor, timeout)
     except KeyboardInterrupt as interrupt:
@@ -63,20 +64,23 @@ def run_chunks(
     return outcome
 
 
-def _here(outcome: Outcome, todo: Sequence[int], compute: Callable[[int], dict[str, np.ndarray]]) -> None:
+def _here(outcome: Outcome, todo: Sequence[int], compute: Here) -> None:
     """One chunk after the other in this process."""
     todo, mine = list(todo), np.random.default_rng()
-    while todo:
-        number = todo.pop(0)
-        if outcome.skip(number):
-            continue
-        arrays = _tried(outcome, number, compute)
-        if arrays is not None and not outcome.commit(number, arrays):
-            # another driver is doing the same chunks in the same order: from here on in an order of our own, which changes no result
-            mine.shuffle(todo)
+    try:
+        while todo:
+            number = todo.pop(0)
+            if outcome.skip(number):
+                continue
+            arrays = _tried(outcome, number, compute)
+            if arrays is not None and not outcome.commit(number, arrays):
+                # another driver is doing the same chunks in the same order: from here on in an order of our own, which changes no result
+                mine.shuffle(todo)
+    finally:
+        compute.close()
 
 
-def _tried(outcome: Outcome, number: int, compute: Callable[[int], Any]) -> dict[str, np.ndarray] | None:
+def _tried(outcome: Outcome, number: int, compute: Here) -> dict[str, np.ndarray] | None:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return compute(number)

@@ -1,10 +1,15 @@
 """What the driver asks of an executor."""
 
+import contextlib
+import os
+import tempfile
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from gammajax.errors import InputError
-from gammajax.scan.worker import Payload, run_payload
+from gammajax.scan.worker import Payload, place_of, run_payload
 
 __all__ = ["PER_WORKER", "WORKERS", "Link"]
 
@@ -12,6 +17,17 @@ __all__ = ["PER_WORKER", "WORKERS", "Link"]
 PER_WORKER = 3
 # workers of an executor that does not tell
 WORKERS = 4
+
+
+def _sign() -> str:
+    """A file that workers of this machine look for between the pieces of a chunk."""
+    try:
+        descriptor, path = tempfile.mkstemp(prefix="gammajax-scan-")
+    except OSError:
+        # no room for it: they then compute what they have begun
+        return ""
+    os.close(descriptor)
+    return path
 
 
 class Link:
@@ -26,8 +42,7 @@ class Link:
     """
 
     def __init__(self, executor: Any, payload: Payload) -> None:
-        self.executor, self.payload = executor, payload
-        self._own = False
+        self.executor, self._own = executor, False
         if isinstance(executor, ProcessPoolExecutor):
             method = getattr(getattr(executor, "_mp_context", None), "get_start_method", lambda: "")()
             if method == "fork":
@@ -35,6 +50,8 @@ class Link:
                     "executor: processes that are forked from one in which JAX runs come to a deadlock; make the pool with "
                     "ProcessPoolExecutor(n, mp_context=multiprocessing.get_context('spawn'))."
                 )
+        sign = _sign()
+        self.payload = replace(payload, sign=sign, place=place_of(sign))
 
     @property
     def workers(self) -> int:
@@ -48,6 +65,10 @@ class Link:
 
     def submit(self, number: int) -> Any:
         """Hand over a chunk; returns a future."""
+        if self.payload.sign:
+            with contextlib.suppress(OSError):
+                # not old enough to be cleared away
+                Path(self.payload.sign).touch()
         return self.executor.submit(run_payload, self.payload, number)
 
     def killed(self, error: BaseException) -> bool:
@@ -66,11 +87,16 @@ class Link:
         if not all(hasattr(old, name) for name in private):
             return False
         settings = [getattr(old, name) for name in private]
-        self.close()
+        self._end()
         self.executor, self._own = ProcessPoolExecutor(*settings), True
         return True
 
     def close(self) -> None:
-        """Give back what was made here."""
+        """Give back what was made here; what workers still compute ends with the piece that is under way."""
+        with contextlib.suppress(OSError):
+            os.unlink(self.payload.sign)
+        self._end()
+
+    def _end(self) -> None:
         if self._own:
             self.executor.shutdown(wait=False, cancel_futures=True)

@@ -76,6 +76,8 @@ class Reporter:
         self.total, self.total_nodes, self.name = total, total_nodes, name
         self.done, self.nodes, self.failed = done, nodes, 0
         self._first, self._began, self._last = nodes, monotonic(), monotonic()
+        # nodes of the chunk under way that the bar shows already
+        self._shown = 0
         self._tell: Callable[[Progress], Any] | None = progress if callable(progress) else None
         self._bar: Any = None
         self._lines = progress is True and not interactive()
@@ -90,6 +92,12 @@ class Reporter:
         left = (self.total_nodes - self.nodes) / rate if rate > 0 else float("inf")
         return Progress(self.done, self.failed, self.total, self.nodes, self.total_nodes, rate, left)
 
+    def part(self, nodes: int) -> None:
+        """So many nodes of the chunk that is computed here are done: the bar moves on, counts and rates wait for the chunk."""
+        if self._bar is not None:
+            self._bar.update(nodes - self._shown)
+            self._shown = nodes
+
     def chunk(self, nodes: int, failed: bool = False) -> None:
         """One chunk of so many nodes is done, or has failed."""
         if failed:
@@ -99,7 +107,8 @@ class Reporter:
         if self._tell is not None:
             self._tell(self.state)
         if self._bar is not None:
-            self._bar.update(0 if failed else nodes)
+            self._bar.update((0 if failed else nodes) - self._shown)
+            self._shown = 0
             if failed:
                 self._bar.set_postfix(failed=self.failed)
         if self._lines and (monotonic() - self._last > EVERY or self.done + self.failed == self.total):

@@ -25,7 +25,7 @@ LOOK = 5.0
 
 def link_to(executor: Any, payload: Payload) -> Link:
     """The link that an executor needs: that of Dask knows more of its workers."""
-    if type(executor).__module__.split(".")[0] == "distributed":
+    if any(c.__module__.split(".")[0] == "distributed" for c in type(executor).__mro__):
         from gammajax.scan.dask import DaskLink
 
         return DaskLink(executor, payload)

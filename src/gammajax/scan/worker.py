@@ -3,7 +3,9 @@
 import hashlib
 import io
 import json
+import os
 import pickle
+import platform
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -13,8 +15,9 @@ import numpy as np
 from gammajax.errors import InputError
 from gammajax.scan.engine import guarded
 from gammajax.scan.task import Task
+from gammajax.solve.watch import Watch, go_on, watched
 
-__all__ = ["Payload", "make_payload", "run_payload", "task_of"]
+__all__ = ["Payload", "make_payload", "place_of", "run_payload", "task_of"]
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,18 @@ class Payload:
         Its arrays, npz.
     compact : bytes or None
         The likelihood, pickled, where it has no form as plain values.
+    sign : str
+        A file that is there as long as the driver is; empty for none.
+    place : str
+        Where that is, from `place_of`: elsewhere nobody sees it.
     """
 
     key: str
     document: str
     arrays: bytes
     compact: bytes | None
+    sign: str = ""
+    place: str = ""
 
 
 def make_payload(task: Task) -> Payload:
@@ -93,6 +102,28 @@ def task_of(payload: Payload) -> Task:
     return task
 
 
+def place_of(path: str) -> str:
+    """The folder of a file, in words that are others on another machine, or where a container has another folder of this name."""
+    try:
+        folder = os.stat(os.path.dirname(path))
+    except OSError:
+        return ""
+    return f"{platform.node()}:{folder.st_dev}:{folder.st_ino}"
+
+
+def _wanted(payload: Payload) -> bool:
+    """Whether the driver is there, as far as one can see from here."""
+    return not payload.sign or os.path.exists(payload.sign) or place_of(payload.sign) != payload.place
+
+
 def run_payload(payload: Payload, number: int) -> dict[str, np.ndarray]:
-    """Compute one chunk."""
-    return guarded(task_of(payload), number)
+    """Compute one chunk.
+
+    Raises
+    ------
+    Abandoned
+        If the driver has left.
+    """
+    with watched(Watch(lambda: _wanted(payload))):
+        go_on()
+        return guarded(task_of(payload), number)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gammajax.solve.lane import Settings, minimize_lane
+from gammajax.solve.watch import go_on, watching
 from gammajax.units import double_precision
 
 __all__ = [
@@ -40,6 +41,8 @@ OPTIONS = {
 # evaluations, and re-fits, that one thread has done before another has begun
 ALONE = 200
 ALONE_FITS = 96
+# pieces of what may be stopped between two of them, at least; none has fewer lanes than that
+FINE = 64
 
 
 class Sizes:
@@ -228,14 +231,19 @@ def in_parallel(
         with double_precision():
             return call(begin, end)
 
-    todo = pieces(n, capacity, inner, workers, least)
+    # shorter ones where somebody may want to stop
+    parts = -(-FINE // workers) * workers if watching() else workers
+    todo = pieces(n, capacity, inner, parts, least)
     if pool is None or len(todo) == 1:
-        yield from ((a, b, scoped(a, b)) for a, b in todo)
+        for a, b in todo:
+            go_on()
+            yield a, b, scoped(a, b)
         return
     if program not in _ran:
         a, b = todo.pop(0)
         yield a, b, scoped(a, b)
         _ran.add(program)
+        go_on()
     # this thread works as well: one hand-over less
     ahead = workers
     futures = {k: pool.submit(scoped, *todo[k]) for k in range(1, min(ahead, len(todo)))}
@@ -246,6 +254,7 @@ def in_parallel(
             if nxt < len(todo):
                 futures[nxt] = pool.submit(scoped, *todo[nxt])
             yield a, b, out
+            go_on()
     finally:
         for f in futures.values():
             f.cancel()

@@ -8,6 +8,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gammajax.solve.programs import OPTIONS
+from gammajax.solve.watch import go_on
 
 __all__ = ["over_devices", "replicated", "sharded"]
 
@@ -84,6 +85,7 @@ def over_devices(
     settings, inner, n = tuple(sorted(static.items())), static["inner"], len(lanes[0])
     width, parts = sum(p.shape[1] for p in lanes), []
     for begin in range(0, n, capacity * len(devices)):
+        go_on()
         rest = min(capacity * len(devices), n - begin)
         batches = -(-rest // (inner * len(devices)))
         each = batches * inner
