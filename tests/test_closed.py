@@ -1,10 +1,15 @@
 import pytest
+from astropy import units as u
 
 from gammajax import (
+    Fit,
+    FluxPointsEstimator,
     FoVBackgroundModel,
     FunctionModel,
+    LightCurveEstimator,
     LogParabolaSpectralModel,
     Parameter,
+    ParameterEstimator,
     PowerLawSpectralModel,
     SkyModel,
     SystematicsModel,
@@ -29,6 +34,14 @@ MISSPELT = {
     "background": (lambda: FoVBackgroundModel(dataset_name="d"), "spectral", "did you mean 'spectral_model'"),
     "systematics": (lambda: SystematicsModel("d"), "energyscale", "did you mean 'energy_scale'"),
     "spectrum": (LogParabolaSpectralModel, "index", "what can be set: amplitude, reference, alpha, beta"),
+    "fit": (lambda: Fit(backend="newton"), "optimise_opts", "did you mean 'optimize_opts'"),
+    "flux points": (
+        lambda: FluxPointsEstimator([1, 10] * u.TeV),
+        "selection_optionals",
+        "did you mean 'selection_optional'",
+    ),
+    "light curve": (lambda: LightCurveEstimator([1, 10] * u.TeV), "n_jobs", "what can be set: atol, energy_edges,"),
+    "parameter estimator": (ParameterEstimator, "null_values", "did you mean 'null_value'"),
     "time": (GaussianTemporalModel, "sigmas", "did you mean 'sigma'"),
 }
 
@@ -79,3 +92,16 @@ def test_the_mask_of_points_may_be_set_later():
     assert points.stat_sum() == everything
     with pytest.raises(DataError, match=r"mask_fit has shape \(2,\)"):
         points.mask_fit = [True, False]
+
+
+def test_what_an_estimator_computes_may_be_set_later_and_is_shown():
+    estimator = FluxPointsEstimator([1, 10] * u.TeV, source="crab")
+    estimator.selection_optional = "all"
+    assert estimator.selection_optional == ("errn-errp", "ul", "scan")
+    assert "selection=('errn-errp', 'ul', 'scan'), n_sigma=1.0, n_sigma_ul=2.0, source='crab'" in repr(estimator)
+    assert "energy_edges=[1, 10]" in repr(estimator)
+    with pytest.raises(
+        InputError, match="selection_optional: unknown 'limits'; known are: errn-errp, ul, scan, or 'all'"
+    ):
+        estimator.selection_optional = ["limits"]
+    assert estimator.selection_optional == ("errn-errp", "ul", "scan")

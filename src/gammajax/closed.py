@@ -7,7 +7,18 @@ from typing import Any, ClassVar, get_origin
 
 from gammajax.errors import InputError
 
-__all__ = ["Closed", "refuse_unknown"]
+__all__ = ["Closed", "foreign_hint", "refuse_unknown"]
+
+
+def foreign_hint(value: Any) -> str:
+    """What to do with an object of gammapy, as a sentence for the end of a message; empty for everything else."""
+    members = value if isinstance(value, list | tuple) else [value]
+    if not any(type(v).__module__.partition(".")[0] == "gammapy" for v in members):
+        return ""
+    return (
+        " These objects are gammapy's: gammajax.interop.gammapy.fit(datasets) fits its data sets as they are, from_gammapy(datasets) there "
+        "makes ours of them and of their models."
+    )
 
 
 @lru_cache(maxsize=1024)

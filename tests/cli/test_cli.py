@@ -2,6 +2,7 @@ import importlib
 
 import pytest
 
+import gammajax
 from gammajax.cli import COMMANDS, main
 
 
@@ -28,3 +29,10 @@ def test_unknown_command_is_refused(capsys):
         main(["fitt"])
     assert end.value.code == 2
     assert "invalid choice: 'fitt'" in capsys.readouterr().err
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.strip() == f"gammajax {gammajax.__version__}"

@@ -5,6 +5,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from gammajax import __version__
 from gammajax.errors import GammajaxError
 
 __all__ = ["COMMANDS", "main"]
@@ -32,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(prog="gammajax", description="Maximum-likelihood fits of gamma-ray data.")
+    parser.add_argument("--version", action="version", version=f"gammajax {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     # only the module of the command that is called is imported: --help answers at once
     named = next((a for a in arguments if not a.startswith("-")), None)

@@ -51,6 +51,63 @@ class EnergyAxis:
         self.edges_tev.setflags(write=False)
         self.unit = u.Quantity(edges).unit
 
+    @classmethod
+    def from_energy_bounds(
+        cls,
+        energy_min: Any,
+        energy_max: Any,
+        nbin: int,
+        unit: Any = None,
+        name: str = "energy",
+        per_decade: bool = False,
+    ) -> "EnergyAxis":
+        """Bins of equal ratio between two energies.
+
+        Parameters
+        ----------
+        energy_min, energy_max : `~astropy.units.Quantity` or str
+            The ends, such as ``"0.1 TeV"``.
+        nbin : int
+            Number of bins.
+        unit : str or `~astropy.units.Unit`, optional
+            Unit of the edges; that of `energy_max` if not given.
+        name : {"energy", "energy_true"}
+            Reconstructed or true energy.
+        per_decade : bool
+            Whether `nbin` is the number in a factor of 10; the ratio is then adapted to the ends.
+
+        Examples
+        --------
+        >>> EnergyAxis.from_energy_bounds("0.1 TeV", "100 TeV", nbin=24, per_decade=True)
+        EnergyAxis('energy', 72 bins, 0.1 to 100 TeV)
+        """
+        given = {"energy_min": u.Quantity(energy_min), "energy_max": u.Quantity(energy_max)}
+        unit = given["energy_max"].unit if unit is None else u.Unit(unit)
+        ends = [float(energy_values(e, what)) for what, e in given.items()]
+        if not 0 < ends[0] < ends[1] or nbin < 1:
+            raise InputError(
+                f"axis {name!r}: got {ends[0]:g} to {ends[1]:g} TeV in {nbin} bins, expected 0 < energy_min < energy_max, and one bin at least."
+            )
+        n = int(np.ceil(np.log10(ends[1] / ends[0]) * nbin - 1e-9)) if per_decade else int(nbin)
+        return cls(u.Quantity(np.geomspace(ends[0], ends[1], n + 1), u.TeV).to(unit), name)
+
+    @classmethod
+    def from_energy_edges(cls, energy_edges: Any, unit: Any = None, name: str = "energy") -> "EnergyAxis":
+        """Bins by their edges; the same as the constructor.
+
+        Parameters
+        ----------
+        energy_edges : `~astropy.units.Quantity`, shape (n_bins + 1,)
+            Increasing, positive edges.
+        unit : str or `~astropy.units.Unit`, optional
+            Their unit afterwards.
+        name : {"energy", "energy_true"}
+            Reconstructed or true energy.
+        """
+        edges = u.Quantity(energy_edges)
+        energy_values(edges, f"{name} edges")
+        return cls(edges if unit is None else edges.to(unit), name)
+
     @property
     def nbin(self) -> int:
         """Number of bins."""
@@ -184,6 +241,59 @@ class EnergyMap:
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         return np.array(self.data, dtype=dtype)
 
+    def copy(self) -> "EnergyMap":
+        """The same with an array of its own."""
+        return EnergyMap(self.geom, np.array(self.data), self.unit)
+
+    def plot(self, ax: Any = None, **kwargs: Any) -> Any:
+        """Plot a point in each bin; see `gammajax.plotting.plot_energy_map`.
+
+        Parameters
+        ----------
+        ax : `matplotlib.axes.Axes`, optional
+            Axes; the current ones if not given.
+        **kwargs
+            To `gammajax.plotting.plot_energy_map`.
+        """
+        from gammajax.plotting import plot_energy_map
+
+        return plot_energy_map(self, ax, **kwargs)
+
+    def plot_hist(self, ax: Any = None, **kwargs: Any) -> Any:
+        """Plot steps; see `gammajax.plotting.plot_energy_map`.
+
+        Parameters
+        ----------
+        ax : `matplotlib.axes.Axes`, optional
+            Axes; the current ones if not given.
+        **kwargs
+            To `matplotlib.axes.Axes.stairs`.
+        """
+        return self.plot(ax, steps=True, **kwargs)
+
+    def _arithmetic(self, other: Any, op: Any) -> "EnergyMap":
+        if isinstance(other, EnergyMap):
+            if other.geom != self.geom:
+                raise DataError(
+                    f"maps on {self.geom.axis!r} and {other.geom.axis!r} cannot be combined: the bins differ."
+                )
+            other = other.quantity
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = u.Quantity(op(self.quantity, other))
+        return EnergyMap(self.geom, found.value, found.unit)
+
+    def __add__(self, other: Any) -> "EnergyMap":
+        return self._arithmetic(other, np.add)
+
+    def __sub__(self, other: Any) -> "EnergyMap":
+        return self._arithmetic(other, np.subtract)
+
+    def __mul__(self, other: Any) -> "EnergyMap":
+        return self._arithmetic(other, np.multiply)
+
+    def __truediv__(self, other: Any) -> "EnergyMap":
+        return self._arithmetic(other, np.divide)
+
     def _binary(self, other: Any, op: Any) -> "EnergyMap":
         return EnergyMap(self.geom, op(self.data, other.data if isinstance(other, EnergyMap) else other), self.unit)
 
@@ -214,6 +324,24 @@ class EDispKernel:
     def __init__(self, axis_true: EnergyAxis, axis: EnergyAxis, pdf_matrix: np.ndarray) -> None:
         self.axes = _Axes({"energy_true": axis_true, "energy": axis})
         self.pdf_matrix = pdf_matrix
+
+    def get_edisp_kernel(self) -> "EDispKernel":
+        """The kernel itself: where gammapy has one for each position, here is one."""
+        return self
+
+    def plot_matrix(self, ax: Any = None, **kwargs: Any) -> Any:
+        """Plot it as an image; see `gammajax.plotting.plot_matrix`.
+
+        Parameters
+        ----------
+        ax : `matplotlib.axes.Axes`, optional
+            Axes; the current ones if not given.
+        **kwargs
+            To `gammajax.plotting.plot_matrix`.
+        """
+        from gammajax.plotting import plot_matrix
+
+        return plot_matrix(self, ax, **kwargs)
 
     def __repr__(self) -> str:
         return f"EDispKernel(shape {self.pdf_matrix.shape})"

@@ -26,6 +26,11 @@ class Dataset(Closed):
     # good time intervals: what models that vary in time need
     gti: Any = None
 
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(str(self))}</pre>"
+
     # -- what a likelihood asks for --------------------------------------------------------------------------------
 
     def statistic_arrays(self) -> dict[str, np.ndarray]:

@@ -7,20 +7,21 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
+from gammajax.closed import foreign_hint
 from gammajax.datasets.base import Dataset
 from gammajax.datasets.batch import SpectrumBatch
+from gammajax.datasets.chosen import ChosenDatasets
 from gammajax.datasets.stacking import stack
 from gammajax.errors import DataError, InputError
 from gammajax.hooks import hook
 from gammajax.models import Models
 from gammajax.parameters import Parameters
-from gammajax.sequence import NamedSequence
 from gammajax.units import energy_values
 
 __all__ = ["Datasets"]
 
 
-class Datasets(NamedSequence):
+class Datasets(ChosenDatasets):
     """An ordered collection of data sets with unique names.
 
     Parameters
@@ -39,7 +40,9 @@ class Datasets(NamedSequence):
         members = list(datasets)
         for d in members:
             if not isinstance(d, Dataset):
-                raise DataError(f"Datasets: got {d!r}, expected data sets such as SpectrumDatasetOnOff.")
+                raise DataError(
+                    f"Datasets: got {d!r}, expected data sets such as SpectrumDatasetOnOff.{foreign_hint(d)}"
+                )
         names = [d.name for d in members]
         for name in names:
             if names.count(name) > 1:

@@ -1,5 +1,6 @@
 """What spectra of counts share: axes, response, masks and predictions."""
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from gammajax.datasets.plots import CountsPlots
 from gammajax.datasets.registry import evaluator
 from gammajax.datasets.regroup import Regrouping
 from gammajax.errors import DataError, InputError
+from gammajax.models import Models
 from gammajax.response import check_dispersion, diagonal_dispersion
 from gammajax.units import to_unit
 
@@ -225,9 +227,24 @@ class CountsSpectrum(Regrouping, CountsPlots, Dataset):
 
     # -- what the models predict ---------------------------------------------------------------------------------
 
-    def npred_signal(self) -> EnergyMap:
-        """Predicted source counts, shape (n_reco,)."""
-        return self._map(evaluator("npred_signal")(self))
+    def npred_signal(self, model_names: Any = None) -> EnergyMap:
+        """Predicted source counts, shape (n_reco,).
+
+        Parameters
+        ----------
+        model_names : str or list of str, optional
+            Of these sources alone; of all if not given.
+        """
+        if model_names is None:
+            return self._map(evaluator("npred_signal")(self))
+        chosen = [model_names] if isinstance(model_names, str) else list(model_names)
+        models = Models() if self.models is None else self.models
+        for name in chosen:
+            models.index(name)
+        # backgrounds and factors of the instrument act as they do on all
+        part = copy(self)
+        part._models = Models([m for m in models if m.role != "signal" or m.name in chosen])
+        return self._map(evaluator("npred_signal")(part))
 
     def npred_background(self) -> EnergyMap:
         """Background expected in the ON region, shape (n_reco,)."""

@@ -15,7 +15,11 @@ __all__ = ["fake", "fake_flux", "fake_values", "random_generator"]
 def random_generator(random_state: Any) -> np.random.Generator:
     """Generator from a seed, or the one that came; refuses to draw a seed by itself."""
     if isinstance(random_state, bool) or not isinstance(random_state, int | np.integer | np.random.Generator):
-        raise InputError(f"fake: got random_state={random_state!r}, expected a seed (int) or a numpy.random.Generator.")
+        got = repr(random_state) if np.ndim(getattr(random_state, "data", 0)) == 0 else type(random_state).__name__
+        raise InputError(
+            f"fake: got random_state={got}, expected a seed (int) or a numpy.random.Generator; a background goes by its name, "
+            "fake(seed, npred_background=...)."
+        )
     return np.random.default_rng(random_state)
 
 

@@ -84,6 +84,20 @@ class ContourResult(Mapping, StoredResult):
     def __post_init__(self) -> None:
         lock_arrays(self)
 
+    def plot(self, ax: Any = None, **kwargs: Any) -> Any:
+        """Plot the line; see `gammajax.plotting.plot_contour`.
+
+        Parameters
+        ----------
+        ax : `matplotlib.axes.Axes`, optional
+            Axes; the current ones if not given.
+        **kwargs
+            To `gammajax.plotting.plot_contour`.
+        """
+        from gammajax.plotting import plot_contour
+
+        return plot_contour(self, ax, **kwargs)
+
     @property
     def joint_probability(self) -> float:
         """1 - exp(-sigma^2/2)."""

@@ -130,15 +130,24 @@ class Fit(IntervalCalls, ScanCalls):
     optimize = run
 
     @either_form
-    def covariance(self, datasets: Any) -> Covariance:
+    def covariance(self, optimize_result: FitResult | None = None, *, datasets: Any) -> Covariance:
         """Covariance from the exact Hessian at the present parameter values; written on the models.
 
         Parameters
         ----------
+        optimize_result : `FitResult`, optional
+            A fit of these data sets, as in gammapy. Refused where the parameters have changed since.
         datasets : `Datasets`, data set or list, optional
             Data sets, if the fit is not bound to some.
         """
         likelihood = as_likelihood(datasets)
+        if optimize_result is not None:
+            found, now = optimize_result.parameters.value, datasets.models.parameters.value
+            if found.shape != now.shape or not np.allclose(found, now, rtol=1e-12, atol=0):
+                raise InputError(
+                    "covariance: the parameters are not those of optimize_result any more; leave it out for the covariance at the "
+                    "present values."
+                )
         problem = Problem(likelihood)
         stat, gradient, hessian = derivatives(likelihood, likelihood.start)
         i, scale = problem.index, problem.scale

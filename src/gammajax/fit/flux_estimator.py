@@ -8,6 +8,7 @@ from astropy import units as u
 
 from gammajax.datasets import Datasets
 from gammajax.errors import DataError, FitError, InputError
+from gammajax.fit.estimator import Estimator
 from gammajax.fit.flux_bins import Bins
 from gammajax.fit.flux_points import UNITS, FluxPoints
 from gammajax.fit.resolve import as_datasets
@@ -17,10 +18,8 @@ from gammajax.units import energy_values, parsed
 
 __all__ = ["FluxPointsEstimator"]
 
-OPTIONAL = ("errn-errp", "ul", "scan")
 
-
-class FluxPointsEstimator:
+class FluxPointsEstimator(Estimator):
     """Estimates the strength of one source in energy bins; its shape stays as it is, and all other models unless `reoptimize`.
 
     Parameters
@@ -48,6 +47,11 @@ class FluxPointsEstimator:
     2.0
     """
 
+    energy_edges: np.ndarray
+    source: str | int
+    norm_scan: np.ndarray
+    reoptimize: bool
+
     def __init__(
         self,
         energy_edges: u.Quantity,
@@ -62,14 +66,8 @@ class FluxPointsEstimator:
         self.energy_edges = np.atleast_1d(energy_values(energy_edges, "energy_edges"))
         if len(self.energy_edges) < 2 or np.any(np.diff(self.energy_edges) <= 0):
             raise InputError(f"energy_edges: got {energy_edges}, expected at least two increasing energies.")
-        chosen = OPTIONAL if selection_optional == "all" else tuple(selection_optional or ())
-        for name in chosen:
-            if name not in OPTIONAL:
-                raise InputError(f"selection_optional: unknown {name!r}; known are: {', '.join(OPTIONAL)}, or 'all'.")
-        self.reoptimize = bool(reoptimize)
-        if not (n_sigma > 0 and n_sigma_ul > 0):
-            raise InputError(f"n_sigma={n_sigma} and n_sigma_ul={n_sigma_ul}: expected numbers above 0.")
-        self.source, self.selection, self.n_sigma, self.n_sigma_ul = source, chosen, float(n_sigma), float(n_sigma_ul)
+        self._set(selection_optional, n_sigma, n_sigma_ul)
+        self.source, self.reoptimize = source, bool(reoptimize)
         self.norm_scan = np.geomspace(0.2, 5, 11) if norm_scan is None else np.array(norm_scan, dtype=float)
 
     def run(self, datasets: Any) -> FluxPoints:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from gammajax.closed import Closed, foreign_hint
 from gammajax.errors import InputError
 from gammajax.fit.resolve import as_datasets, is_datasets
 
@@ -19,18 +20,21 @@ def either_form(method: Callable[..., Any]) -> Callable[..., Any]:
             if datasets is not None:
                 raise InputError(f"{method.__name__}: data sets were given twice.")
             datasets, args = args[0], args[1:]
+        elif args and (hint := foreign_hint(args[0])):
+            raise InputError(f"{method.__name__}: expected data sets of gammajax.{hint}")
         return method(self, *args, datasets=as_datasets(datasets, self.datasets), **kwargs)
 
     return call
 
 
-class Settings:
+class Settings(Closed):
     """What the person set on a `Fit`."""
 
     datasets: Any
     backend: str
     optimize_opts: dict
     confidence_opts: dict
+    store_trace: bool
 
     def _settings(self, backend: str | None, optimize_opts: dict | None) -> tuple[str, dict]:
         options = dict(self.optimize_opts if optimize_opts is None else optimize_opts)

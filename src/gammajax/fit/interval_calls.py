@@ -39,6 +39,7 @@ class IntervalCalls(Settings):
         backend: str | None = None,
         starts: int = 1,
         device: Any = None,
+        reoptimize: bool = True,
         datasets: Any,
     ) -> ConfidenceResult | ConfidenceTable:
         """Asymmetric errors: where the re-optimised TS reaches sigma^2, on both sides.
@@ -55,6 +56,8 @@ class IntervalCalls(Settings):
             Starts of every re-fit: with more than one, also minima on other branches than that of the best fit are found.
         device : jax.Device or str, optional
             Where to run: a device, ``"cpu"`` or ``"gpu"``.
+        reoptimize : bool
+            Always True: without it the errors would leave out what the parameters share. Freeze the other parameters to have that.
         datasets : `Datasets`, data set or list, optional
             Data sets, if the fit is not bound to some.
 
@@ -64,6 +67,11 @@ class IntervalCalls(Settings):
             ``["errn"]`` and ``["errp"]`` in the unit of the parameter, nan with a reason where a side does not close. A table of
             such for several parameters or levels.
         """
+        if not reoptimize:
+            raise InputError(
+                "confidence: got reoptimize=False, but errors on both sides are those of the profile; freeze the other parameters first, "
+                "for instance inside `with models.restore_status():`."
+            )
         backend = backend or self.confidence_opts.get("backend", "newton")
         check_choice("confidence", "backend", backend, INTERVAL_BACKENDS)
         levels = check_sigma(sigma, "confidence")

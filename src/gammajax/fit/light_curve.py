@@ -52,6 +52,10 @@ class LightCurveEstimator(FluxPointsEstimator):
     <Quantity 1.e-06 s>
     """
 
+    time_intervals: Sequence[Any] | None
+    atol: u.Quantity
+    stack_over_time_interval: bool
+
     def __init__(
         self,
         energy_edges: u.Quantity,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gammajax.errors import InputError
+from gammajax.fit.estimator import Estimator
 from gammajax.fit.fit import Fit
 from gammajax.fit.flags import FitFlags
 from gammajax.fit.resolve import as_datasets, as_likelihood, parameter_index
@@ -15,8 +15,6 @@ from gammajax.provenance import Provenance
 from gammajax.solve import Status
 
 __all__ = ["ParameterEstimate", "ParameterEstimator"]
-
-OPTIONAL = ("errn-errp", "ul", "scan")
 
 
 @dataclass(frozen=True)
@@ -141,7 +139,7 @@ class ParameterEstimate(Mapping, StoredResult):
         return "\n".join([*lines, *(f"note: {n}" for n in self.notes)])
 
 
-class ParameterEstimator:
+class ParameterEstimator(Estimator):
     """Estimates one parameter, all other free parameters re-fitted.
 
     Parameters
@@ -161,6 +159,9 @@ class ParameterEstimator:
     ('errn-errp', 'ul', 'scan')
     """
 
+    null_value: float
+    backend: str
+
     def __init__(
         self,
         *,
@@ -170,14 +171,8 @@ class ParameterEstimator:
         selection_optional: str | Sequence[str] | None = None,
         backend: str = "newton",
     ) -> None:
-        chosen = OPTIONAL if selection_optional == "all" else tuple(selection_optional or ())
-        for name in chosen:
-            if name not in OPTIONAL:
-                raise InputError(f"selection_optional: unknown {name!r}; known are: {', '.join(OPTIONAL)}, or 'all'.")
-        if not (n_sigma > 0 and n_sigma_ul > 0):
-            raise InputError(f"n_sigma={n_sigma} and n_sigma_ul={n_sigma_ul}: expected numbers above 0.")
-        self.n_sigma, self.n_sigma_ul, self.null_value = float(n_sigma), float(n_sigma_ul), float(null_value)
-        self.selection, self.backend = chosen, backend
+        self._set(selection_optional, n_sigma, n_sigma_ul)
+        self.null_value, self.backend = float(null_value), backend
 
     def run(self, datasets: Any, parameter: Any) -> ParameterEstimate:
         """Fit, and estimate the parameter.

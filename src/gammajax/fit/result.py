@@ -1,7 +1,7 @@
 """The result of a fit: a value that tells how it went."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,27 @@ from gammajax.provenance import Provenance
 from gammajax.solve import Status
 
 __all__ = ["FitResult"]
+
+
+class CovarianceResult(NamedTuple):
+    """The covariance of a fit by gammapy's names.
+
+    Attributes
+    ----------
+    success : bool
+        Whether there is one.
+    matrix : array, shape (n, n), or None
+        Of all parameters, in their units.
+    message : str
+        Where it comes from.
+    backend : str
+        Always "exact": derivatives of the statistic itself.
+    """
+
+    success: bool
+    matrix: np.ndarray | None
+    message: str
+    backend: str
 
 
 @dataclass(frozen=True, repr=False)
@@ -106,6 +127,18 @@ class FitResult(StoredResult):
     def covariance(self) -> Any:
         """Covariance of all parameters."""
         return self.models.covariance
+
+    @property
+    def optimize_result(self) -> "FitResult":
+        """The result itself, by the name that gammapy has for this part of it."""
+        return self
+
+    @property
+    def covariance_result(self) -> CovarianceResult:
+        """Covariance by gammapy's names: `success`, `matrix`, `message` and `backend`."""
+        success = self._covariance_from() != "none"
+        matrix = self.covariance.data if success else None
+        return CovarianceResult(success, matrix, f"{self._covariance_from()}.", "exact")
 
     @property
     def minuit(self) -> Any:

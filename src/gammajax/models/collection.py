@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from gammajax.closed import foreign_hint
 from gammajax.errors import ModelError
 from gammajax.hooks import hook
 from gammajax.models.chosen import ChosenModels
@@ -42,12 +43,12 @@ class Models(ChosenModels):
         if isinstance(models, Source | SpectralModel):
             models = [models]
         if not isinstance(models, Iterable):
-            raise ModelError(f"Models: got {models!r}, expected a SkyModel or a list of them.")
+            raise ModelError(f"Models: got {models!r}, expected a SkyModel or a list of them.{foreign_hint(models)}")
         members: list[Source] = []
         for m in models:
             m = SkyModel(m) if isinstance(m, SpectralModel) else m
             if not isinstance(m, Source):
-                raise ModelError(f"Models: got {m!r}, expected a SkyModel or a spectral model.")
+                raise ModelError(f"Models: got {m!r}, expected a SkyModel or a spectral model.{foreign_hint(m)}")
             if all(m is not other for other in members):
                 members.append(m)
         names = [m.name for m in members]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
+from gammajax.closed import foreign_hint
 from gammajax.errors import ModelError, UnitError
 from gammajax.models.integrate import SpectralForm
 from gammajax.models.source import Source
@@ -97,7 +98,7 @@ class SkyModel(_WithSpectrum):
         if not isinstance(spectral_model, SpectralModel):
             raise ModelError(
                 f"SkyModel: got spectral_model={spectral_model!r}, expected a spectral model such as "
-                "PowerLawSpectralModel()."
+                f"PowerLawSpectralModel().{foreign_hint(spectral_model)}"
             )
         if temporal_model is not None and not isinstance(temporal_model, TemporalModel):
             raise ModelError(

@@ -1,6 +1,7 @@
 """What a fit calls a model: something with a name, parameters and mathematics, that contributes to some data sets."""
 
 from collections.abc import Sequence
+from html import escape
 from itertools import count
 from typing import Any
 
@@ -84,6 +85,9 @@ class Source(Closed):
         """
         for m in self.models_of(model_type):
             m.unfreeze()
+
+    def _repr_html_(self) -> str:
+        return f"<b>{type(self).__name__} {escape(self.name)}</b>{self.parameters._repr_html_()}"
 
     @property
     def form(self) -> SpectralForm:

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from gammajax.errors import InputError
+from gammajax.plotting.axes import new_axes, unit_text
 
-__all__ = ["closed_curve", "plot_contour_line"]
+__all__ = ["closed_curve", "plot_contour", "plot_contour_line"]
 
 
 def closed_curve(x: np.ndarray, y: np.ndarray, n: int = 200) -> tuple[np.ndarray, np.ndarray]:
@@ -69,4 +70,35 @@ def plot_contour_line(ax: Any, x: Any, y: Any, **kwargs: Any) -> Any:
     marker = options.pop("marker", "+")
     ax.plot(*closed_curve(x, y), **options)
     ax.plot(x, y, linestyle="", marker=marker, color=options["color"])
+    return ax
+
+
+def plot_contour(contour: Any, ax: Any = None, **kwargs: Any) -> Any:
+    """Plot the contour of a fit: a smooth line through its points, or the lines as they are where it was traced from a surface.
+
+    Parameters
+    ----------
+    contour : `gammajax.ContourResult`
+        The contour.
+    ax : `matplotlib.axes.Axes`, optional
+        Axes; the current ones if not given.
+    **kwargs
+        To `matplotlib.axes.Axes.plot`; ``label`` tells the level if not given.
+
+    Returns
+    -------
+    `matplotlib.axes.Axes`
+    """
+    ax = new_axes(ax)
+    options: dict[str, Any] = {"label": f"{contour.sigma:g} sigma"} | kwargs
+    if contour.pieces:
+        options = {"color": "b"} | options
+        for piece in contour.pieces:
+            ax.plot(*np.asarray(piece).T, **options)
+            options["label"] = None
+    else:
+        known = np.isfinite(contour.x) & np.isfinite(contour.y)
+        plot_contour_line(ax, contour.x[known], contour.y[known], **options)
+    for set_label, name, unit in zip((ax.set_xlabel, ax.set_ylabel), contour.names, contour.units, strict=True):
+        set_label(f"{name.rpartition('.')[2]}{unit_text(unit)}")
     return ax
