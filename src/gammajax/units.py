@@ -111,12 +111,56 @@ def double_precision() -> AbstractContextManager:
     Raises
     ------
     DeviceError
-        If JAX has no device to work on.
+        If JAX has no device to work on, or if it is lost within.
     """
     import jax
 
     require_device()
-    return jax.enable_x64(True)
+    return _Double(jax.enable_x64(True))
+
+
+# how XLA says that it is the device that failed, and not what it was asked for
+LOST = (
+    "INTERNAL",
+    "UNAVAILABLE",
+    "UNKNOWN",
+    "DATA_LOSS",
+    "ABORTED",
+    "CANCELLED",
+    "DEADLINE_EXCEEDED",
+    "FAILED_PRECONDITION",
+)
+
+
+class _Double:
+    """The scope of `double_precision`; a device that is lost within is said in words."""
+
+    __slots__ = ("scope",)
+
+    def __init__(self, scope: AbstractContextManager) -> None:
+        self.scope = scope
+
+    def __enter__(self) -> None:
+        self.scope.__enter__()
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        self.scope.__exit__(kind, error, traceback)
+        if error is not None and _is_lost(error):
+            raise DeviceError(
+                f"the device failed while it computed ({str(error).splitlines()[0][:300]}). Start Python again, in most cases it is of no "
+                "more use in this process; with JAX_PLATFORMS=cpu set before, everything is computed on the CPU."
+            ) from error
+
+
+def _is_lost(error: BaseException) -> bool:
+    import jax
+
+    # an exception of a user's own Python function comes back in the same class
+    return (
+        isinstance(error, jax.errors.JaxRuntimeError)
+        and str(error).startswith(LOST)
+        and "callback" not in str(error).lower()
+    )
 
 
 # whether JAX was found to have a device, once in each process

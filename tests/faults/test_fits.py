@@ -34,9 +34,10 @@ from gammajax import (
     XYDataset,
     define_spectral_model,
 )
-from gammajax.errors import DataError, InputError, ModelError, PrecisionError
+from gammajax.errors import DataError, DeviceError, InputError, ModelError, PrecisionError
 from gammajax.fit.kinks import mean_curvature
 from tests.problems import embedded, small, stacked
+from tests.scan import lost_device
 
 INF = np.inf
 FLUX = u.Unit("cm-2 s-1 TeV-1")
@@ -640,6 +641,24 @@ def device_that_is_not_there():
         fit.run(device="cpu")
     named = fit.stat_profile("alpha", [2.5, 2.6], device="cpu")
     np.testing.assert_allclose(named.stat, fit.stat_profile("alpha", [2.5, 2.6]).stat, rtol=1e-12)
+
+
+@entry(78)
+def device_that_is_lost():
+    """XLA's runtime reports it while a compiled program runs; tests/scan/test_lost_device.py has scans and workers."""
+    fit = Fit(Likelihood.from_function(lost_device.statistic, {"x": 0.5, "y": 0.5}), backend="newton")
+    before = fit.run()
+    assert before.success
+    lost_device.lose(0)
+    try:
+        for call in (fit.run, lambda: fit.run(backend="minuit"), lambda: fit.confidence("x")):
+            with pytest.raises(
+                DeviceError, match=r"the device failed while it computed \(INTERNAL: CUDA_ERROR_ECC.*JAX_PLATFORMS=cpu"
+            ):
+                call()
+    finally:
+        lost_device.lose(INF)
+    assert fit.run().total_stat == before.total_stat
 
 
 NO_DEVICE = """
