@@ -8,9 +8,21 @@ import pytest
 from astropy import units as u
 from astropy.time import Time
 
-from gammajax import GTI, Datasets, EnergyAxis, Fit, Models, PowerLawSpectralModel, SkyModel, SystematicsModel
+import gammajax
+from gammajax import (
+    GTI,
+    Datasets,
+    EnergyAxis,
+    Fit,
+    FunctionModel,
+    Models,
+    PowerLawSpectralModel,
+    SkyModel,
+    SystematicsModel,
+    XYDataset,
+)
 from gammajax.datasets import EnergyMap
-from gammajax.errors import DataError, InputError, UnitError
+from gammajax.errors import DataError, InputError, ModelError, UnitError
 from tests.problems import embedded
 
 
@@ -136,10 +148,72 @@ def test_data_sets_in_time():
     assert datasets.select_time(start + 1 * u.h, start + 2.6 * u.h).names == ["b"]
 
 
+def test_values_for_other_parameters_are_those_of_gammapy():
+    models = pytest.importorskip("gammapy.modeling.models")
+    ours, theirs = PowerLawSpectralModel(index=2.2), models.PowerLawSpectralModel(index=2.2)
+    energy, amplitude, reference = [1, 3] * u.TeV, 2e-12 * u.Unit("cm-2 s-1 TeV-1"), 2 * u.TeV
+    given = {"index": 2.7, "amplitude": amplitude, "reference": reference}
+    found = ours.evaluate(energy, **given)
+    np.testing.assert_allclose(found.value, theirs.evaluate(energy, **given).to_value(found.unit), rtol=1e-12)
+    np.testing.assert_array_equal(ours.evaluate(energy, 2.7, amplitude, reference), found)
+    np.testing.assert_array_equal(ours.evaluate(energy), ours(energy))
+    assert ours.index.value == 2.2
+    with pytest.raises(ModelError, match="got 4 values for 3 parameters: index, amplitude, reference"):
+        ours.evaluate(energy, 1, amplitude, reference, 3)
+    with pytest.raises(InputError, match="unknown parameter 'gamma'"):
+        ours.evaluate(energy, gamma=2)
+
+
+def test_points_at_x_are_drawn_with_their_function():
+    model = FunctionModel(lambda x, slope, offset: slope * x + offset, {"slope": 2.0, "offset": 1.0})
+    x = np.arange(5.0)
+    data = XYDataset(x, 2 * x + 1.1, 0.1, model=model, mask_fit=x < 4)
+    np.testing.assert_allclose(data.prediction(), 2 * x + 1, rtol=1e-12)
+    np.testing.assert_allclose(data.prediction([10.0]), [21.0], rtol=1e-12)
+    top, bottom = data.plot_fit()
+    np.testing.assert_allclose(bottom.lines[0].get_ydata(), np.ones(4), rtol=1e-9)
+    assert top.get_legend_handles_labels()[1] == ["model", "data", "not in the fit"]
+    counts = XYDataset(x, x + 1, model=model, stat_type="cash")
+    assert len(counts.plot_fit()) == 2
+    plt.close("all")
+    plane = FunctionModel(lambda x, a: a * x[..., 0] * x[..., 1], {"a": 1.0})
+    with pytest.raises(InputError, match=r"x of shape \(3, 2\), and only a function of one x can be drawn"):
+        XYDataset(np.ones((3, 2)), np.ones(3), 1.0, model=plane).plot_fit()
+    with pytest.raises(InputError, match="'data' has no models that predict anything"):
+        XYDataset(x, x, 0.1).prediction()
+
+
+# a name of gammapy's or a misspelt one, what the message offers
+MOVED = {
+    "MapAxis": "gammajax.EnergyAxis",
+    "wstat": "gammajax.stats.wstat",
+    "plot_contour_line": "gammajax.plotting.plot_contour_line",
+    "SpectrumDatasetOnOf": "gammajax.SpectrumDatasetOnOff",
+}
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_names_that_are_elsewhere_are_pointed_to(name):
+    with pytest.raises(AttributeError, match=f"no attribute '{name}'; you may mean {MOVED[name]}$"):
+        getattr(gammajax, name)
+
+
+def test_a_correlation_without_errors_is_refused_and_long_names_fit_on_the_page(fitted):
+    dataset = fitted[0]
+    with pytest.raises(InputError, match="no parameter has an error; fit first"):
+        Models([SkyModel(PowerLawSpectralModel(), name="new")]).covariance.plot_correlation()
+    ax = dataset.models.covariance.plot_correlation()
+    ax.figure.canvas.draw()
+    width = ax.figure.bbox.width
+    assert all(0 <= t.get_window_extent().x0 < width for t in [*ax.get_xticklabels(), *ax.get_yticklabels()])
+    plt.close("all")
+
+
 # what is done with a data set and its fit, what the message says
 REFUSED = {
     "frozen errors": (lambda d, f: f.confidence("index", reoptimize=False), "reoptimize=False, .* freeze the other parameters first"),
     "background first": (lambda d, f: d.fake(d.background, 1), "got random_state=EnergyMap, expected a seed .*npred_background="),
+    "spatial": (lambda d, f: SkyModel(PowerLawSpectralModel(), spatial_model="point"), "no spatial models here.* leave it out"),
     "no seed": (lambda d, f: d.fake("random-seed"), "got random_state='random-seed', expected a seed"),
 }  # fmt: skip
 

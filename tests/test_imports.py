@@ -370,7 +370,7 @@ except AttributeError as error:
 def test_public_names_are_loaded_when_they_are_used():
     run = run_python(NAMES)
     assert run.returncode == 0, run.stderr
-    assert run.stdout == "module 'gammajax' has no attribute 'Fitt'\n"
+    assert run.stdout == "module 'gammajax' has no attribute 'Fitt'; you may mean gammajax.Fit\n"
 
 
 ALONE = {

@@ -3,9 +3,24 @@
 import importlib
 import sys
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Any
 
 __all__ = ["names_of"]
+
+# names of gammapy that are elsewhere or otherwise here
+MOVED = {
+    "MapAxis": "gammajax.EnergyAxis",
+    "EDispKernelMap": "gammajax.datasets.EDispKernel",
+    "RegionNDMap": "gammajax.datasets.EnergyMap",
+    "FluxMaps": "gammajax.FluxPoints",
+    "SPECTRAL_MODEL_REGISTRY": "gammajax.spectral_model_class(tag)",
+    "TEMPORAL_MODEL_REGISTRY": "gammajax.temporal_model_class(tag)",
+    "select_nested_models": "gammajax.Fit.ts",
+    "TestStatisticNested": "gammajax.Fit.ts",
+    "integrate_spectrum": "model.integral(energy_min, energy_max)",
+} | {name: f"gammajax.stats.{name}" for name in ("cash", "cstat", "wstat")}
+MOVED |= {name: f"gammajax.plotting.{name}" for name in ("plot_contour_line", "plot_contour")}
 
 
 def names_of(package: str, source: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
@@ -30,7 +45,9 @@ def names_of(package: str, source: str) -> tuple[Callable[[str], Any], Callable[
         if name in public:
             own[name] = getattr(module, name)
         if name not in own:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            hint = MOVED.get(name) or next(iter(get_close_matches(name, public, 1, 0.7)), "")
+            where = f"; you may mean {hint if '.' in hint else f'{package}.{hint}'}" if hint else ""
+            raise AttributeError(f"module {package!r} has no attribute {name!r}{where}")
         # a public name, or a package that came with them
         return own[name]
 

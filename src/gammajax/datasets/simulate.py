@@ -9,7 +9,7 @@ from gammajax.datasets.checks import check_array
 from gammajax.datasets.registry import evaluator
 from gammajax.errors import InputError
 
-__all__ = ["fake", "fake_flux", "fake_values", "random_generator"]
+__all__ = ["fake", "fake_flux", "fake_values", "predicted_values", "random_generator"]
 
 
 def random_generator(random_state: Any) -> np.random.Generator:
@@ -126,6 +126,13 @@ def fake_values(dataset: Any, random_state: int | np.random.Generator) -> np.nda
             f"fake: point {bad[0]} of {dataset.name!r} predicts {predicted[bad[0]]:g} counts, expected at least 0; check the model values."
         )
     return rng.poisson(predicted).astype(float)
+
+
+def predicted_values(dataset: Any) -> np.ndarray:
+    """Prediction of a data set of points; shape (n,)."""
+    if not dataset.models:
+        raise InputError(f"{dataset.name!r} has no models that predict anything; set dataset.models first.")
+    return np.asarray(evaluator("npred_signal")(dataset))
 
 
 def _predicted(dataset: Any, used: np.ndarray) -> np.ndarray:

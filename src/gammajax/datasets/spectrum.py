@@ -136,7 +136,9 @@ class SpectrumDatasetOnOff(CountsSpectrum):
         format : {"ogip", "gadf"}, optional
             File format; found from the extensions of the file if not given.
         **kwargs
-            See `gammajax.io.ogip.read_ogip` and `gammajax.io.gadf.read_gadf`.
+            ``name`` of the data set; for PHA files also ``bkg``, ``arf`` and ``rmf``, files in the place of those that the header names,
+            ``checksum=False``, ``grouping=False``, ``units={"SPECRESP": "cm2"}`` and others: see `gammajax.io.ogip.read_ogip` and
+            `gammajax.io.gadf.read_gadf`.
         """
         return read_file(cls, filename, format, **kwargs)
 

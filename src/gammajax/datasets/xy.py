@@ -6,7 +6,7 @@ import numpy as np
 
 from gammajax.datasets.base import Dataset
 from gammajax.datasets.checks import check_array, check_counts, check_positive, warn_of_fractions
-from gammajax.datasets.simulate import fake_values
+from gammajax.datasets.simulate import fake_values, predicted_values
 from gammajax.errors import DataError, InputError
 from gammajax.models import FunctionModel, Models
 
@@ -151,6 +151,33 @@ class XYDataset(Dataset):
             Without a function, without a seed, or if the function is not finite or predicts negative counts.
         """
         self.y = fake_values(self, random_state)
+
+    def prediction(self, x: Any = None) -> np.ndarray:
+        """Values of the function.
+
+        Parameters
+        ----------
+        x : array, optional
+            Where; at the points of the data if not given.
+        """
+        if x is None:
+            return predicted_values(self)
+        at = np.array(x, dtype=float)
+        other = XYDataset(at, np.zeros(len(at)), 1.0, name=self.name)
+        other.models = self.models
+        return predicted_values(other)
+
+    def plot_fit(self, **kwargs: Any) -> Any:
+        """Plot points, function and residuals; see `gammajax.plotting.plot_xy_fit`.
+
+        Parameters
+        ----------
+        **kwargs
+            To `gammajax.plotting.plot_xy_fit`.
+        """
+        from gammajax.plotting import plot_xy_fit
+
+        return plot_xy_fit(self, **kwargs)
 
     def copy(self, name: str | None = None) -> "XYDataset":
         """Return a copy with its own arrays and without models.

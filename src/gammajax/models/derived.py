@@ -21,6 +21,7 @@ class DerivedQuantities:
         dnde_unit: Any
         parameters: Any
         _dnde_unit: Any
+        copy: Any
 
         def _theta(self) -> np.ndarray: ...
 
@@ -30,6 +31,37 @@ class DerivedQuantities:
         """Differential flux dnde at `energy` (quantity, any shape), in the unit of the amplitude."""
         e = energy_values(energy, "energy")
         return u.Quantity(values(self.form, e, self._theta()), parsed(self.dnde_unit)).to(self._dnde_unit)
+
+    def evaluate(self, energy: u.Quantity, *values: Any, **named: Any) -> u.Quantity:
+        """Differential flux for other values of the parameters; those not given are the present ones, and the model stays as it is.
+
+        Parameters
+        ----------
+        energy : `~astropy.units.Quantity`
+            Energies, any shape.
+        *values
+            Quantities or, without a unit, numbers in the unit of the parameter; in the order of `parameters`.
+        **named
+            The same by name, ``index=2.5``.
+
+        Examples
+        --------
+        >>> from gammajax import PowerLawSpectralModel
+        >>> print(PowerLawSpectralModel().evaluate(2 * u.TeV, index=3))
+        1.25e-13 1 / (TeV s cm2)
+        """
+        parameters = self.parameters
+        if len(values) > len(parameters):
+            raise ModelError(
+                f"evaluate: got {len(values)} values for {len(parameters)} parameters: {', '.join(parameters.names)}."
+            )
+        changed = self.copy()
+        for p, value in [
+            *zip(changed.parameters, values, strict=False),
+            *((changed.parameters[n], v) for n, v in named.items()),
+        ]:
+            p.value = value
+        return changed(energy)
 
     def evaluate_error(self, energy: u.Quantity) -> u.Quantity:
         r"""Differential flux and its error, by exact propagation :math:`\sigma^2 = J C J^T`.

@@ -77,6 +77,8 @@ class SkyModel(_WithSpectrum):
         Names of the data sets that the source shows in; all if not given.
     temporal_model : `TemporalModel`, optional
         A factor on the spectrum: each data set sees its mean over the good time intervals.
+    spatial_model : None
+        gammapy's; only None, for there are no spatial models here.
 
     Examples
     --------
@@ -94,7 +96,14 @@ class SkyModel(_WithSpectrum):
         name: str | None = None,
         datasets_names: Any = None,
         temporal_model: Any = None,
+        *,
+        spatial_model: Any = None,
     ) -> None:
+        if spatial_model is not None:
+            raise ModelError(
+                f"SkyModel: got spatial_model={spatial_model!r}; there are no spatial models here. Spectra of one region are fitted without "
+                "one: leave it out."
+            )
         if not isinstance(spectral_model, SpectralModel):
             raise ModelError(
                 f"SkyModel: got spectral_model={spectral_model!r}, expected a spectral model such as "

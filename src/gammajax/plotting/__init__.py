@@ -11,6 +11,7 @@ from gammajax.plotting.scans import plot_scan
 from gammajax.plotting.spectra import plot_spectral_error, plot_spectral_model
 from gammajax.plotting.temporal import plot_temporal
 from gammajax.plotting.ts_profiles import plot_ts_profiles
+from gammajax.plotting.xy import plot_xy_fit
 
 __all__ = [
     "peek",
@@ -34,4 +35,5 @@ __all__ = [
     "plot_spectral_model",
     "plot_temporal",
     "plot_ts_profiles",
+    "plot_xy_fit",
 ]

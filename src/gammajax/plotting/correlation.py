@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from gammajax.errors import InputError
+
 __all__ = ["plot_correlation"]
 
 
@@ -30,9 +32,12 @@ def plot_correlation(covariance: Any, ax: Any = None, figsize: tuple[float, floa
     keep = np.flatnonzero(np.isfinite(np.diag(covariance.correlation)))
     matrix = covariance.correlation[np.ix_(keep, keep)]
     names = [covariance.parameters.unique_names[i] for i in keep]
+    if not names:
+        raise InputError("plot_correlation: no parameter has an error; fit first, or free a parameter.")
     if ax is None:
         side = 2.5 + 0.9 * len(names)
-        _, ax = plt.subplots(figsize=figsize or (side + 1, side))
+        # long names of parameters need room outside of the axes
+        _, ax = plt.subplots(figsize=figsize or (side + 1, side), layout="constrained")
     image = ax.imshow(matrix, **({"cmap": "coolwarm", "vmin": -1, "vmax": 1} | kwargs))
     ax.figure.colorbar(image, ax=ax, label="Correlation")
     ax.set_xticks(range(len(names)), names, rotation=30, ha="right")

@@ -42,7 +42,10 @@ def _axis_label(scan: Any, i: int) -> str:
 
 def _notes(ax: Any, notes: list[str]) -> None:
     if notes:
-        ax.text(0.02, 0.02, "\n".join(notes), transform=ax.transAxes, fontsize=7, color="tab:red", wrap=True)
+        # on a picture of any colour
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 2}
+        text = "\n".join(notes)
+        ax.text(0.02, 0.02, text, transform=ax.transAxes, fontsize=7, color="tab:red", wrap=True, bbox=box)
 
 
 def _curve(scan: Any, ax: Any, sigma: tuple[float, ...], **kwargs: Any) -> Any:
