@@ -63,6 +63,17 @@ def test_theta_of_another_shape_is_refused_not_cut_or_filled(likelihood, name):
         assert float(likelihood.stat(list(likelihood.start))) == float(likelihood.stat(likelihood.start))
 
 
+def test_another_number_of_parameters_on_the_same_data_is_another_program():
+    """A model on another data set changes nothing of the mathematics, and theta gets longer."""
+    d = small()
+    found = []
+    for more in (0, 1, 2):
+        others = [SkyModel(PowerLawSpectralModel(), name=f"other {k}", datasets_names=["another"]) for k in range(more)]
+        d.models = [crab_model(), *others]
+        found.append(Fit(d, backend="newton").run().total_stat)
+    assert found[1:] == pytest.approx([found[0]] * 2, abs=1e-9)
+
+
 def test_parts_add_up(likelihood):
     d = small()
     d.models = crab_model()

@@ -223,16 +223,21 @@ class Structure:
 
 
 class Labels:
-    """Names and units: carried along, equal to any other, so that renaming compiles nothing."""
+    """Names and units: carried along, equal to any others of as many parameters, so that renaming compiles nothing."""
 
     def __init__(self, **names: tuple[str, ...]) -> None:
         self.names = names
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Labels)
+        # a program is kept with the labels it was first made for, which are asked how many there are
+        return isinstance(other, Labels) and self._n == other._n
 
     def __hash__(self) -> int:
-        return 0
+        return self._n
+
+    @property
+    def _n(self) -> int:
+        return len(self.names.get("names", ()))
 
 
 def linked(value: Any, link: tuple[float, float]) -> Any:
