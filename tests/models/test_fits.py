@@ -117,12 +117,12 @@ def check_verdict(result, model, name):
     free = [p for p in model.parameters if not p.frozen]
     assert not result.flags.non_finite
     assert all(np.isfinite(p.value) for p in free)
+    assert not result.flags.call_limit
     if name in RUN_AWAY:
         assert not result.success
         assert result.flags.runaway
     else:
         assert result.success, str(result)
-        assert not result.flags.call_limit
         assert all(p.error > 0 for p in free)
 
 
@@ -161,23 +161,34 @@ def test_no_stall_in_the_compatible_mode(hess_files, name):
     assert not result.flags.unidentified
 
 
-@pytest.mark.slow
+BENT = {
+    # the factor in front of E^index_2 falls by 16 orders of magnitude for one more of it; numbers end at 2e-154
+    "SuperExpCutoffPowerLaw4FGLSpectralModel": ({"index_2": "upper"}, 28.07),
+    "SuperExpCutoffPowerLaw4FGLDR3SpectralModel": ({"index_2": "upper"}, 28.024),
+    "GaussianSpectralModel": ({"amplitude": "upper", "mean": "lower", "sigma": "upper"}, 54.7),
+}
+
+
 @pytest.mark.parametrize(
-    ("name", "parameter", "side"),
+    ("name", "backend"),
     [
-        # the factor in front of E^index_2 falls by 16 orders of magnitude for one more of it
-        ("SuperExpCutoffPowerLaw4FGLSpectralModel", "index_2", "upper"),
-        ("SuperExpCutoffPowerLaw4FGLDR3SpectralModel", "index_2", "upper"),
-        ("GaussianSpectralModel", "mean", "lower"),
+        pytest.param(n, b, marks=[] if (n, b) == ("GaussianSpectralModel", "newton") else [pytest.mark.slow])
+        for n in BENT
+        for b in ("newton", "minuit", "scipy")
     ],
 )
-def test_bent_valleys_are_named(hess_files, name, parameter, side):
+def test_bent_valleys_are_named(hess_files, name, backend):
+    """By every backend, with the lowest statistic there are numbers for: optimisers stop at 28.17, 28.03 and 55.5 after 1000 steps."""
     dataset, model = stacked(hess_files), started(gm, name)
     dataset.models = SkyModel(model, name="crab")
-    result = Fit([dataset], backend="newton").run()
+    result = Fit([dataset], backend=backend).run()
+    sides, most = BENT[name]
     assert result.status.name == "RUNAWAY"
-    assert f"crab.spectral.{parameter}" in result.flags.runaway
-    assert result.flags.sides[f"crab.spectral.{parameter}"] == side
+    assert {n.split(".")[-1]: result.flags.sides[n] for n in result.flags.runaway} == sides
+    assert not result.flags.call_limit
+    assert not result.flags.stopped
+    assert result.total_stat < most
+    assert backend != "newton" or result.nfev < 200
 
 
 @pytest.mark.slow

@@ -6,21 +6,22 @@ from gammajax.errors import FitError
 from gammajax.fit.backends import get as get_backend
 from gammajax.fit.backends.base import Objective
 from gammajax.fit.problem import Problem
+from gammajax.fit.valley import is_minimum
 
-__all__ = ["corner", "falls_for_ever", "has_no_effect", "polished", "runs_along_a_valley"]
+__all__ = ["corner", "falls_for_ever", "has_no_effect", "polished"]
 
 # changes of the statistic that count as none
 NOTHING = 1e-9
 # how far a parameter is followed, in powers of ten of its own size, and the rise, in units of the statistic, that is still none: rounding takes over far out
 OUTWARDS = ((1, 1e-4), (2, 1e-4), (4, 1e-3), (7, 1e-1), (10, 30.0))
+# a fall that is one
+FALLS = 1e-5
 # so many of them must be finite
 CERTAIN = 3
 # so many are enough where the next is this many times the start: there the rounding of the model is all that is left
 ENOUGH, BEYOND = 2, 1e12
 # beyond this nothing is re-fitted: the other parameters cannot make up for it
 HOPELESS = 30.0
-# steps along a bent valley, their length in parts of the parameter, and the rise that is one
-VALLEY, PACE, NOTICED = 10, 0.1, 1e-3
 
 
 def _size(objective: Objective, x: np.ndarray, i: int) -> float:
@@ -71,98 +72,55 @@ def polished(
     return end, float(out.fun)
 
 
-def _profile(problem: Problem, objective: Objective, x: np.ndarray, i: int, by: float) -> float:
-    """Statistic with parameter i moved and the others re-fitted."""
+def _profile(problem: Problem, objective: Objective, x: np.ndarray, i: int, by: float, alone: bool) -> float:
+    """Statistic with parameter i moved and the others re-fitted, or where they are (`alone`)."""
     moved = _moved(objective, x, i, by)
     stat = problem.stat(moved)
-    if not np.isfinite(stat) or stat > problem.stat(x) + HOPELESS * objective.unit(problem.stat(x)):
+    if alone or not np.isfinite(stat) or stat > problem.stat(x) + HOPELESS * objective.unit(problem.stat(x)):
         return stat
     return polished(problem, objective, moved, (i,))[1]
 
 
-def falls_for_ever(problem: Problem, objective: Objective, x: np.ndarray, i: int) -> str:
+def falls_for_ever(problem: Problem, objective: Objective, x: np.ndarray, i: int, level: bool = True) -> str:
     """Side towards which the statistic never rises again, the other parameters re-fitted; or an empty string.
 
     Only where there is no limit, and where it does rise towards the other side: a parameter that can be made up for by others in
-    both directions is not running away.
+    both directions is not running away. Where the others have no minimum themselves, they stay where they are: away from one they would make
+    the statistic fall whatever parameter i does. At a minimum it is enough that the statistic stays `level` on the way out; elsewhere
+    it must fall, for a parameter may also be without effect there only because of what the others are.
     """
-    base, size = problem.stat(x), _size(objective, x, i)
+    settled, base = polished(problem, objective, x, (i,))
+    alone = not is_minimum(problem, objective, settled, [k for k in range(len(x)) if k != i])
+    x, base = (x, problem.stat(x)) if alone else (settled, base)
+    size = _size(objective, x, i)
     for side, sign, limit in (("upper", 1.0, objective.upper[i]), ("lower", -1.0, objective.lower[i])):
-        if np.isfinite(limit) or not _level(problem, objective, x, i, sign * size, base):
+        if np.isfinite(limit) or not _level(problem, objective, x, i, sign * size, base, alone, level):
             continue
-        back = [_profile(problem, objective, x, i, -sign * size * factor) for factor in (0.5, 1.0, 10.0)]
+        back = [_profile(problem, objective, x, i, -sign * size * factor, alone) for factor in (0.5, 1.0, 10.0)]
         if any(not s <= base + 1e-2 * objective.unit(base) for s in back):
             return side
     return ""
 
 
-def _level(problem: Problem, objective: Objective, x: np.ndarray, i: int, by: float, base: float) -> bool:
-    """Whether the statistic is nowhere above `base` on the way out."""
+def _level(
+    problem: Problem, objective: Objective, x: np.ndarray, i: int, by: float, base: float, alone: bool, level: bool
+) -> bool:
+    """Whether the statistic is nowhere above `base` on the way out, and somewhere below it if it may not stay level."""
     own = max(abs(objective.start[i]), objective.step[i])
+    unit, lowest = objective.unit(base), base
     for n, (power, rise) in enumerate(OUTWARDS):
         if n >= ENOUGH and abs(x[i] + by * 10.0**power) > BEYOND * own:
-            return True
-        stat = _profile(problem, objective, x, i, by * 10.0**power)
+            break
+        stat = _profile(problem, objective, x, i, by * 10.0**power, alone)
         if np.isnan(stat) or stat == np.inf:
             # numbers end before the parameter does
-            return n >= CERTAIN
-        if stat > base + rise * objective.unit(base):
+            if n < CERTAIN:
+                return False
+            break
+        if stat > base + rise * unit:
             return False
-    return True
-
-
-def runs_along_a_valley(problem: Problem, objective: Objective, x: np.ndarray, i: int) -> str:
-    """Side towards which the statistic falls without end along a bent valley, or an empty string.
-
-    Where others must change by orders of magnitude with parameter i, as a strength in front of a power does, it is followed in small steps, on
-    each of which the others are re-fitted from where the valley leads to. It must fall over the whole way, by ever less, or until there
-    are no numbers for one of them any more, and rise on the way back.
-    """
-    base = problem.stat(x)
-    unit = objective.unit(base)
-    for side, sign, limit in (("upper", 1.0, objective.upper[i]), ("lower", -1.0, objective.lower[i])):
-        if np.isfinite(limit):
-            continue
-        out = _along(problem, objective, x, i, sign)
-        falls = -np.diff([base, *out])
-        # less in the second half than in the first: it comes to an end somewhere without the parameter doing so
-        half = (len(out) + 1) // 2
-        slower = sum(falls[half:]) <= sum(falls[:half])
-        if len(out) < VALLEY // 2 or np.any(falls < -NOTHING * unit) or not slower:
-            continue
-        back = _along(problem, objective, x, i, -sign)
-        if back and back[-1] > base + NOTICED * unit:
-            return side
-    return ""
-
-
-def _along(problem: Problem, objective: Objective, x: np.ndarray, i: int, sign: float) -> list[float]:
-    """Statistics along a valley, until it rises or numbers end; at most `VALLEY` of them."""
-    found: list[float] = []
-    others = np.array([k for k in range(len(x)) if k != i])
-    base, size = problem.stat(x), _size(objective, x, i)
-    for _ in range(VALLEY if len(others) else 0):
-        hessian = problem.hessian(x)
-        by = sign * PACE * max(abs(x[i]), 0.1 * size)
-        moved = _moved(objective, x, i, by)
-        block = hessian[np.ix_(others, others)]
-        unit = 1 / np.sqrt(np.where(np.diag(block) > 0, np.diag(block), 1.0))
-        if not np.isfinite(block).all():
-            break
-        shift = -unit * np.linalg.lstsq(block * np.outer(unit, unit), hessian[others, i] * unit, rcond=1e-12)[0] * by
-        own = x[others]
-        far = np.abs(shift) > 0.1 * np.abs(own)
-        # by a factor where it is large: what keeps its sign is a strength or a scale
-        with np.errstate(all="ignore"):
-            moved[others] = np.where(far & (own != 0), own * np.exp(shift / np.where(own == 0, 1.0, own)), own + shift)
-        moved = objective.clip(moved)
-        if not np.isfinite(moved).all() or not np.isfinite(problem.stat(moved)):
-            break
-        x, stat = polished(problem, objective, moved, (i,))
-        found.append(stat)
-        if stat > base + NOTICED * objective.unit(base):
-            break
-    return found
+        lowest = min(lowest, stat)
+    return level or lowest < base - FALLS * unit
 
 
 def corner(problem: Problem, objective: Objective, x: np.ndarray) -> tuple[np.ndarray, int] | None:

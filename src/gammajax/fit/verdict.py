@@ -4,12 +4,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gammajax.fit.around import corner, falls_for_ever, has_no_effect, polished, runs_along_a_valley
+from gammajax.fit.around import corner, falls_for_ever, has_no_effect, polished
 from gammajax.fit.backends.base import BackendResult, Objective
 from gammajax.fit.flags import FitFlags
 from gammajax.fit.judge import EDM_MINIMUM, Verdict, judge, weakest_direction
 from gammajax.fit.kinks import mean_curvature, moving_breaks
 from gammajax.fit.problem import Problem
+from gammajax.fit.valley import Way, Ways
 
 __all__ = ["Settled", "settle"]
 
@@ -32,7 +33,7 @@ class Settled:
     verdict: Verdict
 
 
-def settle(problem: Problem, objective: Objective, out: BackendResult) -> Settled:
+def settle(problem: Problem, objective: Objective, out: BackendResult, ways: Ways | None = None) -> Settled:
     """Judge where an optimiser stopped.
 
     Most fits need two evaluations more, one error to both sides. Only where the derivatives do not settle it is there more to do:
@@ -46,6 +47,8 @@ def settle(problem: Problem, objective: Objective, out: BackendResult) -> Settle
         What the optimiser was given.
     out : `BackendResult`
         Where it stopped, and what it says.
+    ways : `Ways`, optional
+        Ways down that were followed before, by an optimiser that asked.
     """
     x = np.asarray(out.x, dtype=float)
     stat, verdict, hessian = _judged(problem, objective, x, out)
@@ -63,7 +66,7 @@ def settle(problem: Problem, objective: Objective, out: BackendResult) -> Settle
     end = Settled(x, stat, verdict)
     if converged and parabolic:
         return _polished(problem, objective, end, False) if _weak(objective, verdict, hessian) else end
-    return _in_doubt(problem, objective, out, end)
+    return _in_doubt(problem, objective, out, end, ways or Ways(problem, objective))
 
 
 def _judged(
@@ -133,7 +136,7 @@ def _wide(objective: Objective, x: np.ndarray, stat: float, verdict: Verdict) ->
     return [int(i) for i in _inside(objective, verdict) if not error[i] <= abs(x[i])]
 
 
-def _in_doubt(problem: Problem, objective: Objective, out: BackendResult, end: Settled) -> Settled:
+def _in_doubt(problem: Problem, objective: Objective, out: BackendResult, end: Settled, ways: Ways) -> Settled:
     """A closer look, gravest first."""
     flags, x = end.verdict.flags, end.x
     suspects = [int(i) for i in _inside(objective, end.verdict)]
@@ -149,28 +152,53 @@ def _in_doubt(problem: Problem, objective: Objective, out: BackendResult, end: S
         at, i = held
         stat, verdict, _ = _judged(problem, objective, at, out, (i,))
         return _without_effect(problem, objective, Settled(at, stat, verdict))
+    way = None if flags.converged or idle else ways(x)
+    if way is not None and way.sides:
+        return _on_its_way(problem, objective, out, way)
+    at = x if way is None else way.x
+    if way is not None and _ends_in_a_minimum(problem, objective, way):
+        # what the optimiser has not reached for lack of calls: nothing runs away beside it
+        suspects = []
     away = {}
     for i in suspects:
-        if i not in idle and (side := falls_for_ever(problem, objective, x, i)):
+        if i not in idle and (side := falls_for_ever(problem, objective, at, i, way is None or way.minimum)):
             away[objective.names[i]] = side
-    if flags.call_limit and not flags.converged and not away:
-        for i in suspects:
-            if i not in idle and (side := runs_along_a_valley(problem, objective, x, i)):
-                away[objective.names[i]] = side
+    if away and way is not None:
+        return _on_its_way(problem, objective, out, replace(way, sides=away))
     if idle or away:
-        found = {
-            "runaway": tuple(away),
-            "sides": {**flags.sides, **away},
-            "near_limit": _others(flags.near_limit, away),
-        }
-        return _marked(objective, end, idle, **found)
+        return _marked(objective, end, idle, **_running(flags, away))
     if flags.call_limit and not flags.converged:
         return end
     return _polished(problem, objective, end, bool(flat))
 
 
-def _others(names: tuple[str, ...], away: dict[str, str]) -> tuple[str, ...]:
-    return tuple(n for n in names if n not in away)
+def _on_its_way(problem: Problem, objective: Objective, out: BackendResult, way: Way) -> Settled:
+    """The end of a fit that runs away: far enough out that less is left to gain than the EDM of a minimum."""
+    stat, verdict, _ = _judged(problem, objective, way.x, out)
+    end = Settled(way.x, stat, verdict)
+    return _marked(objective, end, (), **_running(verdict.flags, way.sides))
+
+
+def _running(flags: FitFlags, away: dict[str, str]) -> dict[str, object]:
+    """Flags of parameters that run away: that explains where the optimiser stopped."""
+    if not away:
+        return {}
+    return {
+        "runaway": tuple(away),
+        "sides": {**flags.sides, **away},
+        "near_limit": tuple(n for n in flags.near_limit if n not in away),
+        "call_limit": False,
+        "stopped": False,
+    }
+
+
+def _ends_in_a_minimum(problem: Problem, objective: Objective, way: Way) -> bool:
+    """Whether a way down arrives at a minimum that rises to both sides as its curvature says."""
+    if not way.minimum:
+        return False
+    out = BackendResult(way.x, way.stat, True, "", "newton")
+    _, verdict, hessian = _judged(problem, objective, way.x, out)
+    return verdict.flags.converged and _parabolic(problem, objective, way.x, hessian, _inside(objective, verdict))
 
 
 def _without_effect(problem: Problem, objective: Objective, end: Settled) -> Settled:

@@ -51,6 +51,9 @@ class Objective:
         Of a value: how much of it may be rounding.
     unit : callable
         Of a value: what counts as one unit of the function; less than 1 where the errors of the data turn out far too large.
+    endless : callable or None
+        Of a point: whether the function is proven to fall from there for ever, at the cost of some hundred values; for an optimiser that
+        takes long to find out.
     trace : list or None
         Takes (value, parameters) of each evaluation when it is a list.
     """
@@ -68,6 +71,7 @@ class Objective:
     safe_hess: Callable[[np.ndarray], np.ndarray] | None = None
     noise: Callable[[float], float] = lambda value: 1e-13 * max(abs(value), 1.0)
     unit: Callable[[float], float] = lambda value: 1.0
+    endless: Callable[[np.ndarray], bool] | None = None
     trace: list | None = None
     counts: Counts = field(default_factory=Counts)
 

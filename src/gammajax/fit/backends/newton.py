@@ -21,6 +21,9 @@ LEAD = 1e-2
 NEAR = 1e-3
 # ... and at which a step that the value does not show any more is the end
 STALLED = 1e-8
+# steps after which it is asked for the first time whether there is an end at all; again after twice as many
+ASK = 80
+ENDLESS = "the function falls for ever"
 
 
 @dataclass
@@ -135,7 +138,11 @@ def _attempts(objective: Objective, tol: float, steps: int) -> tuple[_Point, str
     point, message, arrived, used = _descend(objective, start, FIRST, tol, steps)
     if arrived or not start.finite or used >= steps:
         return point, message, arrived
-    again, text, there, _ = _descend(objective, start, None, tol, steps - used)
+    # where this attempt has no end, the other one gets no more than it had
+    left = min(used, steps - used) if message == ENDLESS else steps - used
+    again, text, there, _ = _descend(objective, start, None, tol, left)
+    if message == ENDLESS and not there:
+        return point, message, arrived
     lower = again.value <= point.value + objective.noise(point.value)
     return (again, text, there) if lower else (point, message, arrived)
 
@@ -144,7 +151,7 @@ def _descend(
     objective: Objective, point: _Point, radius: float | None, tol: float, steps: int
 ) -> tuple[_Point, str, bool, int]:
     """One attempt: where it ended, why (empty at the limit of steps), whether that is a minimum, and the steps it took."""
-    slopes, used = np.zeros_like(point.x), 0
+    slopes, used, ask = np.zeros_like(point.x), 0, ASK
     while used < steps:
         if not point.finite:
             return point, "value or derivatives are not finite", False, used
@@ -163,6 +170,10 @@ def _descend(
                 True,
                 used + 1,
             )
+        if used >= ask and objective.endless is not None:
+            if objective.endless(point.x):
+                return point, ENDLESS, False, used
+            ask = 2 * used
         new, radius, used = _improve(objective, point, model, radius, size, used, steps)
         if new is None:
             break

@@ -142,4 +142,5 @@ def broken_power_law_integral(
     # the part that a bin does not have is an empty one at the break: elsewhere (E/Eb)^-index may overflow, and inf x 0 is nan
     below = power_law_integral(jnp.where(after, ebreak, lo), jnp.where(before, hi, ebreak), index1, amplitude, ebreak)
     above = power_law_integral(jnp.where(after, lo, ebreak), jnp.where(before, ebreak, hi), index2, amplitude, ebreak)
-    return below + above
+    # nor has it derivatives, of which rounding would leave some
+    return jnp.where(after, 0.0, below) + jnp.where(before, 0.0, above)
