@@ -106,17 +106,17 @@ def energy_values(value: Any, what: str) -> np.ndarray:
 
 
 def double_precision() -> AbstractContextManager:
-    """Context manager in which JAX works in float64, for this thread and nothing else.
+    """Context manager in which JAX works in float64, for this thread and nothing else; small programs run in it (see `gammajax.direct`).
 
     Raises
     ------
     DeviceError
         If JAX has no device to work on, or if it is lost within.
     """
-    import jax
+    from gammajax.direct import Scope
 
     require_device()
-    return _Double(jax.enable_x64(True))
+    return _Double(Scope())
 
 
 # how XLA says that it is the device that failed, and not what it was asked for

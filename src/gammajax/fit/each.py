@@ -4,10 +4,10 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
-import jax
 import numpy as np
 
 from gammajax.datasets import Dataset, Datasets, SpectrumBatch, SpectrumDatasetOnOff
+from gammajax.direct import direct
 from gammajax.errors import DataError, FitError, InputError
 from gammajax.hooks import StoredResult, lock_arrays
 from gammajax.likelihood import EachCompact, Likelihood, compact_of, own_numbers
@@ -253,7 +253,7 @@ def _template(
 ) -> Any:
     """Compact form of the template, with the true-energy bins `used` and its own matrix."""
     with double_precision():
-        return jax.device_put(compact_of(likelihood, used, fit, matrix))
+        return direct(compact_of(likelihood, used, fit, matrix))
 
 
 def _covariances(out: Any, free: np.ndarray, likelihood: Likelihood) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ import numpy as np
 from astropy import units as u
 
 from gammajax.datasets import Datasets
+from gammajax.direct import direct
 from gammajax.fit.flux_profiles import Profiles
 from gammajax.likelihood import Likelihood, parts_of, stacked
 from gammajax.models import Models, PowerLawNormSpectralModel, SkyModel
@@ -88,7 +89,7 @@ class Refits:
         for r in self._rows:
             at = np.tile(r.likelihood.start, (len(r.bins), 1))
             at[:, r.varied] = [varied[j] for j in r.bins]
-            predicted, excess = (np.asarray(a) for a in _expected(r.likelihood, at, r.varied[0]))
+            predicted, excess = (np.asarray(a) for a in _expected(direct(r.likelihood), at, r.varied[0]))
             for k, j in enumerate(r.bins):
                 inside = np.concatenate([s == j for s in r.segments])
                 out[:, j] = r.measured[inside].sum(), predicted[k, inside].sum(), excess[k, inside].sum()

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from gammajax.datasets.simulate import random_generator
+from gammajax.direct import direct
 from gammajax.errors import FitError, InputError
 from gammajax.fit.goodness import GoodnessOfFit, saturated
 from gammajax.fit.resolve import as_likelihood
@@ -32,7 +33,7 @@ def goodness_by_toys(datasets: Any, n_toys: int, random_state: Any, device: Any 
     with double_precision():
         signal = [
             np.asarray(mu)[np.asarray(d.mask)]
-            for mu, d in zip(_signal(likelihood, likelihood.start), likelihood.data, strict=True)
+            for mu, d in zip(_signal(direct(likelihood), likelihood.start), likelihood.data, strict=True)
         ]
     measured = [{k: np.asarray(v)[np.asarray(d.mask)] for k, v in d.values.items()} for d in likelihood.data]
     draws = [

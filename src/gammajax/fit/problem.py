@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from gammajax.direct import direct
 from gammajax.errors import FitError
 from gammajax.fit.backends.base import Objective
 from gammajax.fit.precision import Precision
@@ -100,12 +101,12 @@ class Problem:
     def predicted(self, x: np.ndarray) -> np.ndarray:
         """What should have been measured in each bin, masked ones included."""
         with double_precision():
-            return np.asarray(_per_bin(self.likelihood, self.theta(x))[1])
+            return np.asarray(_per_bin(direct(self.likelihood), self.theta(x))[1])
 
     def residuals(self, x: np.ndarray) -> np.ndarray:
         """sign(n_on - mu_on) sqrt(stat) of each bin in the fit: their squares add up to the statistic."""
         with double_precision():
-            residuals = np.asarray(_residuals(self.likelihood, self.theta(x)))
+            residuals = np.asarray(_residuals(direct(self.likelihood), self.theta(x)))
         return residuals[np.concatenate([np.asarray(d.mask) for d in self.likelihood.data])]
 
     def objective(self, store_trace: bool = False) -> Objective:
@@ -145,7 +146,7 @@ class Problem:
         if not sum(like.n_bins):
             return ()
         with double_precision():
-            per_bin, predicted = (np.asarray(a) for a in _per_bin(like, self.theta(x)))
+            per_bin, predicted = (np.asarray(a) for a in _per_bin(direct(like), self.theta(x)))
         at = 0
         for name, n in zip(like.dataset_names, like.n_bins, strict=True):
             bad = np.flatnonzero(~np.isfinite(per_bin[at : at + n]))

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from gammajax.datasets import Dataset, Datasets
+from gammajax.direct import direct, shared
 from gammajax.errors import DataError, InputError, ModelError
 from gammajax.likelihood.bins import Bins, bins_in_fit
 from gammajax.likelihood.statistics import spread_mask
@@ -201,7 +202,7 @@ def dataset_data(
     # copies: arrays on a CPU may share the memory of what they were made from, which can be changed in place
     data = jax.tree.map(np.array, BinData(safe, mask, response))
     with double_precision():
-        placed = jax.device_put((data, bins_in_fit(structure, data)))
+        placed = shared(data), direct(bins_in_fit(structure, data))
     _built[dataset] = (structure.statistic, response.rules, tuple(np.array(a) for a in now), *placed)
     return *placed, structure
 

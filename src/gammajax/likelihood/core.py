@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gammajax.datasets import Datasets
+from gammajax.direct import direct
 from gammajax.errors import DataError
 from gammajax.likelihood.bins import bins_in_fit, masked_bins
 from gammajax.likelihood.bound import Bound
@@ -208,11 +209,11 @@ class Likelihood(Bound):
         if self._compact is None:
             with double_precision():
                 if self._exact:
-                    self._compact = Exact(jax.device_put(jax.tree.unflatten(*jax.tree.flatten(self)[::-1])))
+                    self._compact = Exact(direct(jax.tree.unflatten(*jax.tree.flatten(self)[::-1])))
                 else:
                     pairs = zip(self.structure.datasets, self.data, strict=True)
                     bins = tuple(bins_in_fit(s, d) for s, d in pairs)
-                    self._compact = jax.device_put(Compact(self.structure, bins, self.numbers))
+                    self._compact = direct(Compact(self.structure, bins, self.numbers))
         return self._compact
 
     @property

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gammajax.direct import shared
 from gammajax.errors import ModelError
 from gammajax.likelihood.bound import Bound
 from gammajax.likelihood.exact import Exact
@@ -42,7 +43,7 @@ class FunctionLikelihood(Bound):
         places = (factor, None, None) if direct else (factor, index, offset)
         with double_precision():
             # copies: a device on the host can share the memory of an array
-            self.data, self.numbers = jax.device_put((jax.tree.map(np.array, (places, data)), numbers))
+            self.data, self.numbers = shared((jax.tree.map(np.array, (places, data)), numbers))
         self._compact = None
         self._check(function)
 

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from gammajax.direct import direct
 from gammajax.likelihood.bins import Bins, filled, rounded
 from gammajax.likelihood.compact import Compact
 from gammajax.likelihood.exact import Exact
@@ -99,7 +100,7 @@ class StackedCompact:
 def stacked(members: Sequence[PartCompact]) -> StackedCompact:
     """One from several of equal structure and shapes, on the device."""
     with double_precision():
-        return StackedCompact(jax.device_put(jax.tree.map(lambda *a: np.stack(a), *members)))
+        return StackedCompact(direct(jax.tree.map(lambda *a: np.stack(a), *members)))
 
 
 def parts_of(likelihood: Any, masks: Sequence[Sequence[np.ndarray]], varied: Sequence[int]) -> list[PartCompact]:

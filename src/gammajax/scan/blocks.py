@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from gammajax.direct import own_devices
 from gammajax.likelihood.factors import parts_of
 from gammajax.solve import Status, fitted
 from gammajax.solve.programs import in_parallel
@@ -115,7 +116,7 @@ class Blocks:
         return self._programs[capacity]
 
     def _on(self, device: Any) -> tuple:
-        if device == jax.local_devices()[0]:
+        if device == own_devices()[0]:
             device = None
         if device not in self._leaves:
             with double_precision():

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from gammajax.direct import own_devices
 from gammajax.scan.grid import outside_limits
 from gammajax.scan.refit import Refit
 from gammajax.scan.rows import rows_of
@@ -28,7 +29,7 @@ def devices_for(task: Task, device: Any = None) -> tuple:
     if device is not None:
         return (device,)
     require_device()
-    devices = tuple(jax.local_devices())
+    devices = own_devices()
     if devices[0].platform != "cpu" and task.n_nodes < ACCELERATE:
         return tuple(jax.local_devices(backend="cpu"))[:1]
     return devices

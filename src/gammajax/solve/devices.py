@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 
+from gammajax.direct import own_devices
 from gammajax.errors import InputError
 from gammajax.units import require_device
 
@@ -24,6 +25,8 @@ def resolve_device(device: Any) -> Any:
     if device is None or hasattr(device, "platform"):
         return device
     require_device()
+    if device == own_devices()[0].platform:
+        return own_devices()[0]
     try:
         return jax.devices(str(device))[0]
     except RuntimeError:
@@ -36,7 +39,7 @@ def pick_device(device: Any, lanes: int) -> Any:
     if device is not None:
         return device
     require_device()
-    default = jax.local_devices()[0]
+    default = own_devices()[0]
     if default.platform == "cpu" or lanes >= ACCELERATE:
         return default
     return jax.local_devices(backend="cpu")[0]

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gammajax.direct import direct
 from gammajax.units import double_precision
 
 __all__ = ["derivatives", "derivatives_at", "is_compiled", "scores"]
@@ -53,7 +54,7 @@ def _ready(likelihood: Any, compact: bool = False) -> _Ready:
     name = "compact point" if compact else "point"
     known = likelihood.prepared.get(name)
     if known is None or known.data is not likelihood.data or known.numbers is not likelihood.numbers:
-        leaves, tree = jax.tree.flatten(likelihood.compact() if compact else likelihood)
+        leaves, tree = jax.tree.flatten(likelihood.compact() if compact else direct(likelihood))
         kind = tree, tuple(np.shape(a) for a in leaves)
         known = _Ready(likelihood.data, likelihood.numbers, _program(tree), tuple(leaves), kind)
         likelihood.prepared[name] = known
