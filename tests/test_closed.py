@@ -105,3 +105,11 @@ def test_what_an_estimator_computes_may_be_set_later_and_is_shown():
     ):
         estimator.selection_optional = ["limits"]
     assert estimator.selection_optional == ("errn-errp", "ul", "scan")
+
+
+def test_things_may_be_noted_on_a_fit():
+    fit = Fit(backend="newton")
+    fit.result = "as it came"
+    assert fit.result == "as it came"
+    with pytest.raises(InputError, match="has no attribute 'covariance_opts'"):
+        fit.covariance_opts = {"backend": "minuit"}

@@ -54,8 +54,13 @@ class Closed:
     A misspelt name, ``dataset.model = ...``, would otherwise be kept and have no effect. Names that begin with an underscore are free.
     """
 
+    # whether names that look like none of its own are kept: people note things on a fit, ``fit.result = fit.run()``
+    _notes_allowed: ClassVar[bool] = False
+
     def __setattr__(self, name: str, value: Any) -> None:
         cls: Any = type(self)
         if not name.startswith("_") and not _known(cls, name):
-            refuse_unknown(self, name, _settable(cls))
+            settable = _settable(cls)
+            if not cls._notes_allowed or get_close_matches(name, settable, 1, 0.6):
+                refuse_unknown(self, name, settable)
         object.__setattr__(self, name, value)

@@ -146,7 +146,10 @@ def test_simulations():
         for p, value in zip(d.models.parameters, before, strict=True):
             p.value = value
     assert larger / 30 == pytest.approx(found.p_value, abs=4 * np.sqrt(0.25 / 30))
-    assert found == fit.goodness_of_fit(400, random_state=2)
+    again = fit.goodness_of_fit(400, random_state=2)
+    assert found == again
+    assert again.provenance.data == found.provenance.data
+    assert found.provenance.settings == {"n_toys": 400, "random_state": 2}
     assert d.models.parameters.value.tolist() == before.tolist()
     with pytest.raises(InputError, match="got n_toys=0"):
         fit.goodness_of_fit(0, random_state=1)

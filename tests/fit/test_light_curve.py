@@ -124,6 +124,17 @@ def same(a, b):
     assert a.gti == b.gti
 
 
+def test_a_light_curve_goes_into_a_document_with_all_that_is_known_of_it(curve, tmp_path):
+    curve.write(tmp_path / "curve.yaml")
+    back = FluxPoints.read(tmp_path / "curve.yaml", format="lightcurve")
+    same(back, curve)
+    assert back.provenance == curve.provenance
+    np.testing.assert_array_equal(back.gti.met_start, curve.gti.met_start)
+    assert (back.gti.time_ref.scale, str(back.gti)) == (curve.gti.time_ref.scale, str(curve.gti))
+    with pytest.raises(InputError, match=r"ends in \.fits, \.ecsv"):
+        curve.write(tmp_path / "fluxes.yaml", sed_type="dnde")
+
+
 @pytest.fixture(scope="module")
 def points(datasets):
     return FluxPointsEstimator(EDGES, "crab", selection_optional="all", n_sigma_ul=3).run(datasets)

@@ -18,6 +18,7 @@ from gammajax import (
     Fit,
     FitResult,
     FluxPointsEstimator,
+    GoodnessOfFit,
     PowerLawSpectralModel,
     ScanResult,
     SkyModel,
@@ -103,6 +104,8 @@ RESULTS = {
     "many fits": lambda fit: many_fits(),
     "nested": lambda fit: fit.ts({"beta": 0}),
     "flux points": lambda fit: flux_points(),
+    "goodness": lambda fit: GoodnessOfFit(12.3, 4, 0.1 + 0.2, "toys", "as drawn", 20, fit.first.provenance),
+    "goodness without a p-value": lambda fit: fit.first.goodness,
 }  # fmt: skip
 
 

@@ -121,7 +121,7 @@ class FluxPoints(FluxColumns):
         Parameters
         ----------
         path : str or path
-            .fits or .ecsv, and .yaml for points without time bins.
+            .fits or .ecsv, which gammapy reads, or .yaml.
         overwrite : bool
             Whether an existing file is replaced.
         sed_type : {"likelihood", "dnde", "e2dnde", "flux", "eflux"}

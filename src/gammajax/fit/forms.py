@@ -30,6 +30,8 @@ def either_form(method: Callable[..., Any]) -> Callable[..., Any]:
 class Settings(Closed):
     """What the person set on a `Fit`."""
 
+    _notes_allowed = True
+
     datasets: Any
     backend: str
     optimize_opts: dict

@@ -1,11 +1,13 @@
 """Goodness of fit: how far the data are from the best model, and how probable that is where it is known."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from gammajax.fit.flags import FitFlags
+from gammajax.hooks import StoredResult
+from gammajax.provenance import Provenance
 
 __all__ = ["ENOUGH", "GoodnessOfFit", "goodness", "saturated"]
 
@@ -16,7 +18,7 @@ FEW = 3.0
 
 
 @dataclass(frozen=True)
-class GoodnessOfFit:
+class GoodnessOfFit(StoredResult):
     r"""Statistic of the data at the best fit, relative to a model that meets every bin, and its p-value where that is known.
 
     Attributes
@@ -33,6 +35,8 @@ class GoodnessOfFit:
         The same in words, or why there is none.
     n_toys : int
         Simulations that were fitted and converged.
+    provenance : `gammajax.provenance.Provenance` or None
+        Versions, a hash of the data, and the settings of the simulations; without them that of the fit holds.
     """
 
     stat: float
@@ -41,6 +45,7 @@ class GoodnessOfFit:
     method: str
     reason: str
     n_toys: int = 0
+    provenance: Provenance | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         number = "none" if self.p_value is None else f"{self.p_value:.3g}"

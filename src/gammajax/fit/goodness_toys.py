@@ -1,5 +1,6 @@
 """Goodness of fit by simulations: all data sets of a fit drawn anew from the models, and fitted again together."""
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ from gammajax.errors import FitError, InputError
 from gammajax.fit.goodness import GoodnessOfFit, saturated
 from gammajax.fit.resolve import as_likelihood
 from gammajax.likelihood import DrawnCompact, Likelihood, drawn_numbers, penalty_stat
+from gammajax.provenance import provenance
 from gammajax.solve import fitted, minimize_batch
 from gammajax.stats import wstat_mu_bkg
 from gammajax.units import double_precision
@@ -56,7 +58,9 @@ def goodness_by_toys(datasets: Any, n_toys: int, random_state: Any, device: Any 
     observed, *toys = np.concatenate(found)
     if not np.isfinite(observed):
         raise FitError("goodness_of_fit: the data themselves could not be fitted; read the flags of fit.run first.")
-    return _counted(likelihood, float(observed), np.array(toys))
+    seed = int(random_state) if isinstance(random_state, int | np.integer) else type(random_state).__name__
+    source = provenance(likelihood.data, n_toys=n_toys, random_state=seed)
+    return replace(_counted(likelihood, float(observed), np.array(toys)), provenance=source)
 
 
 def _check(likelihood: Any) -> None:

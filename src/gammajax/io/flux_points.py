@@ -103,7 +103,7 @@ def write_points(
         The points.
     filename : str or path
         .fits, with an extension FLUXPOINTS and for a light curve GTI, or .ecsv. "likelihood" without time bins is written with all that
-        is known of the result beside the table, also as .yaml; see `gammajax.io.write_result`.
+        is known of the result beside the table; as .yaml, which gammapy does not read, a light curve too; see `gammajax.io.write_result`.
     sed_type : {"likelihood", "dnde", "e2dnde", "flux", "eflux"}
         What the points are given in; only "likelihood" holds everything.
     overwrite : bool
@@ -117,7 +117,8 @@ def write_points(
     from astropy.io import fits
     from astropy.table import Table
 
-    if points.gti is None and sed_type == "likelihood":
+    as_document = points.gti is None or Path(filename).suffix.lower() in (".yaml", ".yml")
+    if as_document and sed_type == "likelihood":
         write_result(points, filename, overwrite)
         return
     path = target(filename, tuple(FORMATS), "flux points")

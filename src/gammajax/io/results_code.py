@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gammajax.datasets import GTI
 from gammajax.errors import FileFormatError, GammajaxError, InputError
 from gammajax.fit import (
     ConfidenceResult,
@@ -39,13 +40,12 @@ RESULTS: dict[str, type] = {
     c.__name__: c
     for c in (
         FitResult, ScanResult, ContourResult, ConfidenceResult, ConfidenceTable, UpperLimit, EachResult, NestedTest, FluxPoints,
-        ParameterEstimate,
+        ParameterEstimate, GoodnessOfFit,
     )
 }  # fmt: skip
 CLASSES: dict[str, type] = {
     **RESULTS,
     "FitFlags": FitFlags,
-    "GoodnessOfFit": GoodnessOfFit,
     "Provenance": Provenance,
     "StartsResult": StartsResult,
 }
@@ -109,6 +109,15 @@ def encode(value: Any, where: str, columns: dict[str, np.ndarray] | None = None,
     if isinstance(value, Models):
         own = {"is": "models", "covariance": part(value.covariance.data, "covariance")}
         return own | {"models": models_to_dict(value, full_output=True)}
+    if isinstance(value, GTI):
+        at = value.time_ref
+        parts = {
+            "start": value.met_start.value,
+            "stop": value.met_stop.value,
+            "jd1": float(at.jd1),
+            "jd2": float(at.jd2),
+        }
+        return {"is": "gti", "scale": at.scale} | {k: part(v, k) for k, v in parts.items()}
     if isinstance(value, Table):
         return {"is": "table", "columns": part({n: np.asarray(value[n]) for n in value.colnames}, "columns")}
     name = type(value).__name__
@@ -182,6 +191,8 @@ def decode(value: Any, file: str, table: Any = None) -> Any:
             return tuple(decode(v, file, table) for v in value["values"])
         if kind == "table":
             return _read_table(decode(value["columns"], file, table))
+        if kind == "gti":
+            return _read_gti({k: decode(v, file, table) for k, v in value.items()})
         if kind == "models":
             return _read_models(value["models"], decode(value["covariance"], file, table), file)
         if kind not in CLASSES:
@@ -201,6 +212,14 @@ def _read_array(numbers: Any, dtype: str, shape: list[int]) -> np.ndarray:
     out = np.array(numbers, dtype=np.dtype(dtype)).reshape(shape)
     out.setflags(write=False)
     return out
+
+
+def _read_gti(parts: dict[str, Any]) -> GTI:
+    from astropy.time import Time
+
+    at = Time(parts["jd1"], parts["jd2"], format="jd", scale=parts["scale"])
+    at.format = "isot"
+    return GTI(parts["start"], parts["stop"], at)
 
 
 def _read_table(columns: dict[str, np.ndarray]) -> Any:

@@ -12,6 +12,7 @@ from gammajax.fit import (
     EachResult,
     FitResult,
     FluxPoints,
+    GoodnessOfFit,
     NestedTest,
     ParameterEstimate,
     UpperLimit,
@@ -74,4 +75,8 @@ def view(result: Any) -> Any:
     if isinstance(result, NestedTest):
         names = ("ts", "dof", "n_on_limit", "p_value", "sigma", "success")
         return Table([[getattr(result, n)] for n in names], names=names)
+    if isinstance(result, GoodnessOfFit):
+        names = ("stat", "dof", "p_value", "method", "reason", "n_toys")
+        row = [np.nan if result.p_value is None and n == "p_value" else getattr(result, n) for n in names]
+        return Table([[v] for v in row], names=names)
     raise InputError(f"write: got {type(result).__name__}, expected a result of a fit or a scan.")
