@@ -3,6 +3,7 @@
 What an interrupted scan leaves is provoked here byte by byte; whatever it was, going on gives the bits of an uninterrupted one.
 """
 
+import errno
 import os
 import resource
 import shutil
@@ -136,6 +137,29 @@ def a_disk_that_is_full(scene):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert gammajax.scan.open(folder).left == [6, 7]
     scene.goes_on(folder)
+
+
+@entry(71)
+def a_name_that_a_file_server_does_not_give(scene):
+    """What only a server far away can answer is put in its mouth: the quota is used up, the folder is gone stale, the disk has failed."""
+    for code, text in (
+        (errno.EDQUOT, "there is no space left .*Free some, then make the same call again"),
+        (errno.ESTALE, "cannot write chunk 6, .*Make the same call again when that is mended"),
+        (errno.EIO, "cannot write chunk 6, .*Make the same call again when that is mended"),
+    ):
+        folder = scene.copy(f"served {code}", without=(6, 7))
+
+        def refused(*names, code=code):
+            raise OSError(code, os.strerror(code))
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "link", refused)
+            with pytest.raises(ScanError, match=text) as caught:
+                scan(scene.fit, folder)
+        assert caught.value.errno == code
+        assert "6 chunks are stored and stay readable" in str(caught.value)
+        assert gammajax.scan.open(folder).left == [6, 7]
+        scene.goes_on(folder)
 
 
 @entry(71)
