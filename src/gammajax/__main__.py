@@ -1,8 +1,6 @@
 """``python -m gammajax`` is the command ``gammajax``."""
 
-import sys
-
-from gammajax.cli import main
+from gammajax.cli import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

@@ -1,14 +1,19 @@
 """The command `gammajax`: one subcommand per module of this package, imported when it is called."""
 
 import argparse
+import contextlib
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
 from gammajax import __version__
 from gammajax.errors import GammajaxError
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "INTERRUPTED", "main", "program"]
+
+# exit code after Ctrl-C
+INTERRUPTED = 130
 
 # subcommand -> what it does; its module here has `add_arguments(parser)` and `run(arguments) -> int`
 COMMANDS: dict[str, str] = {
@@ -49,3 +54,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except GammajaxError as error:
         print(f"gammajax {parsed.command}: {error}", file=sys.stderr)
         return 2
+
+
+def program() -> None:
+    """The command as a process of its own: after Ctrl-C it ends without waiting for what a thread still computes."""
+    try:
+        code = main()
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    if code != INTERRUPTED:
+        sys.exit(code)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)

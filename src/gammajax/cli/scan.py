@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from gammajax.cli import INTERRUPTED
 from gammajax.errors import InputError
 
 __all__ = ["add_arguments", "run"]
 
 # exit codes, beside 0 for complete and 2 for a mistake
-FAILED, UNFINISHED, INTERRUPTED = 1, 3, 130
+FAILED, UNFINISHED = 1, 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
