@@ -45,8 +45,8 @@ def to_unit(value: Any, unit: u.UnitBase | str, what: str) -> np.ndarray:
 
     Parameters
     ----------
-    value : `~astropy.units.Quantity` or float or array
-        What came. A plain number is accepted only where `unit` is dimensionless.
+    value : `~astropy.units.Quantity` or float or array or str
+        What came; also as text, ``"1 TeV"``. A plain number is accepted only where `unit` is dimensionless.
     unit : `~astropy.units.Unit`
         The unit wanted.
     what : str
@@ -69,6 +69,8 @@ def to_unit(value: Any, unit: u.UnitBase | str, what: str) -> np.ndarray:
     0.003
     """
     unit = parsed(unit)
+    if isinstance(value, str):
+        value = quantity_from_text(value, what, unit.to_string())
     if not isinstance(value, u.Quantity):
         if unit.is_equivalent(u.dimensionless_unscaled):
             return np.asarray(value, dtype=float) * float(u.dimensionless_unscaled.to(unit))

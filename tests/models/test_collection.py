@@ -17,6 +17,7 @@ from gammajax import (
     PowerLawSpectralModel,
     SkyModel,
     SystematicsModel,
+    TemplateSpectralModel,
 )
 from gammajax.errors import InputError, ModelError, UnitError
 from tests.problems import embedded
@@ -268,3 +269,17 @@ def test_values_may_be_typed_with_their_units(text):
 
 def test_priors_of_several_parameters():
     assert Parameters(PowerLawSpectralModel().parameters).prior == [None, None, None]
+
+
+def test_energies_may_be_typed_too():
+    model = PowerLawSpectralModel()
+    assert model("2 TeV") == model(2 * u.TeV)
+    assert model.integral("1 TeV", "10 TeV") == model.integral(1 * u.TeV, 10 * u.TeV)
+    for text, told in (("fast", "expected a number with a unit such as '1 TeV'"), ("1 s", "got unit 's'")):
+        with pytest.raises(UnitError, match=f"energy: .*{told}"):
+            model(text)
+
+
+def test_a_template_shows_what_it_holds():
+    template = TemplateSpectralModel([1, 3, 10] * u.TeV, [3, 2, 1] * u.Unit("cm-2 s-1 TeV-1"))
+    assert repr(template) == "TemplateSpectralModel(3 values from 1 TeV to 10 TeV)"

@@ -7,8 +7,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from astropy import units as u
+from astropy.table import Table
 
 from gammajax import (
+    FluxPoints,
     FluxPointsEstimator,
     LightCurveEstimator,
     Models,
@@ -217,3 +219,48 @@ def test_images_of_light_curves_and_what_is_refused(source):
         FluxPointsEstimator(EDGES).run(source).plot_ts_profiles()
     with pytest.raises(InputError, match="unknown sed_type 'sed'"):
         one.plot_ts_profiles(sed_type="sed")
+
+
+@pytest.mark.parametrize("unit", ["TeV-1 s-1 cm-2", "MeV-1 s-1 cm-2", "GeV-1 s-1 m-2"])
+def test_models_with_amplitudes_in_other_units_share_axes_with_flux_points(unit):
+    model = PowerLawSpectralModel(amplitude=(1e-12 * u.Unit("TeV-1 s-1 cm-2")).to(unit), index=2.5)
+    figure, axes = plt.subplots(1, 2)
+    for ax, sed_type, expected in ((axes[0], "dnde", 1e-12), (axes[1], "e2dnde", 1e-12)):
+        model.plot([1, 10] * u.TeV, ax=ax, sed_type=sed_type)
+        np.testing.assert_allclose(ax.lines[0].get_ydata()[0], expected, rtol=1e-12)
+        assert "TeV" in ax.get_ylabel()
+        assert "MeV" not in ax.get_ylabel()
+    plt.close(figure)
+
+
+def test_the_unit_of_the_axes_is_followed():
+    model = PowerLawSpectralModel()
+    model.covariance = np.diag([0.01, 1e-26, 0.0])
+    edges = np.array([1.0, 3.0, 10.0])
+    points = FluxPoints.from_table(fluxes(model, edges))
+    figure, ax = plt.subplots()
+    ax.yaxis.set_units(u.Unit("erg cm-2 s-1"))
+    model.plot([1, 10] * u.TeV, ax=ax, sed_type="e2dnde")
+    model.plot_error([1, 10] * u.TeV, ax=ax, sed_type="e2dnde")
+    points.plot(ax=ax, sed_type="e2dnde")
+    erg = (1 * u.TeV).to_value("erg")
+    np.testing.assert_allclose(ax.lines[0].get_ydata()[0], 1e-12 * erg, rtol=1e-12)
+    np.testing.assert_allclose(ax.containers[0].lines[0].get_ydata(), points.e2dnde.value * erg, rtol=1e-12)
+    band = ax.collections[0].get_paths()[0].vertices[:, 1]
+    np.testing.assert_allclose(band.max(), 1.1e-12 * erg, rtol=0.3)
+    assert "erg" in ax.get_ylabel()
+    # a unit that does not suit is none
+    other = figure.add_subplot()
+    other.yaxis.set_units(u.Unit("m"))
+    points.plot(ax=other, sed_type="flux")
+    assert "m" in other.get_ylabel()
+    np.testing.assert_allclose(other.containers[0].lines[0].get_ydata(), points.flux.value, rtol=1e-12)
+    plt.close(figure)
+
+
+def fluxes(model, edges):
+    """Table of the fluxes of a model in bins, with errors of a tenth."""
+    low, high = edges[:-1] * u.TeV, edges[1:] * u.TeV
+    dnde = model(np.sqrt(low * high))
+    columns = {"e_ref": np.sqrt(low * high), "e_min": low, "e_max": high, "dnde": dnde, "dnde_err": 0.1 * dnde}
+    return Table(columns | {"sqrt_ts": np.full(len(low), 10.0)})

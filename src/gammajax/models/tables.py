@@ -201,6 +201,13 @@ class TemplateSpectralModel(SpectralModel):
         """Functions, equal for equal tables."""
         return self._form
 
+    def __repr__(self) -> str:
+        e = self.energy
+        return f"TemplateSpectralModel({len(e)} values from {e[0]:.4g} to {e[-1]:.4g})"
+
+    def __str__(self) -> str:
+        return f"{self!r}\n"
+
     @property
     def _dnde_unit(self) -> u.UnitBase:
         return self.values.unit

@@ -6,7 +6,7 @@ import numpy as np
 from astropy import units as u
 
 from gammajax.errors import InputError
-from gammajax.plotting.axes import new_axes, unit_text
+from gammajax.plotting.axes import new_axes, unit_text, y_unit
 
 __all__ = ["plot_flux_points"]
 
@@ -23,20 +23,22 @@ NAMES = {"dnde": "dN/dE", "e2dnde": "E$^2$ dN/dE", "flux": "Flux", "eflux": "Ene
 
 
 def column(points: Any, sed_type: str, suffix: str = "") -> np.ndarray:
-    """A column in the unit of the plots, such as that of "dnde" and "_err"; refuses another SED type."""
-    if sed_type not in UNITS:
-        raise InputError(f"plot: unknown sed_type {sed_type!r}, expected one of {', '.join(UNITS)}.")
+    """A column in the unit of the plots, such as that of "dnde" and "_err"."""
     if sed_type == "norm":
         return getattr(points, f"norm{suffix}")
     return points.quantity(f"{sed_type}{suffix}").to_value(UNITS[sed_type])
 
 
-def label(sed_type: str, energy_power: float) -> str:
-    """Of the axis of fluxes, times a power of the energy in TeV."""
-    if energy_power == 0:
-        return LABELS[sed_type]
-    unit = u.Unit(UNITS[sed_type]) * u.TeV**energy_power
-    return f"E$^{{{energy_power:g}}}$ {NAMES[sed_type]}{unit_text(unit)}"
+def own_unit(ax: Any, sed_type: str, energy_power: float = 0) -> tuple[float, str]:
+    """Factor to the unit of the axis of fluxes, times a power of the energy, and its label; refuses another SED type."""
+    if sed_type not in UNITS:
+        raise InputError(f"plot: unknown sed_type {sed_type!r}, expected one of {', '.join(UNITS)}.")
+    default = u.Unit(UNITS[sed_type]) * u.TeV**energy_power
+    factor, unit = y_unit(ax, default)
+    if energy_power == 0 and unit == default:
+        return 1.0, LABELS[sed_type]
+    power = f"E$^{{{energy_power:g}}}$ " if energy_power else ""
+    return factor, f"{power}{NAMES[sed_type]}{unit_text(unit)}"
 
 
 def long_names(style: dict[str, Any]) -> dict[str, Any]:
@@ -81,10 +83,12 @@ def plot_flux_points(
     """
     edges = points.energy_edges
     centre = np.sqrt(edges[:-1] * edges[1:])
-    columns = (column(points, sed_type, s) * centre**energy_power for s in ("", "_err", "_errn", "_errp", "_ul"))
-    value, error, below, above, limit = columns
-    both = np.stack([below, above])
     ax = new_axes(ax)
+    factor, text = own_unit(ax, sed_type, energy_power)
+    value, error, below, above, limit = (
+        factor * column(points, sed_type, s) * centre**energy_power for s in ("", "_err", "_errn", "_errp", "_ul")
+    )
+    both = np.stack([below, above])
     as_limit = np.isfinite(limit) & ~(points.sqrt_ts >= sqrt_ts_threshold_ul)
     shown = ~as_limit & np.isfinite(value)
     # a side that was not found is nan, or below 0 in some files
@@ -106,5 +110,5 @@ def plot_flux_points(
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xlabel("Energy [TeV]")
-    ax.set_ylabel(label(sed_type, energy_power))
+    ax.set_ylabel(text)
     return ax

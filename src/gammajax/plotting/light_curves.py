@@ -6,7 +6,7 @@ import numpy as np
 
 from gammajax.errors import InputError
 from gammajax.plotting.axes import new_axes
-from gammajax.plotting.flux_points import LABELS, column, long_names
+from gammajax.plotting.flux_points import column, long_names, own_unit
 
 __all__ = ["plot_light_curve"]
 
@@ -51,8 +51,9 @@ def plot_light_curve(
     if time_format == "iso":
         # days since the epoch of matplotlib
         centre = centre - MJD_OF_1970
-    columns = {s: column(points, sed_type, s) for s in ("", "_err", "_errn", "_errp", "_ul")}
     ax = new_axes(ax)
+    factor, text = own_unit(ax, sed_type)
+    columns = {s: factor * column(points, sed_type, s) for s in ("", "_err", "_errn", "_errp", "_ul")}
     as_limit = np.isfinite(columns["_ul"]) & ~(points.sqrt_ts >= sqrt_ts_threshold_ul)
     edges = points.energy_edges
     for k in range(len(edges) - 1):
@@ -73,7 +74,7 @@ def plot_light_curve(
         ax.xaxis_date()
         ax.xaxis.set_major_formatter(ConciseDateFormatter(ax.xaxis.get_major_locator()))
     ax.set_xlabel(f"Time [{'MJD, ' if time_format == 'mjd' else ''}{scale}]")
-    ax.set_ylabel(LABELS[sed_type])
+    ax.set_ylabel(text)
     if len(edges) > 2:
         ax.legend()
     return ax

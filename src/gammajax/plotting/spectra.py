@@ -6,8 +6,8 @@ import numpy as np
 from astropy import units as u
 
 from gammajax.errors import InputError
-from gammajax.plotting.axes import new_axes, unit_text
-from gammajax.units import energy_values
+from gammajax.plotting.axes import new_axes, unit_text, y_unit
+from gammajax.units import energy_values, parsed
 
 __all__ = ["plot_spectral_error", "plot_spectral_model"]
 
@@ -54,6 +54,8 @@ def _curve(
     else:
         energy = _edges(*bounds, n)
         values = model.evaluate_error(energy) if error else model(energy)
+        # all in the unit of flux points, so that curves of models with amplitudes per MeV and per TeV can share axes
+        values = values.to(parsed(model.dnde_unit))
         if sed_type == "e2dnde":
             values = values * energy**2
         if reference is not None:
@@ -82,7 +84,7 @@ def plot_spectral_model(
     n_points: int = 100,
     **kwargs: Any,
 ) -> Any:
-    """Plot a spectral model.
+    """Plot a spectral model, in TeV, cm and s unless the axes have a unit, ``ax.yaxis.set_units(u.Unit("erg cm-2 s-1"))``.
 
     Parameters
     ----------
@@ -113,8 +115,9 @@ def plot_spectral_model(
     sed_type = _checked(model, sed_type, reference)
     x, y = _curve(model, sed_type, reference, (energy_bounds, energy_range), n_points, energy_power, False)
     ax = new_axes(ax)
-    ax.plot(x, y.value, **kwargs)
-    _label(ax, sed_type, y.unit, energy_power)
+    factor, unit = y_unit(ax, y.unit)
+    ax.plot(x, factor * y.value, **kwargs)
+    _label(ax, sed_type, unit, energy_power)
     return ax
 
 
@@ -151,6 +154,7 @@ def plot_spectral_error(
     kwargs = {"facecolor": "black", "alpha": 0.2} | kwargs
     # a band that reaches zero has no lower edge on a logarithmic axis
     low = np.maximum(value - error, 1e-3 * value)
-    ax.fill_between(x, low.value, (value + error).value, **kwargs)
-    _label(ax, sed_type, value.unit, energy_power)
+    factor, unit = y_unit(ax, value.unit)
+    ax.fill_between(x, factor * low.value, factor * (value + error).value, **kwargs)
+    _label(ax, sed_type, unit, energy_power)
     return ax

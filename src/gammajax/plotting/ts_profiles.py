@@ -6,7 +6,7 @@ import numpy as np
 
 from gammajax.errors import InputError
 from gammajax.plotting.axes import new_axes
-from gammajax.plotting.flux_points import LABELS, UNITS
+from gammajax.plotting.flux_points import UNITS, own_unit
 
 __all__ = ["plot_ts_profiles"]
 
@@ -74,7 +74,8 @@ def plot_ts_profiles(
     shown = np.where(image <= -style["vmin"], -image, np.nan)
     ax = new_axes(ax)
     x, shown = _along(points, shown)
-    mesh = ax.pcolormesh(x, edges, shown.T, **style)
+    factor, text = own_unit(ax, sed_type)
+    mesh = ax.pcolormesh(x, factor * edges, shown.T, **style)
     if edges[0] > 0:
         ax.set_yscale("log")
     if points.gti is None:
@@ -82,7 +83,7 @@ def plot_ts_profiles(
         ax.set_xlabel("Energy [TeV]")
     else:
         ax.set_xlabel(f"Time [MJD, {points.gti.time_ref.scale.upper()}]")
-    ax.set_ylabel(LABELS[sed_type])
+    ax.set_ylabel(text)
     if add_cbar:
         ax.figure.colorbar(mesh, ax=ax, label="Fit statistic difference")
     return ax
