@@ -257,3 +257,33 @@ def test_everything_shows_itself_in_a_notebook(fitted):
     }
     for what, (thing, text) in shown.items():
         assert text in thing._repr_html_(), what
+
+
+def test_numbers_that_follow_from_others_cannot_be_changed_in_vain():
+    dataset = embedded()
+    before = dataset.stat_sum()
+    for name in ("alpha", "background", "excess", "mask"):
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(dataset, name).data[-1] = 50
+    dataset.counts.data[dataset.mask_array] += 1
+    assert dataset.stat_sum() != before
+    known = dataset.to_spectrum_dataset()
+    known.background.data[dataset.mask_array] += 1
+    for name in ("counts", "exposure", "background", "counts_off"):
+        with pytest.raises(
+            InputError, match=f"SpectrumDatasetOnOff.{name} cannot be replaced; change its numbers in place"
+        ):
+            setattr(dataset, name, 1)
+    with pytest.raises(InputError, match="SpectrumDatasetOnOff.mask cannot be replaced; what can be set: "):
+        dataset.mask = None
+
+
+def test_a_statistic_that_the_data_do_not_have_is_refused():
+    dataset = embedded()
+    with pytest.raises(InputError, match=r"stat_type got 'cash', expected 'wstat'; to_spectrum_dataset\(\)"):
+        dataset.stat_type = "cash"
+    known = dataset.to_spectrum_dataset()
+    known.stat_type = "cstat"
+    assert known.stat_type == "cstat"
+    with pytest.raises(InputError, match="got 'wstat', expected 'cash' or 'cstat'"):
+        known.stat_type = "wstat"

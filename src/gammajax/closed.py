@@ -56,6 +56,8 @@ class Closed:
 
     # whether names that look like none of its own are kept: people note things on a fit, ``fit.result = fit.run()``
     _notes_allowed: ClassVar[bool] = False
+    # what to do in the place of setting a property that has no setter
+    _instead: ClassVar[dict[str, str]] = {}
 
     def __setattr__(self, name: str, value: Any) -> None:
         cls: Any = type(self)
@@ -63,4 +65,11 @@ class Closed:
             settable = _settable(cls)
             if not cls._notes_allowed or get_close_matches(name, settable, 1, 0.6):
                 refuse_unknown(self, name, settable)
-        object.__setattr__(self, name, value)
+        try:
+            object.__setattr__(self, name, value)
+        except AttributeError:
+            found = inspect.getattr_static(cls, name, None)
+            if not isinstance(found, property) or found.fset is not None:
+                raise
+            hint = cls._instead.get(name, f"what can be set: {', '.join(_settable(cls))}")
+            raise InputError(f"{cls.__name__}.{name} cannot be replaced; {hint}.") from None

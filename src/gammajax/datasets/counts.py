@@ -1,7 +1,7 @@
 """What spectra of counts share: axes, response, masks and predictions."""
 
 from copy import copy
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from astropy import units as u
@@ -89,6 +89,12 @@ class CountsSpectrum(Regrouping, CountsPlots, Dataset):
     """Base of the spectra of counts. In all arrays the axis is energy: n_reco reconstructed and n_true true bins."""
 
     meta: dict[str, Any]
+    _statistics: ClassVar[tuple[str, ...]] = ()
+    _stat_type: str
+    _instead = dict.fromkeys(
+        ("counts", "counts_off", "acceptance", "acceptance_off", "exposure", "edisp", "background"),
+        "change its numbers in place, dataset.counts.data[:] = ..., take set_counts, or make another data set with from_arrays",
+    )
 
     def __init__(
         self,
@@ -141,6 +147,25 @@ class CountsSpectrum(Regrouping, CountsPlots, Dataset):
     def _map(self, data: Any) -> EnergyMap:
         return EnergyMap(self._geom, data)
 
+    def _derived(self, data: np.ndarray) -> EnergyMap:
+        """Values that follow from others: changing them in place would have no effect, so that they are read-only."""
+        data.setflags(write=False)
+        return self._map(data)
+
+    @property
+    def stat_type(self) -> str:
+        """Statistic."""
+        return self._stat_type
+
+    @stat_type.setter
+    def stat_type(self, value: str) -> None:
+        if value not in self._statistics:
+            raise InputError(
+                f"{self.name}: stat_type got {value!r}, expected {' or '.join(map(repr, self._statistics))}; to_spectrum_dataset() of an "
+                "ON/OFF spectrum makes one with a known background, for cash and cstat."
+            )
+        self._stat_type = value
+
     @property
     def counts(self) -> EnergyMap:
         """ON counts, shape (n_reco,)."""
@@ -154,7 +179,7 @@ class CountsSpectrum(Regrouping, CountsPlots, Dataset):
     @property
     def excess(self) -> EnergyMap:
         """Counts above background, shape (n_reco,)."""
-        return self._map(self._n_on - self.background.data)
+        return self._derived(self._n_on - self.background.data)
 
     @property
     def exposure(self) -> EnergyMap:
@@ -213,7 +238,7 @@ class CountsSpectrum(Regrouping, CountsPlots, Dataset):
     @property
     def mask(self) -> EnergyMap:
         """Bins in the fit: mask_safe and mask_fit, shape (n_reco,)."""
-        return self._map(self.mask_array)
+        return self._derived(np.array(self.mask_array))
 
     @property
     def energy_range(self) -> tuple[u.Quantity, u.Quantity]:

@@ -26,6 +26,7 @@ class SpectrumDataset(CountsSpectrum):
     """
 
     tag = "SpectrumDataset"
+    _statistics = STATISTICS
     _counted = ("_n_on", "_background")
 
     def __init__(self, *, background: np.ndarray, stat_type: str = "cash", **common: Any) -> None:

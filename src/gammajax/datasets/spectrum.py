@@ -26,7 +26,8 @@ class SpectrumDatasetOnOff(CountsSpectrum):
     `models`, `mask_fit` and `compatibility` may be set at any time.
     """
 
-    stat_type = "wstat"
+    _stat_type = "wstat"
+    _statistics = ("wstat",)
     tag = "SpectrumDatasetOnOff"
     _counted = ("_n_on", "_n_off", "_acceptance")
     _further = ("_acceptance_off",)
@@ -193,7 +194,7 @@ class SpectrumDatasetOnOff(CountsSpectrum):
     @property
     def alpha(self) -> EnergyMap:
         """Ratio of the acceptances ON / OFF, shape (n_reco,); 0 where there is no OFF acceptance."""
-        return self._map(self._ratio())
+        return self._derived(self._ratio())
 
     def _ratio(self) -> np.ndarray:
         off = self._acceptance_off
@@ -202,7 +203,7 @@ class SpectrumDatasetOnOff(CountsSpectrum):
     @property
     def background(self) -> EnergyMap:
         """Background counts in the ON region estimated from OFF, alpha n_off, shape (n_reco,)."""
-        return self._map(self.alpha.data * self._n_off)
+        return self._derived(self.alpha.data * self._n_off)
 
     def npred_background(self) -> EnergyMap:
         """Background in the ON region, alpha mu_bkg, profiled for the predicted signal, shape (n_reco,)."""
@@ -229,7 +230,7 @@ class SpectrumDatasetOnOff(CountsSpectrum):
         own = ("_n_off", "_acceptance", "_acceptance_off")
         new = object.__new__(SpectrumDataset)
         new.__dict__.update({k: v for k, v in copied.__dict__.items() if k not in own})
-        new._background, new.stat_type = self.background.data, "cash"
+        new._background, new.stat_type = self.background.data.copy(), "cash"
         return new
 
     def counts_error(self) -> np.ndarray:
