@@ -268,6 +268,8 @@ TABLE = {
     "bpl, a step": Row(lambda m: make_bpl(m, index2=300.0), broken, moving=(3,), gammapy=False),
     "bpl, no kink": Row(lambda m: make_bpl(m, index2=1.6), broken, moving=(3,)),
     "bpl, break at 0.1 TeV": Row(lambda m: make_bpl(m, ebreak=0.1), broken, moving=(3,)),
+    # all of it above: nothing of the empty part below may be left in its derivatives
+    "bpl, break at 1 MeV": Row(lambda m: make_bpl(m, ebreak=1e-6), broken, moving=(3,)),
     "sbpl": Row(lambda m: make_sbpl(m, 1.5, 3.0, 0.7), smooth_broken),
     "sbpl, hardening": Row(lambda m: make_sbpl(m, 3.0, 1.8, 1.0), smooth_broken),
     "sbpl, sharp": Row(lambda m: make_sbpl(m, 1.5, 3.0, 0.2), smooth_broken),

@@ -1,5 +1,8 @@
 """Where formulas have a 0/0 or lose their digits: value, first and second derivative in 30 digits."""
 
+from functools import partial
+from itertools import pairwise
+
 import jax
 import mpmath
 import numpy as np
@@ -27,7 +30,7 @@ from gammajax.models.functions import (
     super_exp_cutoff_4fgl_dr3,
 )
 from gammajax.models.functions.special import exprel, exprel2
-from tests.models.table import TABLE, broken, integral, super_dr3
+from tests.models.table import TABLE, broken, integral, piecewise_log, super_dr3
 from tests.problems import embedded
 
 
@@ -220,6 +223,54 @@ def test_gammapys_scheme_has_finite_derivatives_in_a_cut_off():
     assert np.all(np.isfinite(slope))
     # the second difference has an error of 1e-8 of the fourth derivative, and rounding of 1e-16 / 1e-8
     np.testing.assert_allclose(np.diag(curve)[1:], differences[1:], rtol=1e-4)
+
+
+@partial(jax.jit, static_argnums=0)
+def with_derivatives(form, rule, theta):
+    f = lambda t: flux_per_bin(form, rule, tuple(t))  # noqa: E731
+    return f(theta), jax.jacfwd(f)(theta), jax.jacfwd(jax.jacfwd(f))(theta)
+
+
+@pytest.mark.parametrize("norm", [1e-3, 1e-120, 1e-200, 1e-300, 0.0, -1.0])
+def test_a_norm_that_vanishes_between_nodes(norm):
+    """Logarithms are interpolated: from next to nothing the norm rises by hundreds of orders of magnitude within a bin."""
+    form = TABLE["piecewise-norm"].make().form
+    edges = np.array([0.1, 0.25, 0.7, 1.0, 1.2, 3.0])
+    with jax.enable_x64(True):
+        found = with_derivatives(form, bin_rule(edges, form), np.array([norm, 1.2, 0.8, 2.0]))
+    value, slope, curve = (np.asarray(a) for a in found)
+    assert np.isfinite(value).all()
+    assert np.isfinite(slope).all()
+    # of smaller ones the second derivative, which goes with 1/norm^2, is no number
+    assert norm < 1e-150 or np.isfinite(curve).all()
+    if norm <= 0:
+        # gammapy's, the smallest number there is
+        assert np.all(slope[:, 0] == 0)
+        return
+    with mpmath.workdps(30):
+        n, step = mpmath.mpf(norm), mpmath.mpf(10) ** -8
+
+        def exact(lo, hi, change):
+            norms = [n * (1 + change), mpmath.mpf(1.2), mpmath.mpf(0.8), mpmath.mpf(2)]
+            points = sorted({lo, hi, *(b for b in (0.3, 1.1, 2.4) if lo < b < hi)})
+            total = mpmath.mpf(0)
+            for a, b in pairwise(mpmath.mpf(float(p)) for p in points):
+                # a power law in between
+                fa, fb = (
+                    x * piecewise_log(x, *norms)
+                    for x in (a * (1 + mpmath.mpf(10) ** -25), b * (1 - mpmath.mpf(10) ** -25))
+                )
+                total += fa * mpmath.log(b / a) if fa == fb else (fb - fa) * mpmath.log(b / a) / mpmath.log(fb / fa)
+            return total
+
+        for k, (lo, hi) in enumerate(pairwise(edges)):
+            low, middle, up = (exact(lo, hi, s * step) for s in (-1, 0, 1))
+            expected = [float(middle), float((up - low) / (2 * step)), float((up - 2 * middle + low) / step**2)]
+            scaled = [value[k], slope[k, 0] * norm, curve[k, 0, 0] * norm * norm]
+            if middle > 1e-290:
+                np.testing.assert_allclose(scaled[:2], expected[:2], rtol=1e-9, atol=1e-10 * expected[0])
+                if norm > 1e-150:
+                    assert scaled[2] == pytest.approx(expected[2], rel=1e-8, abs=1e-9 * expected[0])
 
 
 def test_compiled_derivatives_where_the_square_of_a_flux_is_no_number():

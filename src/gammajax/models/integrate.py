@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gammajax.models.form import SpectralForm
-from gammajax.models.functions.special import exprel
+from gammajax.models.functions.special import exprel, safe_log
 from gammajax.models.moving import over_nodes
 from gammajax.models.pieces import between_breaks, power_law_pieces, summed
 from gammajax.models.rules import TOLERANCE, BinRule, node_count, range_rule, refined
@@ -112,15 +112,8 @@ def _trapz_loglog(y: jax.Array, x: jax.Array) -> jax.Array:
     tiny = jnp.finfo(y.dtype).tiny
     # where a difference of models changes its sign gammapy gives any number, and this nothing
     same = ((y1 > tiny) & (y2 > tiny)) | ((y1 < -tiny) & (y2 < -tiny))
-    b = (_safe_log(jnp.where(same, y1, 1.0)) - _safe_log(jnp.where(same, y2, 1.0))) / h
+    b = (safe_log(jnp.where(same, y1, 1.0)) - safe_log(jnp.where(same, y2, 1.0))) / h
     return jnp.where(same, x1 * y1 * h * exprel((1 - b) * h), 0.0)
-
-
-def _safe_log(y: jax.Array) -> jax.Array:
-    """Logarithm of |y| whose second derivatives neither vanish nor overflow: they divide by the square of 1, not of y."""
-    size = jax.lax.stop_gradient(jnp.abs(y))
-    # not log(y / size), whose slope the compiler turns into dy size / (size y): 0/0 where y is below 1e-154
-    return jnp.log1p((jnp.abs(y) - size) / size) + jnp.log(size)
 
 
 _compiled = jax.jit(flux_per_bin, static_argnums=0)

@@ -9,7 +9,7 @@ import numpy as np
 
 from gammajax.elementary import exp
 from gammajax.models.form import SpectralForm
-from gammajax.models.functions.special import exprel
+from gammajax.models.functions.special import exprel, safe_log
 
 __all__ = ["between_breaks", "power_law_between", "power_law_pieces", "split", "summed"]
 
@@ -57,9 +57,12 @@ def split(form: SpectralForm, parameters: Sequence[jax.Array]) -> tuple[Any, lis
 
 def power_law_between(a: jax.Array, b: jax.Array, fa: jax.Array, fb: jax.Array) -> jax.Array:
     """Integral of the power law whose E dnde is `fa` at a and `fb` at b; 0 where it vanishes at an end."""
-    usable = (fa != 0) & (fb != 0)
-    ratio = jnp.where(usable, fb, 1.0) / jnp.where(usable, fa, 1.0)
-    return jnp.where(usable, fa, 0.0) * jnp.log(b / a) * exprel(jnp.log(ratio))
+    first = jnp.abs(fa) >= jnp.abs(fb)
+    large, small = jnp.where(first, fa, fb), jnp.where(first, fb, fa)
+    usable = jnp.abs(small) > float(jnp.finfo(jnp.result_type(fa)).tiny)
+    small, large = jnp.where(usable, small, 1.0), jnp.where(usable, large, 1.0)
+    change = safe_log(small) - safe_log(large)
+    return jnp.where(usable, large, 0.0) * jnp.log(b / a) * exprel(change)
 
 
 def between_breaks(form: SpectralForm, edges: Any, count: int, parameters: Sequence[jax.Array]) -> jax.Array:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from gammajax.elementary import exp
 
-__all__ = ["exponent_limit", "exprel", "exprel2", "log_cosh"]
+__all__ = ["exponent_limit", "exprel", "exprel2", "log_cosh", "safe_log"]
 
 
 def exponent_limit(factor: jax.Array | float) -> jax.Array:
@@ -71,3 +71,10 @@ def exprel2(s: jax.Array) -> jax.Array:
 def log_cosh(t: jax.Array) -> jax.Array:
     """ln(2 cosh t) without overflow, smooth at t = 0."""
     return jnp.logaddexp(t, -t)
+
+
+def safe_log(y: jax.Array) -> jax.Array:
+    """Logarithm of |y| whose second derivatives neither vanish nor overflow: they divide by the square of 1, not of y."""
+    size = jax.lax.stop_gradient(jnp.abs(y))
+    # not log(y / size), whose slope the compiler turns into dy size / (size y): 0/0 where y is below 1e-154
+    return jnp.log1p((jnp.abs(y) - size) / size) + jnp.log(size)
