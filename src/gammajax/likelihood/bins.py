@@ -11,7 +11,7 @@ from gammajax.likelihood.statistics import spread_mask
 from gammajax.likelihood.structure import MATRIX, BinData, DatasetStructure, Points, Timed
 from gammajax.models import BinRule
 
-__all__ = ["Bins", "bins_in_fit", "bins_of", "filled", "masked_bins", "rounded"]
+__all__ = ["Bins", "bins_in_fit", "bins_of", "cut_bins", "filled", "masked_bins", "reached", "rounded"]
 
 # sizes of compact arrays are rounded up to a multiple of this, so that moving the fit range compiles nothing
 ROUND = 16
@@ -27,7 +27,8 @@ class Bins:
     values : tuple of array, shape (n_reco,)
         What the statistic takes, in the order of its arguments; harmless in bins that do not count.
     matrix : array, shape (n_true, n_reco), or None
-        Exposure (cm2 s) times dispersion; 0 in bins that do not count.
+        Exposure (cm2 s) times dispersion; 0 in bins that do not count. Of a group of data sets whose flux differs
+        (members, n_true, n_reco / members), see `groups`.
     diagonals : tuple of array, shape (n_reco,)
         Factors of models that are evaluated at points; 0 in bins that do not count.
     rules : tuple of `BinRule`, `Points` or `Timed`
@@ -44,13 +45,29 @@ class Bins:
         """Zeros, shape (n_reco,)."""
         return jnp.zeros_like(self.values[0])
 
+    @property
+    def size(self) -> int:
+        """Number of bins."""
+        return int(self.values[0].shape[-1])
+
     def onto(self, fold: int, values: jax.Array) -> jax.Array:
-        """What is measured of a source, from its flux or its values at points, shape (..., n)."""
-        return values @ self.matrix if fold == MATRIX else values * self.diagonals[fold]
+        """What is measured of a source, from its flux or its values at points, shape (..., n), of a group ([members,] n)."""
+        if fold != MATRIX:
+            return values * self.diagonals[fold]
+        return values @ self.matrix if self.matrix.ndim == 2 else self.onto_each(values[..., None, :])[0]
+
+    def onto_each(self, rows: jax.Array) -> jax.Array:
+        """Fold K fluxes of each data set of a group, shape ([members,] K, n_true); shape (K, n_reco)."""
+        rows = jnp.broadcast_to(rows, (self.matrix.shape[0], *rows.shape[-2:]))
+        return jnp.matmul(rows, self.matrix).swapaxes(0, 1).reshape(rows.shape[1], -1)
 
     def back(self, fold: int, weight: jax.Array) -> jax.Array:
-        """The transpose of `onto`, of one vector of shape (n_reco,)."""
-        return self.matrix @ weight if fold == MATRIX else self.diagonals[fold] * weight
+        """The transpose of `onto`, of one vector of shape (n_reco,); of a group whose flux differs (members, n_true)."""
+        if fold != MATRIX:
+            return self.diagonals[fold] * weight
+        if self.matrix.ndim == 2:
+            return self.matrix @ weight
+        return jnp.matmul(self.matrix, weight.reshape(len(self.matrix), -1, 1))[..., 0]
 
 
 def masked_bins(structure: DatasetStructure, data: BinData) -> Bins:
@@ -58,7 +75,10 @@ def masked_bins(structure: DatasetStructure, data: BinData) -> Bins:
     mask, response, statistic = data.mask, data.response, structure.stat
     matrix = None
     if response.edisp is not None:
-        matrix = jnp.where(mask, jnp.asarray(response.exposure)[:, None] * response.edisp, 0.0)
+        matrix = response.edisp
+        if response.exposure is not None:
+            matrix = jnp.asarray(response.exposure)[:, None] * matrix
+        matrix = jnp.where(mask if matrix.ndim == 2 else mask.reshape(len(matrix), 1, -1), matrix, 0.0)
     values = tuple(
         jnp.where(spread_mask(mask, data.values[name]), data.values[name], fill)
         for name, fill in zip(statistic.arrays, statistic.harmless, strict=True)
@@ -77,16 +97,31 @@ def bins_in_fit(structure: DatasetStructure, data: BinData) -> Bins:
     data : `BinData`
         Arrays, not traced.
     """
+    return cut_bins(structure, data, reached(data), rounded(int(np.asarray(data.mask).sum())))
+
+
+def reached(data: BinData) -> np.ndarray:
+    """True-energy bins that reach the bins in the fit."""
+    if data.response.edisp is None:
+        return np.zeros(0, dtype=int)
+    return np.flatnonzero(np.any(_matrix_in_fit(data) != 0, axis=1))
+
+
+def _matrix_in_fit(data: BinData) -> np.ndarray:
+    response = data.response
+    return (np.asarray(response.exposure)[:, None] * np.asarray(response.edisp))[:, np.asarray(data.mask)]
+
+
+def cut_bins(structure: DatasetStructure, data: BinData, rows: np.ndarray, columns: int) -> Bins:
+    """The bins in the fit, filled up to a number of them, and some true-energy bins, whose number is rounded up."""
     mask, response, statistic = np.asarray(data.mask), data.response, structure.stat
-    columns = rounded(int(mask.sum()))
     points = filled(np.flatnonzero(mask), columns)
     matrix, used = None, np.zeros(0, dtype=int)
     if response.edisp is not None:
-        small = (np.asarray(response.exposure)[:, None] * np.asarray(response.edisp))[:, mask]
-        reached = np.flatnonzero(np.any(small != 0, axis=1))
-        used = filled(reached, rounded(len(reached)))
+        small = _matrix_in_fit(data)
+        used = filled(rows, rounded(len(rows)))
         matrix = np.zeros((len(used), columns))
-        matrix[: len(reached), : small.shape[1]] = small[reached]
+        matrix[: len(rows), : small.shape[1]] = small[rows]
 
     def padded(values: Any, fill: float) -> np.ndarray:
         inside = np.asarray(values)[mask]

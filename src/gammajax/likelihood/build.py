@@ -1,5 +1,6 @@
 """From data sets and their models to the arrays and the structure of a likelihood."""
 
+from collections.abc import Hashable
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -9,19 +10,16 @@ import jax
 import numpy as np
 
 from gammajax.datasets import Dataset, Datasets
-from gammajax.direct import direct, shared
 from gammajax.errors import DataError, InputError, ModelError
-from gammajax.likelihood.bins import Bins, bins_in_fit
 from gammajax.likelihood.statistics import spread_mask
 from gammajax.likelihood.structure import DIRECT, MATRIX, BinData, DatasetStructure, Points, ResponseData, Term, Timed
 from gammajax.models import BinRule, Source, SpectralForm, TemporalForm, bin_rule
 from gammajax.models.form import affine_form, loose_form
 from gammajax.parameters import Parameter, Parameters
-from gammajax.units import double_precision
 
 __all__ = ["dataset_data", "forms_of", "parameters_and_sources", "response_data", "sources_of"]
 
-# what was put on the device for a data set, with copies of the arrays it was made from: scans of the same data build nothing
+# what was made for a data set, with copies of the arrays it was made from: scans of the same data build nothing
 _built: WeakKeyDictionary = WeakKeyDictionary()
 
 
@@ -172,8 +170,8 @@ def _systematics(dataset: Dataset, source: Any, position: dict[int, int]) -> tup
 
 def dataset_data(
     dataset: Dataset, sources: list[Source], position: dict[int, int]
-) -> tuple[BinData, Bins, DatasetStructure]:
-    """Arrays on the device, all bins and those in the fit, and structure of a data set; masked bins get harmless numbers.
+) -> tuple[BinData, DatasetStructure, Hashable]:
+    """Arrays and structure of a data set, and what those have in common that go together; masked bins get harmless numbers.
 
     Raises
     ------
@@ -188,11 +186,17 @@ def dataset_data(
     mask = dataset.mask_array
     edges = dataset.response_arrays()
     now = (*values.values(), mask, *jax.tree.leaves(edges), *response.diagonals, *_points(response))
+    kind = (
+        None if edges is None else edges[2].tobytes(),
+        len(mask),
+        tuple(a.shape[1:] for a in values.values()),
+        _sizes(response),
+    )
     known = _built.get(dataset)
     # arrays can be changed in place, so their values are compared, which costs microseconds
     if known is not None and known[0] == structure.statistic and _same(known[1], response.rules):
         if len(known[2]) == len(now) and all(map(np.array_equal, known[2], now)):
-            return known[3], known[4], structure
+            return known[3], structure, kind
     dataset.check_for_fit()
     statistic = structure.stat
     safe = {
@@ -201,10 +205,14 @@ def dataset_data(
     }
     # copies: arrays on a CPU may share the memory of what they were made from, which can be changed in place
     data = jax.tree.map(np.array, BinData(safe, mask, response))
-    with double_precision():
-        placed = shared(data), direct(bins_in_fit(structure, data))
-    _built[dataset] = (structure.statistic, response.rules, tuple(np.array(a) for a in now), *placed)
-    return *placed, structure
+    _built[dataset] = (structure.statistic, response.rules, tuple(np.array(a) for a in now), data)
+    return data, structure, kind
+
+
+def _sizes(response: ResponseData) -> tuple:
+    """Sizes that are not those of bins: of points with several variables, and of good time intervals."""
+    points = tuple(r.at.shape[1:] for r in map(_untimed, response.rules) if isinstance(r, Points))
+    return points, tuple(r.times.shape for r in response.rules if isinstance(r, Timed))
 
 
 def _points(response: ResponseData) -> list:

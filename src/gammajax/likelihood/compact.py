@@ -17,9 +17,11 @@ import numpy as np
 
 from gammajax.elementary import total
 from gammajax.likelihood.bins import Bins
+from gammajax.likelihood.groups import Groups, merged
+from gammajax.likelihood.jacobian import Entries, Jacobian, Own, of_members, sums_of_members
 from gammajax.likelihood.penalties import penalty_derivatives, penalty_stat
 from gammajax.likelihood.plan import Plan, constants, make_plan
-from gammajax.likelihood.structure import MATRIX, Structure, Term, shape
+from gammajax.likelihood.structure import MATRIX, Place, Structure, Term, per_bin, positions, shapes, taken
 from gammajax.models.pieces import summed
 
 __all__ = ["Compact", "Folded"]
@@ -66,27 +68,35 @@ class Compact:
     structure : `Structure`
         Static part.
     bins : tuple of `Bins`
-        Arrays of each data set.
+        Arrays of each data set, or of each group of them.
     numbers : tuple of tuple of array
         Those of the penalties.
+    groups : `Groups`
+        Which data sets are evaluated as one, see `gammajax.likelihood.groups`.
     """
 
     structure: Structure = field(metadata={"static": True})
     bins: tuple[Bins, ...] = ()
     numbers: tuple[tuple, ...] = ()
+    groups: Groups = field(default=(), metadata={"static": True})
+
+    @property
+    def merged(self) -> Structure:
+        """The structure of the groups: what belongs to `bins`."""
+        return merged(self.structure, self.groups)
 
     def linear(self, active: tuple[int, ...]) -> tuple[int, ...]:
         """Those of the positions `active` that every prediction is linear in."""
-        return make_plan(self.structure, active).linear
+        return make_plan(self.merged, active).linear
 
     def constants(self) -> tuple[int, ...]:
         """Positions of parameters that hardly anybody fits, in every model they belong to."""
-        return constants(self.structure)
+        return constants(self.merged)
 
     def _runs(self) -> list[tuple[Any, list[jax.Array], bool, slice]]:
         """Neighbouring data sets with the same statistic: its functions, their arrays joined, whether to clip, their bins."""
         runs, begin = [], 0
-        both = list(zip(self.structure.datasets, self.bins, strict=True))
+        both = list(zip(self.merged.datasets, self.bins, strict=True))
 
         def kind(pair: tuple) -> tuple:
             # scans of different lengths stay apart
@@ -118,13 +128,13 @@ class Compact:
     def stat(self, theta: Sequence) -> jax.Array:
         """Statistic -2 ln L; `theta` is a sequence of P scalars, internal units."""
         predicted = []
-        plan = make_plan(self.structure, ())
-        for s, b, strength in zip(self.structure.datasets, self.bins, plan.strength, strict=True):
+        plan = make_plan(self.merged, ())
+        for s, b, strength in zip(self.merged.datasets, self.bins, plan.strength, strict=True):
             mu = b.zero
             for t, k0 in zip(s.terms, strength, strict=True):
                 # the strength multiplies counts: inside the sum over nodes it would cost half the evaluation again
                 f, args = self._shape(t, b, theta, k0)
-                mu = mu + self._strength(t, k0, theta) * b.onto(t.fold, f(args))
+                mu = mu + self.strength(t, k0, theta, b) * b.onto(t.fold, f(args))
             predicted.append(mu)
         data = self.stat_of_counts(jnp.concatenate(predicted))
         if not self.structure.penalties:
@@ -149,9 +159,9 @@ class Compact:
         active : tuple of int
             Positions that will be differentiated.
         """
-        plan = make_plan(self.structure, active)
+        plan = make_plan(self.merged, active)
         rows, base, linear, bent = [], [], [], []
-        for s, b, strength, slopes in zip(self.structure.datasets, self.bins, plan.strength, plan.slopes, strict=True):
+        for s, b, strength, slopes in zip(self.merged.datasets, self.bins, plan.strength, plan.slopes, strict=True):
             flux, where, known = [], [], []
             for t, k0, ks in zip(s.terms, strength, slopes, strict=True):
                 f, args = self._shape(t, b, theta, k0)
@@ -163,23 +173,34 @@ class Compact:
             folded = _onto(b, flux, where)
             rows.append(folded)
             fixed, per = b.zero, {i: b.zero for i in plan.linear}
+            own: list = []
             for at, t, k0 in zip(_offsets(slopes), s.terms, strength, strict=True):
-                if k0 is not None and t.index[k0] in per:
-                    per[t.index[k0]] = per[t.index[k0]] + folded[at]
+                place: Place | None = None if k0 is None else t.index[k0]
+                if isinstance(place, tuple):
+                    own.append(of_members(plan.linear, place, folded[at]))
+                    # those that are not differentiated stay
+                    held = [0.0 if i in per else 1.0 for i in place]
+                    if any(held):
+                        fixed = fixed + per_bin(taken(theta, place) * np.array(held), b.size) * folded[at]
+                elif place in per:
+                    per[place] = per[place] + folded[at]
                 else:
-                    fixed = fixed + (1.0 if k0 is None else theta[t.index[k0]]) * folded[at]
+                    fixed = fixed + self.strength(t, k0, theta, b) * folded[at]
             base.append(fixed)
-            linear.append([per[i] for i in plan.linear])
-        joined = [jnp.concatenate(parts) for parts in zip(*linear, strict=True)]
-        stacked = jnp.stack(joined) if joined else jnp.zeros((0, sum(b.values[0].shape[-1] for b in self.bins)))
-        return Folded(list(theta), rows, jnp.concatenate(base), stacked, bent)
+            shared = jnp.stack(list(per.values())) if per else jnp.zeros((0, b.size))
+            linear.append(sum(own, start=shared))
+        return Folded(list(theta), rows, jnp.concatenate(base), jnp.concatenate(linear, axis=1), bent)
 
     def _shape(self, term: Term, bins: Bins, theta: Sequence, k0: int | None) -> tuple[Any, list]:
         """Flux of a term as a function of its arguments, and the arguments; strength 1."""
-        args = [jnp.asarray(theta[i]) for i in term.index]
+        args = [jnp.asarray(taken(theta, i)) for i in term.index]
         if k0 is not None:
             args[k0] = jnp.ones_like(bins.values[0], shape=())
-        return partial(shape, term, bins.rules[term.rule]), args
+        return partial(shapes, term, bins.rules[term.rule]), args
+
+    def strength(self, term: Term, k0: int | None, theta: Sequence, bins: Bins) -> Any:
+        """What multiplies the counts of a term, a scalar or one for each bin."""
+        return 1.0 if k0 is None else per_bin(taken(theta, term.index[k0]), bins.size)
 
     def scores(self, folded: Folded, strengths: Sequence, active: tuple[int, ...]) -> tuple:
         r"""Statistic, gradient and the two parts of the Hessian for given strengths.
@@ -201,18 +222,18 @@ class Compact:
         stat, gradient, first, second : scalar, array (A,), array (A, A), array (A, A)
             The exact Hessian is ``first + second``; the first part is never negative.
         """
-        plan = make_plan(self.structure, active)
+        plan = make_plan(self.merged, active)
         value = dict(zip(plan.linear, strengths, strict=True))
         theta = [value.get(i, v) for i, v in enumerate(folded.theta)]
         mu, jacobian = self._jacobian(folded, theta, plan)
         w, w1, w2 = self.bin_slopes(mu)
-        stat, gradient = total(w), jacobian @ w1
+        stat, gradient = total(w), jacobian.gradient(w1)
         second = self._second(folded, theta, plan, w1)
-        if any(s.stat.concave for s in self.structure.datasets):
+        if any(s.stat.concave for s in self.merged.datasets):
             # what curves downwards drives no step
-            second = second + (jacobian * jnp.minimum(w2, 0.0)) @ jacobian.T
+            second = second + jacobian.product(jnp.minimum(w2, 0.0))
             w2 = jnp.maximum(w2, 0.0)
-        first = (jacobian * w2) @ jacobian.T
+        first = jacobian.product(w2)
         if self.structure.penalties:
             value, slope, curvature = penalty_derivatives(self.structure.penalties, self.numbers, theta, active)
             stat, gradient = stat + value, gradient + slope
@@ -221,66 +242,76 @@ class Compact:
             first, second = first + safe, second + (curvature - safe)
         return stat, gradient, first, second
 
-    def _strength(self, term: Any, k0: int | None, theta: Sequence) -> Any:
-        return 1.0 if k0 is None else theta[term.index[k0]]
-
-    def _jacobian(self, folded: Folded, theta: Sequence, plan: Plan) -> tuple[jax.Array, jax.Array]:
-        signal, columns = [], []
+    def _jacobian(self, folded: Folded, theta: Sequence, plan: Plan) -> tuple[jax.Array, Jacobian]:
+        shared = _shared(self.merged, plan.active)
+        signal, columns, own = [], [], []
+        begin = 0
         for s, b, rows, strength, slopes in zip(
-            self.structure.datasets, self.bins, folded.rows, plan.strength, plan.slopes, strict=True
+            self.merged.datasets, self.bins, folded.rows, plan.strength, plan.slopes, strict=True
         ):
-            mu, per = b.zero, dict.fromkeys(plan.active, b.zero)
+            mu, per = b.zero, dict.fromkeys(shared, b.zero)
+            mine: dict[tuple[int, ...], Any] = {}
             for at, t, k0, ks in zip(_offsets(slopes), s.terms, strength, slopes, strict=True):
-                a = self._strength(t, k0, theta)
+                a = self.strength(t, k0, theta, b)
                 mu = mu + a * rows[at]
-                if k0 is not None and t.index[k0] in per:
-                    per[t.index[k0]] = per[t.index[k0]] + rows[at]
-                for n, k in enumerate(ks, start=1):
-                    per[t.index[k]] = per[t.index[k]] + a * rows[at + n]
+                found = [] if k0 is None else [(t.index[k0], rows[at])]
+                found += [(t.index[k], a * rows[at + n]) for n, k in enumerate(ks, start=1)]
+                for place, row in found:
+                    if isinstance(place, tuple):
+                        mine[place] = mine[place] + row if place in mine else row
+                    elif place in per:
+                        per[place] = per[place] + row
+            where = slice(begin, begin + b.size)
+            begin += b.size
+            own += [Own(where, place, row) for place, row in mine.items() if not set(place).isdisjoint(plan.active)]
             signal.append(mu)
-            columns.append([per[i] for i in plan.active])
+            columns.append(list(per.values()))
         joined = [jnp.concatenate(parts) for parts in zip(*columns, strict=True)]
         mu = jnp.concatenate(signal)
-        return mu, jnp.stack(joined) if joined else jnp.zeros((0, mu.shape[-1]))
+        dense = jnp.stack(joined) if joined else jnp.zeros((0, mu.shape[-1]))
+        return mu, Jacobian(plan.active, shared, dense, own)
 
     def _second(self, folded: Folded, theta: Sequence, plan: Plan, w1: jax.Array) -> jax.Array:
         """Sum over bins of W' times the second derivatives of the prediction: W' is folded back, not the curvature forward."""
-        n = len(plan.active)
-        place = {i: k for k, i in enumerate(plan.active)}
-        entry: dict[tuple[int, int], Any] = {}
-
-        def add(i: int, j: int, value: jax.Array) -> None:
-            key = (min(place[i], place[j]), max(place[i], place[j]))
-            entry[key] = entry[key] + value if key in entry else value
-
+        entries = Entries(plan.active)
         begin = 0
         for s, b, rows, bent, strength, slopes in zip(
-            self.structure.datasets, self.bins, folded.rows, folded.bent, plan.strength, plan.slopes, strict=True
+            self.merged.datasets, self.bins, folded.rows, folded.bent, plan.strength, plan.slopes, strict=True
         ):
-            n_bins = b.values[0].shape[-1]
-            weight = w1[begin : begin + n_bins]
-            begin += n_bins
+            weight = w1[begin : begin + b.size]
+            begin += b.size
             # each kind of folding is undone once
             back = {fold: b.back(fold, weight) for fold in sorted({t.fold for t in s.terms})}
             for at, t, k0, ks, known in zip(_offsets(slopes), s.terms, strength, slopes, bent, strict=True):
-                a = self._strength(t, k0, theta)
                 f, args = self._shape(t, b, theta, k0)
+                a: Any = 1.0 if k0 is None else taken(theta, t.index[k0])
+                undone = back[t.fold]
+                if jnp.ndim(a) > 0:
+                    # each data set's own
+                    undone, a = b.back(t.fold, weight * per_bin(a, b.size)), 1.0
                 for m, k in enumerate(ks):
-                    if k0 is not None and t.index[k0] in place:
-                        add(t.index[k0], t.index[k], total(rows[at + 1 + m] * weight))
+                    if k0 is not None and not entries.at.keys().isdisjoint(positions(t.index[k0])):
+                        pair = t.index[k0], t.index[k]
+                        entries.add(*pair, _summed_for(pair, rows[at + 1 + m] * weight))
                     for q in ks[: m + 1]:
                         mixed = known.get((k, q))
                         if mixed is None:
                             mixed = _slope(lambda x, k=k, f=f: _slope(f, x, k), args, q)
-                        value = a * total(mixed * back[t.fold])
-                        # an argument pair that is one and the same parameter (a link) counts twice
-                        add(t.index[k], t.index[q], 2 * value if q != k and t.index[k] == t.index[q] else value)
-        keys = list(entry)
-        where = np.zeros((n, n), dtype=int)
-        for number, (i, j) in enumerate(keys, start=1):
-            where[i, j] = where[j, i] = number
-        values = jnp.stack([jnp.zeros_like(w1, shape=()), *(entry[k] for k in keys)])
-        return values[where]
+                        pair = t.index[k], t.index[q]
+                        entries.add(*pair, a * _summed_for(pair, mixed * undone), distinct=q != k)
+        return entries.matrix(w1)
+
+
+def _shared(structure: Structure, active: tuple[int, ...]) -> tuple[int, ...]:
+    """Which active parameters have a row of slopes over all bins: those that are not some data set's own."""
+    places = {i for s in structure.datasets for t in s.terms for i in t.index}
+    return tuple(i for i in active if i in places) if any(isinstance(i, tuple) for i in places) else active
+
+
+def _summed_for(pair: tuple[Place, Place], values: jax.Array) -> jax.Array:
+    """Sum over all bins, or over those of each member where one of the places is its own."""
+    members = next((len(i) for i in pair if isinstance(i, tuple)), None)
+    return total(values.reshape(-1)) if members is None else sums_of_members(values.reshape(-1), members)
 
 
 def _easy(term: Term, rule: Any, args: Sequence, slopes: Sequence[int]) -> dict[Any, jax.Array]:
@@ -292,22 +323,32 @@ def _easy(term: Term, rule: Any, args: Sequence, slopes: Sequence[int]) -> dict[
     wanted = [k for k in slopes if term.names[k] in form.log_linear]
     if form.log_slopes is None or not wanted or term.extras or getattr(rule, "mode", "") != "exact":
         return {}
-    by_name = dict(zip(form.log_linear, form.log_slopes(rule.nodes, *args), strict=True))
-    u = {k: by_name[term.names[k]] for k in wanted}
-    # computed once: the compiler would compute the exponentials anew for each of the sums
-    values = jax.lax.optimization_barrier(form.evaluate(rule.nodes, *args) * rule.weights)
-    first = {k: summed(values * u[k]) for k in wanted}
-    second = {(k, q): summed(values * (u[k] * u[q])) for k in wanted for q in wanted}
-    return {None: summed(values)} | first | second
+    pairs = [(k, q) for k in wanted for q in wanted]
+
+    def sums(args: list) -> list[jax.Array]:
+        by_name = dict(zip(form.log_linear, form.log_slopes(rule.nodes, *args), strict=True))  # type: ignore[misc]
+        u = {k: by_name[term.names[k]] for k in wanted}
+        # computed once: the compiler would compute the exponentials anew for each of the sums
+        values = jax.lax.optimization_barrier(form.evaluate(rule.nodes, *args) * rule.weights)
+        first = [summed(values * u[k]) for k in wanted]
+        return [summed(values), *first, *(summed(values * (u[k] * u[q])) for k, q in pairs)]
+
+    own = [0 if jnp.ndim(a) > 0 else None for a in args]
+    function = jax.vmap(sums, in_axes=(own,)) if 0 in own else sums
+    return dict(zip([None, *wanted, *pairs], function(list(args)), strict=True))
 
 
 def _onto(bins: Bins, values: list[jax.Array], where: list[int]) -> jax.Array:
     """Fold each of the values as it must be, those with the response matrix in one product; shape (n, n_reco)."""
-    if all(fold == MATRIX for fold in where):
-        return jnp.stack(jnp.broadcast_arrays(*values)) @ bins.matrix
     through = [v for v, fold in zip(values, where, strict=True) if fold == MATRIX]
-    counts = iter(jnp.stack(jnp.broadcast_arrays(*through)) @ bins.matrix) if through else iter(())
-    rows = [next(counts) if fold == MATRIX else bins.onto(fold, v) for v, fold in zip(values, where, strict=True)]
+    counts: Any = ()
+    if through:
+        flux = jnp.stack(jnp.broadcast_arrays(*through), axis=-2)
+        counts = flux @ bins.matrix if bins.matrix.ndim == 2 else bins.onto_each(flux)
+    if len(through) == len(values):
+        return counts
+    folded = iter(counts)
+    rows = [next(folded) if fold == MATRIX else bins.onto(fold, v) for v, fold in zip(values, where, strict=True)]
     return jnp.stack(jnp.broadcast_arrays(*rows))
 
 

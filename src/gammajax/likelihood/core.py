@@ -11,14 +11,17 @@ import numpy as np
 from gammajax.datasets import Datasets
 from gammajax.direct import direct
 from gammajax.errors import DataError
-from gammajax.likelihood.bins import bins_in_fit, masked_bins
+from gammajax.likelihood.bins import masked_bins
 from gammajax.likelihood.bound import Bound
 from gammajax.likelihood.build import dataset_data, parameters_and_sources
 from gammajax.likelihood.compact import Compact
 from gammajax.likelihood.exact import Exact
 from gammajax.likelihood.function import FunctionLikelihood
+from gammajax.likelihood.groups import grouped, joined, merged, order_of_bins, split
+from gammajax.likelihood.jacobian import embedded, embedded_matrix
 from gammajax.likelihood.penalties import penalties_of, penalty_stat
-from gammajax.likelihood.structure import BinData, DatasetStructure, Structure, signal
+from gammajax.likelihood.plan import acting_on
+from gammajax.likelihood.structure import BinData, DatasetStructure, Structure, per_bin, signal
 from gammajax.units import double_precision, require_double
 
 __all__ = ["Likelihood"]
@@ -74,12 +77,16 @@ class Likelihood(Bound):
             )
         self._bind(parameters, datasets.models, tuple(datasets.names))
         penalties, numbers = penalties_of(parameters, datasets.models)
-        self.structure = Structure(tuple(s for *_, s in built), penalties)
-        self.data: Any = tuple(d for d, *_ in built)
+        hosts, structures, kinds = zip(*built, strict=True)
+        self.structure = Structure(structures, penalties)
+        self.groups = grouped(structures, kinds)
+        self.joined, bins = joined(datasets, self.structure, hosts, self.groups)
+        # those of a group are on the device together, beside the other ones
+        self.data: Any = hosts if self.groups else self.joined
         self.numbers = numbers
         self._compact: Any = None
         if not self._exact:
-            self._compact = Compact(self.structure, tuple(b for _, b, _ in built), numbers)
+            self._compact = Compact(self.structure, bins, numbers, self.groups)
 
     @classmethod
     def from_function(cls, function: Callable[..., Any], parameters: Any, data: Any = None) -> FunctionLikelihood:
@@ -114,6 +121,25 @@ class Likelihood(Bound):
         """
         return FunctionLikelihood(function, parameters, data)
 
+    # -- pytree --------------------------------------------------------------------------------------------------
+
+    def tree_flatten(self) -> tuple:
+        """Arrays of the groups as leaves, structure as static part."""
+        return (self.joined, self.numbers), (self.structure, self.labels, self.groups)
+
+    @classmethod
+    def tree_unflatten(cls, static: tuple, children: tuple) -> "Likelihood":
+        """Rebuild from leaves; such a copy computes, but holds no start vector."""
+        structure, labels, groups = static
+        new = super().tree_unflatten((structure, labels), children)
+        new.joined, new.groups = new.data, groups
+        return new
+
+    @property
+    def _parts(self) -> list[tuple[DatasetStructure, BinData]]:
+        """Structure and arrays of each group of data sets, or of each data set where there are none."""
+        return list(zip(merged(self.structure, self.groups).datasets, self.joined, strict=True))
+
     @property
     def _exact(self) -> bool:
         """Whether something varies but the prediction: then derivatives come from differentiating the whole."""
@@ -122,7 +148,20 @@ class Likelihood(Bound):
     @property
     def n_bins(self) -> tuple[int, ...]:
         """Number of reconstructed bins of each data set, masked ones included."""
-        return tuple(d.mask.shape[-1] for d in self.data)
+        return tuple(m.shape[-1] for m in split(self.groups, [d.mask for d in self.joined]))
+
+    def _in_order(self, parts: list[jax.Array]) -> jax.Array:
+        """Values of the bins of the groups, joined in the order of the data sets."""
+        values = jnp.concatenate(parts)
+        if not self.groups:
+            return values
+        sizes = [len(p) // len(g) for p, g in zip(parts, self.groups, strict=True)]
+        order = order_of_bins(self.groups, sizes)
+        return values if order is None else values[order]
+
+    def _check(self, theta: Any) -> None:
+        require_double("Likelihood")
+        self._check_theta(theta)
 
     # -- pure functions --------------------------------------------------------------------------------------------
 
@@ -134,9 +173,8 @@ class Likelihood(Bound):
         theta : array, shape (n,)
             All unique parameters, internal units.
         """
-        require_double("Likelihood")
-        self._check_theta(theta)
-        return tuple(signal(s, d.response, theta) for s, d in zip(self.structure.datasets, self.data, strict=True))
+        self._check(theta)
+        return split(self.groups, [signal(s, d.response, theta) for s, d in self._parts])
 
     def npred(self, theta: Any) -> jax.Array:
         """What should have been measured, background included, all data sets joined; shape (sum of n_bins,).
@@ -146,11 +184,19 @@ class Likelihood(Bound):
         theta : array, shape (n,)
             All unique parameters, internal units.
         """
-        parts = [
-            s.stat.predicted(*_arrays(s, d, theta), mu)
-            for s, d, mu in zip(self.structure.datasets, self.data, self.npred_signal(theta), strict=True)
-        ]
-        return jnp.concatenate(parts)
+        self._check(theta)
+        parts = [s.stat.predicted(*_arrays(s, d, theta), signal(s, d.response, theta)) for s, d in self._parts]
+        return self._in_order(parts)
+
+    def _stat_arrays(self, theta: Any) -> list[jax.Array]:
+        """Statistic of each bin of each group, 0 in masked bins."""
+        self._check(theta)
+        parts = []
+        for s, d in self._parts:
+            # masked bins get a harmless prediction as well: 0 x nan is nan
+            mu = jnp.where(d.mask, signal(s, d.response, theta), 0.0)
+            parts.append(jnp.where(d.mask, s.stat.value(*_arrays(s, d, theta), mu), 0.0))
+        return parts
 
     def stat_array(self, theta: Any) -> jax.Array:
         """Statistic of each bin, 0 in masked bins, all data sets joined; shape (sum of n_bins,).
@@ -160,12 +206,7 @@ class Likelihood(Bound):
         theta : array, shape (n,)
             All unique parameters, internal units.
         """
-        parts = []
-        for s, d, mu in zip(self.structure.datasets, self.data, self.npred_signal(theta), strict=True):
-            # masked bins get a harmless prediction as well: 0 x nan is nan
-            value = s.stat.value(*_arrays(s, d, theta), jnp.where(d.mask, mu, 0.0))
-            parts.append(jnp.where(d.mask, value, 0.0))
-        return jnp.concatenate(parts)
+        return self._in_order(self._stat_arrays(theta))
 
     def stat(self, theta: Any) -> jax.Array:
         """Statistic -2 ln L summed over all bins in the fit, priors and penalties added; a scalar.
@@ -175,7 +216,8 @@ class Likelihood(Bound):
         theta : array, shape (n,)
             All unique parameters, internal units.
         """
-        return jnp.sum(self.stat_array(theta)) + penalty_stat(self.structure.penalties, self.numbers, theta)
+        data = jnp.sum(jnp.concatenate(self._stat_arrays(theta)))
+        return data + penalty_stat(self.structure.penalties, self.numbers, theta)
 
     def scoring(self, theta: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
         r"""Statistic, gradient and the two parts of the Hessian, from one pass through the response.
@@ -198,9 +240,13 @@ class Likelihood(Bound):
         theta = jnp.asarray(theta)
         everything = tuple(range(theta.shape[0]))
         if self._exact:
-            return Exact(self).scores(list(theta), (), everything)
-        bins = tuple(masked_bins(s, d) for s, d in zip(self.structure.datasets, self.data, strict=True))
-        compact = Compact(self.structure, bins, self.numbers)
+            # each parameter costs an evaluation, and instruments bring many that act on nothing
+            acting = tuple(i for i in everything if i in acting_on(self.structure))
+            stat, gradient, *parts = Exact(self).scores(list(theta), (), acting)
+            first, second = (embedded_matrix(h, acting, everything) for h in parts)
+            return stat, embedded(gradient, acting, everything), first, second
+        bins = tuple(masked_bins(s, d) for s, d in self._parts)
+        compact = Compact(self.structure, bins, self.numbers, self.groups)
         folded = compact.fold(list(theta), everything)
         return compact.scores(folded, [theta[i] for i in compact.linear(everything)], everything)
 
@@ -208,18 +254,13 @@ class Likelihood(Bound):
         """The same statistic as the batched solver takes it, over the bins in the fit only; made once, on the host."""
         if self._compact is None:
             with double_precision():
-                if self._exact:
-                    self._compact = Exact(direct(jax.tree.unflatten(*jax.tree.flatten(self)[::-1])))
-                else:
-                    pairs = zip(self.structure.datasets, self.data, strict=True)
-                    bins = tuple(bins_in_fit(s, d) for s, d in pairs)
-                    self._compact = direct(Compact(self.structure, bins, self.numbers))
+                self._compact = Exact(direct(jax.tree.unflatten(*jax.tree.flatten(self)[::-1])))
         return self._compact
 
     @property
     def n_bins_in_fit(self) -> int:
         """Number of bins in the fit."""
-        return int(sum(np.asarray(d.mask).sum() for d in self.data))
+        return int(sum(np.asarray(d.mask).sum() for d in self.joined))
 
     def residuals(self, theta: Any) -> jax.Array:
         """sign(measured - predicted) sqrt(stat) of each bin, 0 in masked ones: their squares add up to the statistic of the data.
@@ -230,9 +271,7 @@ class Likelihood(Bound):
             All unique parameters, internal units.
         """
         stat, predicted = self.stat_array(theta), self.npred(theta)
-        measured = jnp.concatenate(
-            [d.values[s.stat.measured] for s, d in zip(self.structure.datasets, self.data, strict=True)]
-        )
+        measured = self._in_order([d.values[s.stat.measured] for s, d in self._parts])
         return jnp.sign(measured - predicted) * jnp.sqrt(jnp.maximum(stat, 0.0))
 
 
@@ -240,5 +279,7 @@ def _arrays(structure: DatasetStructure, data: BinData, theta: Any) -> list:
     """Arguments of the statistic of one data set, a factor on alpha included."""
     arrays = [data.values[name] for name in structure.stat.arrays]
     if structure.alpha is not None:
-        arrays[structure.stat.arrays.index("alpha")] = data.values["alpha"] * structure.alpha_factor(theta)
+        alpha = data.values["alpha"]
+        factor = per_bin(structure.alpha_factor(theta), alpha.shape[-1])
+        arrays[structure.stat.arrays.index("alpha")] = alpha * factor
     return arrays

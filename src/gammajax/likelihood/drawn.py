@@ -56,10 +56,14 @@ def drawn_numbers(likelihood: Any, arrays: list[dict[str, np.ndarray]]) -> np.nd
     -------
     array, shape (N, D)
     """
-    parts = []
-    for s, b, values in zip(likelihood.structure.datasets, likelihood.compact().bins, arrays, strict=True):
-        n = b.values[0].shape[0]
+    compact, parts = likelihood.compact(), []
+    for s, b, group in zip(compact.merged.datasets, compact.bins, compact.groups or _each(len(arrays)), strict=True):
+        n = b.size // len(group)
         for name, fill in zip(s.stat.arrays, s.stat.harmless, strict=True):
-            v = np.asarray(values[name], dtype=float)
-            parts.append(np.pad(v, ((0, 0), (0, n - v.shape[1])), constant_values=fill))
+            for v in (np.asarray(arrays[d][name], dtype=float) for d in group):
+                parts.append(np.pad(v, ((0, 0), (0, n - v.shape[1])), constant_values=fill))
     return np.concatenate(parts, axis=1)
+
+
+def _each(n: int) -> tuple[tuple[int, ...], ...]:
+    return tuple((d,) for d in range(n))

@@ -32,7 +32,9 @@ def _prepared(dataset: Dataset) -> tuple[ResponseData, DatasetStructure, np.ndar
     sources = sources_of(dataset)
     if dataset.models is None or not [s for s in sources if s.role != "systematics"]:
         return None
-    parameters = dataset.models.parameters.unique_parameters
+    # only its own: data sets of one structure then share a program, whatever models the others have
+    own = {id(p if p.follows is None else p.follows.parent) for s in sources for p in s.parameters}
+    parameters = [p for p in dataset.models.parameters.unique_parameters if id(p) in own]
     theta = np.array([p.value * p.factor for p in parameters])
     response, structure = response_data(dataset, sources, {id(p): i for i, p in enumerate(parameters)})
     return response, structure, theta

@@ -5,7 +5,7 @@ is in its index and its curvature, a grid of n x m nodes needs n + m evaluations
 depends on one of the two, or on none, it is folded once for each value, or once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from gammajax.likelihood.compact import Compact
 from gammajax.likelihood.plan import make_plan
-from gammajax.likelihood.structure import Structure, Term
+from gammajax.likelihood.structure import MATRIX, DatasetStructure, Term, taken
 from gammajax.models.pieces import summed
 
 __all__ = ["Part", "Tables", "counts_of_tile", "parts_of", "tables_of"]
@@ -74,12 +74,14 @@ def parts_of(compact: Any, x: int, y: int, refitted: int | None) -> tuple[tuple[
     """
     if not isinstance(compact, Compact) or compact.structure.penalties:
         return None
-    structure: Structure = compact.structure
+    structure = compact.merged
     plan = make_plan(structure, ())
     if refitted is not None and refitted not in make_plan(structure, (refitted,)).linear:
         return None
     out = []
     for s, b, strengths in zip(structure.datasets, compact.bins, plan.strength, strict=True):
+        if _scans_own(s, strengths, (x, y, refitted)):
+            return None
         parts = [_part(t, b.rules[t.rule], k0, x, y, refitted) for t, k0 in zip(s.terms, strengths, strict=True)]
         if s.clip or None in parts:
             return None
@@ -87,8 +89,20 @@ def parts_of(compact: Any, x: int, y: int, refitted: int | None) -> tuple[tuple[
     return tuple(out)
 
 
+def _scans_own(structure: DatasetStructure, strengths: Sequence[int | None], scanned: Sequence[int | None]) -> bool:
+    """Whether a parameter that is scanned or re-fitted is that of some data sets of a group, or shapes a flux that is."""
+    own = {i for t in structure.terms for p in t.index if isinstance(p, tuple) for i in p}
+    flux = any(
+        isinstance(p, tuple) and k != k0 and t.fold == MATRIX
+        for t, k0 in zip(structure.terms, strengths, strict=True)
+        for k, p in enumerate(t.index)
+    )
+    return not own.isdisjoint(scanned) or (flux and any(p in scanned for t in structure.terms for p in t.index))
+
+
 def _part(term: Term, rule: Any, place: int | None, x: int, y: int, refitted: int | None) -> Part | None:
-    source = NUMBER if place is None else {x: X, y: Y, refitted: REFITTED}.get(term.index[place], NUMBER)
+    scanned: dict[Any, int] = {x: X, y: Y, refitted: REFITTED}
+    source = NUMBER if place is None else scanned.get(term.index[place], NUMBER)
     shaped = [name for k, name in enumerate(term.names) if term.index[k] in (x, y) and k != place]
     here = [term.index[k] for k in range(len(term.index)) if k != place]
     by_x, by_y = x in here, y in here
@@ -122,7 +136,7 @@ def tables_of(
     left: list = []
     right: list = []
     usable = jnp.asarray(True)
-    for s, b, of_dataset in zip(compact.structure.datasets, compact.bins, parts, strict=True):
+    for s, b, of_dataset in zip(compact.merged.datasets, compact.bins, parts, strict=True):
         for term, part in zip(s.terms, of_dataset, strict=True):
 
             def shape(x: Any, y: Any, term: Term = term, part: Part = part, b: Any = b) -> Any:
@@ -134,7 +148,7 @@ def tables_of(
 
                 def density(x: Any, y: Any, term: Term = term, part: Part = part, rule: Any = rule) -> Any:
                     full = _with(theta, pair, (x, y))
-                    args = [jnp.ones_like(x) if k == part.place else full[i] for k, i in enumerate(term.index)]
+                    args = [jnp.ones_like(x) if k == part.place else taken(full, i) for k, i in enumerate(term.index)]
                     return term.form.evaluate(rule.nodes, *args)
 
                 central = density(*middle)
@@ -184,7 +198,7 @@ def counts_of_tile(
     fixed, linear = [], []
     at = 0
     shape = (len(xs), len(ys))
-    for s, b, of_dataset in zip(compact.structure.datasets, compact.bins, parts, strict=True):
+    for s, b, of_dataset in zip(compact.merged.datasets, compact.bins, parts, strict=True):
         base = per = jnp.zeros((*shape, b.values[0].shape[-1]), xs.dtype)
         for term, part in zip(s.terms, of_dataset, strict=True):
             first, second = tables.left[at], tables.right[at]
@@ -200,7 +214,7 @@ def counts_of_tile(
             if part.strength == REFITTED:
                 per = per + counts
             elif part.strength == NUMBER:
-                base = base + (1.0 if part.place is None else theta[term.index[part.place]]) * counts
+                base = base + compact.strength(term, part.place, theta, b) * counts
             else:
                 base = base + (xs[:, None, None] if part.strength == X else ys[None, :, None]) * counts
         fixed.append(base)

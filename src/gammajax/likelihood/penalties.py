@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -49,13 +49,29 @@ def penalty_stat(penalties: Sequence[Penalty], numbers: Sequence[tuple], theta: 
     theta : sequence of P scalars
         Parameters, internal units.
     """
-    return sum(
-        (
-            _one(p, n, jnp.stack([jnp.asarray(theta[i]) for i in p.index]))
-            for p, n in zip(penalties, numbers, strict=True)
-        ),
-        start=0.0,
-    )
+    total: Any = 0.0
+    for p, own, x in _alike(penalties, numbers, theta):
+        total = total + (_one(p[0], own, x) if len(p) == 1 else jnp.sum(jax.vmap(partial(_one, p[0]))(own, x)))
+    return total
+
+
+def _alike(penalties: Sequence[Penalty], numbers: Sequence[tuple], theta: Sequence) -> list[tuple]:
+    """Penalties of the same function with numbers of the same shapes, those, and the parameters.
+
+    Several are put on a first axis: a prior for each of fifty data sets is one prior to the compiler.
+    """
+    found: dict[tuple, list[int]] = {}
+    for k, (p, own) in enumerate(zip(penalties, numbers, strict=True)):
+        found.setdefault((p.function, len(p.index), tuple(map(jnp.shape, own))), []).append(k)
+    out = []
+    for which in found.values():
+        members, own = [penalties[k] for k in which], numbers[which[0]]
+        x = jnp.stack([jnp.asarray(theta[i]) for p in members for i in p.index])
+        if len(which) > 1:
+            own = tuple(map(jnp.stack, zip(*(numbers[k] for k in which), strict=True)))
+            x = x.reshape(len(which), -1)
+        out.append((members, own, x))
+    return out
 
 
 def penalty_derivatives(
@@ -65,20 +81,29 @@ def penalty_derivatives(
     n = len(active)
     place = {i: k for k, i in enumerate(active)}
     value, gradient, hessian = jnp.zeros(()), jnp.zeros(n), jnp.zeros((n, n))
-    for p, own in zip(penalties, numbers, strict=True):
-        x = jnp.stack([jnp.asarray(theta[i]) for i in p.index])
-        value = value + _one(p, own, x)
-        known = [k for k, i in enumerate(p.index) if i in place]
-        if not known:
+    for members, own, x in _alike(penalties, numbers, theta):
+        several = len(members) > 1
+        of_one, index = partial(_one, members[0]), [i for p in members for i in p.index]
+
+        def each(function: Callable, several: bool = several) -> Callable:
+            return jax.vmap(function) if several else function
+
+        value = value + jnp.sum(each(of_one)(own, x))
+        if place.keys().isdisjoint(index):
             continue
-        slope, curvature = jax.grad(_one, 2)(p, own, x), jax.hessian(_one, 2)(p, own, x)
+        slope, curvature = each(jax.grad(of_one, 1))(own, x), each(jax.hessian(of_one, 1))(own, x)
         # constant matrices instead of scattered writes: those are slow in batches
-        spread = np.zeros((n, len(p.index)))
-        for k in known:
-            spread[place[p.index[k]], k] = 1.0
-        gradient = gradient + spread @ slope
-        hessian = hessian + spread @ curvature @ spread.T
+        spread = np.array([[float(i == j) for j in index] for i in active])
+        gradient = gradient + spread @ slope.reshape(-1)
+        bent = spread @ curvature if not several else _by_block(spread, curvature)
+        hessian = hessian + bent @ spread.T
     return value, gradient, hessian
+
+
+def _by_block(spread: np.ndarray, blocks: jax.Array) -> jax.Array:
+    """Product of a matrix (A, m k) with m blocks (k, k) along a diagonal."""
+    m, k, _ = blocks.shape
+    return jnp.einsum("amk,mkl->aml", spread.reshape(-1, m, k), blocks).reshape(-1, m * k)
 
 
 def penalties_of(parameters: Any, models: Any) -> tuple[tuple[Penalty, ...], tuple[tuple, ...]]:

@@ -123,8 +123,9 @@ def parts_of(likelihood: Any, masks: Sequence[Sequence[np.ndarray]], varied: Seq
     for row in masks:
         cut = tuple(_cut(s, d, m, (rows, columns)) for s, d, m in zip(structures, data, row, strict=True))
         if likelihood._exact:
-            leaves = [*jax.tree.leaves(cut), *jax.tree.leaves(likelihood.numbers)]
-            whole: Any = Exact(jax.tree.unflatten(jax.tree.structure(likelihood), leaves))
+            # each data set by itself: the true-energy bins that reach a part differ
+            static = likelihood.structure, likelihood.labels, ()
+            whole: Any = Exact(type(likelihood).tree_unflatten(static, (cut, likelihood.numbers)))
         else:
             bins = tuple(_bins(s, d) for s, d in zip(structures, cut, strict=True))
             whole = Compact(likelihood.structure, bins, likelihood.numbers)

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gammajax.likelihood.statistics import STATISTICS, Statistic
 from gammajax.models import BinRule, SpectralForm, TemporalForm, flux_per_bin, mean_over
@@ -15,19 +16,26 @@ __all__ = [
     "BinData",
     "DatasetStructure",
     "Labels",
+    "Place",
     "Points",
     "ResponseData",
     "Structure",
     "Term",
     "Timed",
+    "per_bin",
+    "positions",
     "shape",
+    "shapes",
     "signal",
+    "taken",
 ]
 
 # the place of the response matrix among what a term is folded with; diagonals are counted from 0
 MATRIX = -1
 # factor and offset of a parameter that follows no other
 DIRECT = (1.0, 0.0)
+# where an argument of a model is in theta: one place, or in a group of data sets one for each where they differ, see `groups`
+Place = int | tuple[int, ...]
 
 
 @jax.tree_util.register_dataclass
@@ -58,7 +66,7 @@ class Timed:
     rule : `BinRule` or `Points`
         Over the energy.
     times : array, shape (4, n)
-        Good time intervals in the model's time scale; see `GTI.mjd`.
+        Good time intervals in the model's time scale; see `GTI.mjd`. Of a group of data sets (members, 4, n).
     """
 
     rule: Any
@@ -77,9 +85,9 @@ class ResponseData:
     Attributes
     ----------
     exposure : array, shape (n_true,), or None
-        cm2 s; None where no model is folded.
+        cm2 s; None where no model is folded, and in a group of data sets.
     edisp : array, shape (n_true, n_reco), or None
-        Dispersion.
+        Dispersion; in a group of data sets times the exposure, see `groups`.
     diagonals : tuple of array, shape (n_reco,)
         Factors, bin by bin, of the models that are evaluated at points: a background, or 1.
     rules : tuple of `BinRule`, `Points` or `Timed`
@@ -120,7 +128,7 @@ class Term:
     ----------
     form : `SpectralForm`
         Its mathematics.
-    index : tuple of int
+    index : tuple of `Place`
         Where its parameters are in theta, those of `extras` last.
     rule : int
         Which rule integrates it.
@@ -135,7 +143,7 @@ class Term:
     """
 
     form: SpectralForm
-    index: tuple[int, ...]
+    index: tuple[Place, ...]
     rule: int
     fold: int = MATRIX
     extras: tuple[str, ...] = ()
@@ -167,7 +175,7 @@ class DatasetStructure:
         Whether negative predictions are cut off (gammapy).
     statistic : str
         Which of `STATISTICS`.
-    alpha : int, optional
+    alpha : `Place`, optional
         Position in theta of a factor on alpha.
     alpha_link : (float, float)
         Factor and offset between theta and that.
@@ -176,12 +184,12 @@ class DatasetStructure:
     terms: tuple[Term, ...]
     clip: bool = False
     statistic: str = "wstat"
-    alpha: int | None = None
+    alpha: Place | None = None
     alpha_link: tuple[float, float] = DIRECT
 
     def alpha_factor(self, theta: Any) -> Any:
-        """The factor on alpha, 1 where there is none."""
-        return 1.0 if self.alpha is None else linked(theta[self.alpha], self.alpha_link)
+        """The factor on alpha, 1 where there is none; one for each data set of a group where they differ."""
+        return 1.0 if self.alpha is None else linked(taken(theta, self.alpha), self.alpha_link)
 
     @property
     def stat(self) -> Statistic:
@@ -245,6 +253,28 @@ def linked(value: Any, link: tuple[float, float]) -> Any:
     return value if link == DIRECT else link[0] * value + link[1]
 
 
+def positions(place: Place) -> tuple[int, ...]:
+    """All positions of an argument."""
+    return place if isinstance(place, tuple) else (place,)
+
+
+def taken(theta: Any, place: Place) -> Any:
+    """An argument, a scalar; shape (members,) where each data set of a group has its own."""
+    if not isinstance(place, tuple):
+        return theta[place]
+    if isinstance(theta, Sequence):
+        return jnp.stack([jnp.asarray(theta[i]) for i in place])
+    return theta[np.array(place)]
+
+
+def per_bin(value: Any, n_bins: int) -> Any:
+    """What each data set of a group has of its own, shape (members,), for each of their bins; a scalar as it is."""
+    members = jnp.shape(value)
+    if not members:
+        return value
+    return jnp.broadcast_to(value[:, None], (*members, n_bins // members[0])).reshape(n_bins)
+
+
 def shape(term: Term, rule: BinRule | Points | Timed, args: Sequence) -> jax.Array:
     r"""What one source is before it is folded: flux in each true-energy bin, cm-2 s-1, or values at points.
 
@@ -278,6 +308,29 @@ def shape(term: Term, rule: BinRule | Points | Timed, args: Sequence) -> jax.Arr
     return values if factor is None else factor * values
 
 
+def shapes(term: Term, rule: BinRule | Points | Timed, args: Sequence) -> jax.Array:
+    """The same in a group of data sets: flux, shape (members, n_true) where an argument or the times are each one's own."""
+    own = [jnp.ndim(a) > 0 for a in args]
+    times = rule.times if isinstance(rule, Timed) and jnp.ndim(rule.times) == 3 else None
+    if times is None and not any(own):
+        return shape(term, rule, args)
+    members = len(next(a for a, o in zip(args, own, strict=True) if o)) if times is None else times.shape[0]
+    inner: Any = rule.rule if isinstance(rule, Timed) else rule
+    axes: Any = None
+    if points := isinstance(inner, Points):
+        # each has its own points; the bins of true energy are the same
+        inner, axes = Points(inner.at.reshape(members, -1, *inner.at.shape[1:])), 0
+    n = inner.at.shape[1] if points else inner.lo.shape[0]
+    if isinstance(rule, Timed):
+        inner, axes = Timed(inner, rule.times), Timed(axes, None if times is None else 0)
+
+    def one(rule: Any, args: list) -> jax.Array:
+        return jnp.broadcast_to(shape(term, rule, args), (n,))
+
+    values = jax.vmap(one, in_axes=(axes, [0 if o else None for o in own]))(inner, list(args))
+    return values.reshape(-1) if points else values
+
+
 def signal(structure: DatasetStructure, response: ResponseData, theta: Any, only: Any = None) -> jax.Array:
     """Prediction of all sources in each reconstructed bin, shape (n_reco,).
 
@@ -292,19 +345,42 @@ def signal(structure: DatasetStructure, response: ResponseData, theta: Any, only
     only : {"matrix", "diagonal"}, optional
         Only the sources folded in this way: those of the sky, or those of the background.
     """
-    matrix, rest = None, None
+    flux, parts = None, []
     for term in structure.terms:
-        values = shape(term, response.rules[term.rule], [theta[i] for i in term.index])
-        if term.fold == MATRIX:
-            matrix = values if matrix is None else matrix + values
-        else:
-            values = values * response.diagonals[term.fold]
-            rest = values if rest is None else rest + values
-    counts = None if matrix is None or only == "diagonal" else fold(matrix, response.exposure, response.edisp)
-    rest = None if only == "matrix" else rest
-    parts = [p for p in (counts, rest) if p is not None]
+        args = [taken(theta, i) for i in term.index]
+        rule = response.rules[term.rule]
+        if term.fold != MATRIX:
+            if only != "matrix":
+                parts.append(shapes(term, rule, args) * response.diagonals[term.fold])
+        elif only != "diagonal":
+            if response.edisp.ndim == 2 and any(jnp.ndim(a) > 0 for a in args):
+                # the one argument that differs multiplies counts as well as flux
+                k0 = next(k for k, n in enumerate(term.form.names) if n in term.form.linear)
+                strength, args[k0] = args[k0], jnp.ones(())
+                counts = folded(shapes(term, rule, args), response)
+                parts.append(per_bin(strength, counts.shape[-1]) * counts)
+                continue
+            values = shapes(term, rule, args)
+            flux = values if flux is None else flux + values
+    if flux is not None:
+        parts.insert(0, folded(flux, response))
     if not parts:
-        n = response.edisp.shape[1] if response.edisp is not None else response.diagonals[0].shape[0]
-        return jnp.zeros(n)
+        return jnp.zeros(_n_reco(response))
     total = sum(parts[1:], start=parts[0])
     return jnp.maximum(total, 0.0) if structure.clip and only != "diagonal" else total
+
+
+def folded(flux: jax.Array, response: ResponseData) -> jax.Array:
+    """Counts from flux, shape ([members,] n_true), all bins in one row."""
+    if response.exposure is not None:
+        return fold(flux, response.exposure, response.edisp)
+    if response.edisp.ndim == 2:
+        return flux @ response.edisp
+    members, n_true, _ = response.edisp.shape
+    return jnp.matmul(jnp.broadcast_to(flux, (members, n_true))[:, None], response.edisp).reshape(-1)
+
+
+def _n_reco(response: ResponseData) -> int:
+    if response.edisp is None:
+        return response.diagonals[0].shape[0]
+    return int(np.prod(response.edisp.shape) // response.edisp.shape[-2])
