@@ -12,6 +12,7 @@ import numpy as np
 from astropy import units as u
 
 from gammajax.errors import DeviceError, PrecisionError, UnitError
+from gammajax.runtime import is_lost
 
 __all__ = [
     "ENERGY",
@@ -121,19 +122,6 @@ def double_precision() -> AbstractContextManager:
     return _Double(Scope())
 
 
-# how XLA says that it is the device that failed, and not what it was asked for
-LOST = (
-    "INTERNAL",
-    "UNAVAILABLE",
-    "UNKNOWN",
-    "DATA_LOSS",
-    "ABORTED",
-    "CANCELLED",
-    "DEADLINE_EXCEEDED",
-    "FAILED_PRECONDITION",
-)
-
-
 class _Double:
     """The scope of `double_precision`; a device that is lost within is said in words."""
 
@@ -147,22 +135,11 @@ class _Double:
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         self.scope.__exit__(kind, error, traceback)
-        if error is not None and _is_lost(error):
+        if error is not None and is_lost(error):
             raise DeviceError(
                 f"the device failed while it computed ({str(error).splitlines()[0][:300]}). Start Python again, in most cases it is of no "
                 "more use in this process; with JAX_PLATFORMS=cpu set before, everything is computed on the CPU."
             ) from error
-
-
-def _is_lost(error: BaseException) -> bool:
-    import jax
-
-    # an exception of a user's own Python function comes back in the same class
-    return (
-        isinstance(error, jax.errors.JaxRuntimeError)
-        and str(error).startswith(LOST)
-        and "callback" not in str(error).lower()
-    )
 
 
 # whether JAX was found to have a device, once in each process

@@ -2,13 +2,17 @@
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
+import jax
 import numpy as np
 import pytest
 
 import gammajax
 from gammajax import Fit, Likelihood
 from gammajax.errors import DeviceError, ScanError
+from gammajax.runtime import is_lost, is_out_of_memory, status_of
+from gammajax.scan.engine import is_device_error
 from tests.scan import lost_device
 from tests.scan.stored import assert_same, contents, environment
 
@@ -40,19 +44,46 @@ def scan(fit, folder, **changes):
     return fit.stat_grid(AXES, **how)
 
 
-def test_fits_and_small_scans_say_it_in_words(fit):
+@pytest.mark.parametrize("form", ["statistic", "long_statistic"])
+def test_fits_and_small_scans_say_it_in_words(form):
+    """The runtime has two ways to say it: a ValueError where the program is started, or its own error where the result is fetched."""
+    fit = Fit(Likelihood.from_function(getattr(lost_device, form), {"x": 0.5, "y": 0.5}), backend="newton")
+    fit.run()
+    profile = partial(fit.stat_profile, "x", [0.5, 1.0], reoptimize=True)
+    calls = [fit.run, partial(fit.run, backend="minuit"), partial(fit.confidence, "x"), profile]
+    if form == "statistic":
+        calls.append(partial(fit.stat_grid, AXES, reoptimize=True))
+    before = [call() for call in calls[:1]]
     lost_device.lose(0)
-    for call in (
-        fit.run,
-        lambda: fit.run(backend="minuit"),
-        lambda: fit.confidence("x"),
-        lambda: fit.stat_profile("x", [0.5, 1.0], reoptimize=True),
-        lambda: fit.stat_grid(AXES, reoptimize=True),
-    ):
-        with pytest.raises(DeviceError, match=f"the device failed while it computed .{SAID}.*JAX_PLATFORMS=cpu"):
+    for call in calls:
+        with pytest.raises(
+            DeviceError, match=f"the device failed while it computed .{SAID}.*JAX_PLATFORMS=cpu"
+        ) as caught:
             call()
+        assert isinstance(caught.value.__cause__, ValueError | jax.errors.JaxRuntimeError)
     lost_device.lose(float("inf"))
-    assert fit.run().success
+    assert fit.run().total_stat == before[0].total_stat
+
+
+WORDS = {
+    # text: a device error, lost, out of memory
+    "INTERNAL: CUDA_ERROR_ECC_UNCORRECTABLE": (True, True, False),
+    "UNAVAILABLE: the peer is gone": (True, True, False),
+    "RESOURCE_EXHAUSTED: Out of memory allocating 17179869184 bytes.": (True, False, True),
+    "INTERNAL: CUDA_ERROR_OUT_OF_MEMORY: out of memory": (True, False, True),
+    "INTERNAL: CpuCallback error calling callback: no such table": (False, False, False),
+    "INVALID_ARGUMENT: operand 3": (False, False, False),
+    "shapes (3,) and (4,) do not match": (False, False, False),
+}
+
+
+@pytest.mark.parametrize("text", WORDS)
+def test_whose_fault_it_is(text):
+    for error in (ValueError(text), jax.errors.JaxRuntimeError(text)):
+        assert (bool(status_of(error)), is_lost(error), is_out_of_memory(error)) == WORDS[text]
+    assert is_device_error(ValueError(text)) == WORDS[text][0]
+    # not what a program of Python says in the same words
+    assert status_of(KeyError(text)) == status_of(None) == ""
 
 
 def test_a_scan_whose_device_is_lost_on_the_way_goes_on_later(fit, serial, tmp_path):

@@ -7,8 +7,9 @@ import jax
 import numpy as np
 
 from gammajax.errors import DeviceError, ScanError
+from gammajax.runtime import is_out_of_memory, status_of
 from gammajax.scan.chunk import compute_chunk, devices_for, node_range
-from gammajax.scan.memory import halve_batches, is_out_of_memory, tell_of_batches
+from gammajax.scan.memory import halve_batches, tell_of_batches
 from gammajax.scan.progress import Reporter
 from gammajax.scan.task import Task
 
@@ -40,7 +41,7 @@ class Sink(Protocol):
 
 def is_device_error(error: BaseException) -> bool:
     """Whether it is the device or the machine that failed, and not what was computed."""
-    if isinstance(error, MemoryError | DeviceError):
+    if isinstance(error, MemoryError | DeviceError) or status_of(error):
         return True
     # an exception of a user's own Python function comes back in the same class
     return isinstance(error, jax.errors.JaxRuntimeError) and "callback" not in str(error).lower()
@@ -52,8 +53,10 @@ def guarded(task: Task, number: int, device: Any = None) -> dict[str, np.ndarray
     while True:
         try:
             out = compute_chunk(task, number, device)
-        except jax.errors.JaxRuntimeError as error:
-            if not is_out_of_memory(error) or not halve_batches(devices_for(task, device)[0].platform, task.refits):
+        except (jax.errors.JaxRuntimeError, ValueError, MemoryError) as error:
+            # on a CPU device and host share their memory: whose allocation fails is chance
+            short = is_out_of_memory(error) or isinstance(error, MemoryError)
+            if not short or not halve_batches(devices_for(task, device)[0].platform, task.refits):
                 raise
             halved = True
             continue

@@ -7,7 +7,7 @@ from pathlib import Path
 from gammajax.errors import InputError
 from gammajax.solve.programs import sizes
 
-__all__ = ["available", "check_memory", "halve_batches", "is_out_of_memory", "result_bytes", "tell_of_batches"]
+__all__ = ["available", "check_memory", "halve_batches", "result_bytes", "tell_of_batches"]
 
 log = logging.getLogger("gammajax.scan")
 
@@ -78,12 +78,6 @@ def _size(n: float) -> str:
             return f"{n:.3g} {unit}"
         n /= 1000
     return f"{n:.4g} TB"
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device had too little memory."""
-    text = str(error)
-    return any(t in text for t in ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory"))
 
 
 def halve_batches(platform: str, refits: bool) -> bool:

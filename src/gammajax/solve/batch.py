@@ -109,6 +109,12 @@ def _fill(parts: list[np.ndarray], begin: int, end: int, capacity: int, inner: i
     return out, batches
 
 
+def _head(out: jax.Array, n: int) -> np.ndarray:
+    """The first n rows, without the others behind them: many are kept until the last piece is done."""
+    rows = np.asarray(out)
+    return rows if n == len(rows) else rows[:n].copy()
+
+
 def evaluate_batch(likelihood: Any, theta: np.ndarray, device: Any = None, plan: Plan | None = None) -> np.ndarray:
     """Statistic at many points, nothing fitted.
 
@@ -148,7 +154,7 @@ def evaluate_batch(likelihood: Any, theta: np.ndarray, device: Any = None, plan:
         def call(begin: int, end: int) -> np.ndarray:
             part, batches = _fill([points], begin, end, capacity, inner)
             out = evaluate_program(compact, np.append(theta[0], batches), part, columns=columns, inner=inner)
-            return np.asarray(out)[: end - begin, 0]
+            return _head(out, end - begin)[:, 0]
 
         parts = _told(in_parallel(call, len(theta), capacity, inner, platform, key, ALONE), len(theta), plan is None)
     return np.concatenate(parts)
@@ -399,7 +405,7 @@ class _Runner:
                 columns=self.columns, active=self.active, inner=self.inner,
                 shapes=shapes, derivatives=output,
             )  # fmt: skip
-            return np.asarray(out)[: end - begin]
+            return _head(out, end - begin)
 
         key = (
             "minimize", self.columns, self.active, shapes, self.inner, self.capacity, own.shape[1], _shapes(self.compact),

@@ -232,7 +232,7 @@ def in_parallel(
             return call(begin, end)
 
     # shorter ones where somebody may want to stop
-    parts = -(-FINE // workers) * workers if watching() else workers
+    parts = -(-FINE // workers) * workers if pool is not None and watching() else workers
     todo = pieces(n, capacity, inner, parts, least)
     if pool is None or len(todo) == 1:
         for a, b in todo:
