@@ -14,6 +14,7 @@ from gammajax import (
     Datasets,
     EnergyAxis,
     Fit,
+    FluxPointsDataset,
     FunctionModel,
     Models,
     PowerLawSpectralModel,
@@ -287,3 +288,26 @@ def test_a_statistic_that_the_data_do_not_have_is_refused():
     assert known.stat_type == "cstat"
     with pytest.raises(InputError, match="got 'wstat', expected 'cash' or 'cstat'"):
         known.stat_type = "wstat"
+
+
+def test_masks_are_set_and_arrays_of_points_are_not_changed_in_vain():
+    dataset = embedded()
+    safe = dataset.mask_safe.data.copy()
+    dataset.mask_safe = dataset.counts.geom.energy_mask(1 * u.TeV, 10 * u.TeV)
+    assert 0 < dataset.mask_array.sum() < safe.sum()
+    dataset.mask_safe = None
+    assert dataset.mask_safe.data.all()
+    with pytest.raises(DataError, match="mask_safe has shape .*energy_mask"):
+        dataset.mask_safe = [True]
+    dnde = [1e-11, 1e-12] * u.Unit("cm-2 s-1 TeV-1")
+    points = FluxPointsDataset([1, 3] * u.TeV, dnde, 0.1 * dnde, models=PowerLawSpectralModel())
+    for name in ("energy", "dnde", "dnde_err", "is_ul", "mask_safe"):
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(points, name)[0] = getattr(points, name)[1]
+    with pytest.raises(InputError, match="FluxPointsDataset.is_ul cannot be replaced; what can be set: .*mask_safe"):
+        points.is_ul = [True, False]
+    models = Models([SkyModel(PowerLawSpectralModel(), name="a")])
+    models.covariance = np.diag([0.01, 1e-26, 0.0])
+    assert models.covariance.data[0, 0] == models["a"].covariance.data[0, 0] == 0.01
+    with pytest.raises(InputError, match=r"SkyModel.covariance cannot be replaced; take set_covariance\(matrix\)"):
+        models["a"].covariance = np.eye(3)

@@ -214,8 +214,13 @@ class CountsSpectrum(Regrouping, CountsPlots, Dataset):
 
     @property
     def mask_safe(self) -> EnergyMap:
-        """Bins that are safe to use, shape (n_reco,)."""
+        """Bins that are safe to use, shape (n_reco,); set None for all."""
         return self._map(self._mask_safe)
+
+    @mask_safe.setter
+    def mask_safe(self, mask: Any) -> None:
+        n = self._geom.axis.nbin
+        self._mask_safe = np.ones(n, dtype=bool) if mask is None else self._checked_mask(mask, "mask_safe")
 
     @property
     def mask_fit(self) -> EnergyMap | None:
@@ -224,16 +229,16 @@ class CountsSpectrum(Regrouping, CountsPlots, Dataset):
 
     @mask_fit.setter
     def mask_fit(self, mask: Any) -> None:
-        if mask is None:
-            self._mask_fit = None
-            return
+        self._mask_fit = None if mask is None else self._checked_mask(mask, "mask_fit")
+
+    def _checked_mask(self, mask: Any, what: str) -> np.ndarray:
         data = np.array(mask.data if isinstance(mask, EnergyMap) else mask)
         if data.shape != (self._geom.axis.nbin,) or data.dtype != bool:
             raise DataError(
-                f"{self.name}: mask_fit has shape {data.shape} and type {data.dtype}, expected ({self._geom.axis.nbin},) "
+                f"{self.name}: {what} has shape {data.shape} and type {data.dtype}, expected ({self._geom.axis.nbin},) "
                 "of bool; use dataset.counts.geom.energy_mask(energy_min, energy_max)."
             )
-        self._mask_fit = data
+        return data
 
     @property
     def mask(self) -> EnergyMap:

@@ -73,7 +73,6 @@ class FluxPointsDataset(PointsPlots, Dataset):
     """
 
     tag = "FluxPointsDataset"
-    is_ul: np.ndarray
     mask_fit: Any
 
     def __init__(
@@ -148,7 +147,7 @@ class FluxPointsDataset(PointsPlots, Dataset):
                 f"{name}: the error of point {bad[0]} is {self._error[bad[0]]:g} {DNDE}, expected a number above 0; mark "
                 "upper limits with is_ul."
             )
-        self.is_ul, self._known, self._safe = limits, known, np.ones(n, dtype=bool)
+        self._is_ul, self._known, self._safe = limits, known, np.ones(n, dtype=bool)
         self.stat_type = stat_type
         self.mask_fit = None
         if models is not None:
@@ -257,18 +256,23 @@ class FluxPointsDataset(PointsPlots, Dataset):
 
     @property
     def energy(self) -> u.Quantity:
-        """Energies, TeV, shape (n,)."""
-        return u.Quantity(self._energy, u.TeV)
+        """Energies, TeV, shape (n,), read-only."""
+        return _read_only(u.Quantity(self._energy, u.TeV))
 
     @property
     def dnde(self) -> u.Quantity:
-        """Fluxes, shape (n,)."""
-        return u.Quantity(self._dnde, parsed(DNDE))
+        """Fluxes, shape (n,), read-only."""
+        return _read_only(u.Quantity(self._dnde, parsed(DNDE)))
 
     @property
     def dnde_err(self) -> u.Quantity:
-        """Standard deviations, shape (n,)."""
-        return u.Quantity(self._error, parsed(DNDE))
+        """Standard deviations, shape (n,), read-only."""
+        return _read_only(u.Quantity(self._error, parsed(DNDE)))
+
+    @property
+    def is_ul(self) -> np.ndarray:
+        """Which points are upper limits, bool, shape (n,), read-only; `mask_safe` and `mask_fit` leave points out."""
+        return _read_only(self._is_ul.copy())
 
     @property
     def stat_type(self) -> str:
@@ -301,7 +305,7 @@ class FluxPointsDataset(PointsPlots, Dataset):
     @property
     def mask_safe(self) -> np.ndarray:
         """Points that the statistic can use, bool, shape (n,); setting it leaves some out."""
-        return self._usable(self._stat_type) & self._safe
+        return _read_only(self._usable(self._stat_type) & self._safe)
 
     @mask_safe.setter
     def mask_safe(self, mask: Any) -> None:
@@ -492,3 +496,9 @@ def _of_points(points: Any, name: str) -> FluxPointsDataset:
     new = FluxPointsDataset.from_table(points.to_table("likelihood"), name=name)
     new._estimated = points
     return new
+
+
+def _read_only(array: Any) -> Any:
+    """A copy that refuses changes, which would have no effect on the data set."""
+    array.setflags(write=False)
+    return array

@@ -94,6 +94,10 @@ class Models(ChosenModels):
             at += n
         return Covariance(parameters, data)
 
+    @covariance.setter
+    def covariance(self, data: Any) -> None:
+        self.set_covariance(np.asarray(data, dtype=float))
+
     def set_covariance(self, data: np.ndarray) -> None:
         """Set the full covariance, shape (n, n) over `parameters`, and the blocks of the members.
 

@@ -31,6 +31,7 @@ class Source(Closed):
     """
 
     role = "signal"
+    _instead = {"covariance": "take set_covariance(matrix)"}  # noqa: RUF012
     name: str
     datasets_names: list[str] | None
 
