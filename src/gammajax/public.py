@@ -84,6 +84,7 @@ from gammajax.parameters import (
     LogUniformPrior,
     Parameter,
     Parameters,
+    SamplesKDEPrior,
     UniformPrior,
 )
 from gammajax.progress import set_progress
@@ -144,6 +145,7 @@ __all__ = [
     "PowerLawNormSpectralModel",
     "PowerLawSpectralModel",
     "PowerLawTemporalModel",
+    "SamplesKDEPrior",
     "ScaleSpectralModel",
     "ScanResult",
     "SineTemporalModel",

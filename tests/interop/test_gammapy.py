@@ -9,6 +9,7 @@ from gammajax import Fit
 from gammajax.data import embedded_ogip_files
 from gammajax.errors import DataError, InputError, ModelError
 from gammajax.interop import gammapy as bridge
+from gammajax.interop.gammapy_models import convert_models
 from tests.problems import REFERENCE
 
 datasets_of = pytest.importorskip("gammapy.datasets")
@@ -81,6 +82,27 @@ def test_the_backend_in_gammapys_fit(hess_files, backend, joint):
         assert interval[key] == pytest.approx(other[key], rel=5e-3)
     # nothing is left changed
     assert ours.models[0].spectral_model.alpha.min == 1
+
+
+def test_a_prior_of_samples_comes_over_by_its_name():
+    """The class is in gammapy to come: what it holds, on gammapy's own base class."""
+    from scipy.stats import gaussian_kde
+
+    class SamplesKDEPrior(models_of.Prior):
+        tag, _type = ["SamplesKDEPrior"], "prior"
+
+        def __init__(self, samples, weights):
+            self.samples, self.weights = np.asarray(samples), np.asarray(weights) / np.sum(weights)
+            super().__init__()
+
+        def evaluate(self, value):
+            return -2 * gaussian_kde(self.samples, weights=self.weights).logpdf(value)[0]
+
+    theirs = models_of.SkyModel(models_of.PowerLawSpectralModel(), name="a")
+    theirs.spectral_model.index.prior = SamplesKDEPrior([1.5, 2.2, 2.4], [1, 2, 1])
+    theirs.spectral_model.index.prior.weight = 0.7
+    ours = convert_models(models_of.Models([theirs])).models.parameters
+    assert ours.prior_stat_sum() == pytest.approx(theirs.parameters.prior_stat_sum(), rel=1e-12)
 
 
 def test_links_limits_and_priors_come_over(hess_files):

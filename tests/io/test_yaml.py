@@ -19,6 +19,7 @@ from gammajax import (
     PiecewiseNormSpectralModel,
     PowerLawNormSpectralModel,
     PowerLawSpectralModel,
+    SamplesKDEPrior,
     ScaleSpectralModel,
     SkyModel,
     SystematicsModel,
@@ -388,6 +389,10 @@ WRONG = {
     "prior value": ("frozen: false", "prior: {type: GaussianPrior, parameters: [{name: sgma, value: 1}]}", r"\.prior: GaussianPrior: unknown value 'sgma'"),
     "prior width": ("frozen: false", "prior: {type: GaussianPrior, parameters: [{name: sigma, value: 0}]}", r"\.prior: GaussianPrior.sigma: got 0"),
     "prior unit": ("frozen: false", "prior: {type: GaussianPrior, parameters: [{name: mu, value: 1, unit: TeV}, {name: sigma, value: 1, unit: TeV}]}", "has unit 'TeV', expected one convertible to ''"),
+    "prior samples": ("frozen: false", "prior: {type: SamplesKDEPrior, samples: [1, .nan]}", r"prior\.samples\[1\]: got nan, expected a finite number"),
+    "prior sample": ("frozen: false", "prior: {type: SamplesKDEPrior, samples: [1]}", r"\.prior: SamplesKDEPrior\.samples: got 1 of 1 with a weight"),
+    "prior without samples": ("frozen: false", "prior: {type: SamplesKDEPrior, weights: [1]}", r"\.prior: key 'samples' is missing"),
+    "prior of numbers": ("frozen: false", "prior: {type: SamplesKDEPrior, parameters: []}", r"\.prior: unknown key 'parameters'; known are: type, samples"),
     "temporal": ("    spectral:", "    temporal: {type: SpinTemporalModel}\n    spectral:", r"components\[0\]\.temporal\.type: unknown temporal model 'SpinTemporalModel'"),
     "spatial": ("    spectral:", "    spatial: {type: GaussianSpatialModel, parameters: []}\n    spectral:", "'GaussianSpatialModel' changes what a spectrum counts"),
     "irf": ("    spectral:", "    apply_irf: {exposure: true, psf: true, edisp: false}\n    spectral:", r"apply_irf: only true"),
@@ -470,6 +475,22 @@ def test_a_prior_in_another_unit_is_converted_and_said():
     with pytest.warns(UserWarning, match="the value is converted here, gammapy would take the number as it is"):
         models = Models.from_yaml(GOOD.replace("value: 1, unit: TeV", f"value: 1, unit: TeV, {prior}"))
     assert models.parameters["reference"].prior.mu == pytest.approx(0.9, rel=1e-15)
+
+
+@pytest.mark.parametrize("weights", [None, [1.0, 0.0, 1 / 3]])
+def test_a_prior_of_samples_keeps_every_bit(weights):
+    models = Models.from_yaml(GOOD)
+    amplitude = models.parameters["amplitude"]
+    amplitude.prior = SamplesKDEPrior(np.array([1e-12, 2e-12, 1e-11 / 3]) * amplitude.unit, weights, weight=0.3)
+    text = models.to_yaml()
+    assert ("weights" in text) == (weights is not None)
+    assert Models.from_yaml(text).parameters["amplitude"].prior == amplitude.prior
+    other = GOOD.replace("value: 2.5", "value: 2.5, prior: {type: SamplesKDEPrior, samples: [2, 3], unit: ''}")
+    assert Models.from_yaml(other).parameters["index"].prior == SamplesKDEPrior([2, 3] * u.one)
+    other = GOOD.replace("unit: TeV", "unit: TeV, prior: {type: SamplesKDEPrior, samples: [900, 1100], unit: GeV}")
+    prior = Models.from_yaml(other).parameters["reference"].prior
+    np.testing.assert_allclose(prior.samples, [0.9, 1.1], rtol=1e-15)
+    assert prior.unit == u.TeV
 
 
 BOMBS = {

@@ -17,6 +17,7 @@ from gammajax import (
     Likelihood,
     PowerLawNormSpectralModel,
     PowerLawSpectralModel,
+    SamplesKDEPrior,
     SkyModel,
     SpectrumDataset,
     SystematicsModel,
@@ -46,6 +47,7 @@ def priors():
     d = embedded()
     spectrum = d.models[0].spectral_model
     spectrum.alpha.prior = GaussianPrior(mu=2.3, sigma=0.1)
+    spectrum.beta.prior = SamplesKDEPrior([0.1, 0.2, 0.25, 0.4], weights=[1, 2, 0, 1])
     d.models.set_penalties(
         GaussianPenalty.from_diagonal([spectrum.beta, spectrum.alpha], sigma=[0.1, 0.2], mean=[0.2, 2.0])
     )

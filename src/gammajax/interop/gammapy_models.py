@@ -22,7 +22,7 @@ from gammajax.models import (
     spectral_model_class,
     temporal_model_class,
 )
-from gammajax.parameters import GaussianPenalty, Parameter, prior_classes
+from gammajax.parameters import GaussianPenalty, Parameter, SamplesKDEPrior, prior_classes
 
 __all__ = ["Converted", "convert_models"]
 
@@ -78,6 +78,8 @@ def _prior(parameter: Any, times: int) -> Any:
         )
     prior = parameter.prior
     values: dict[str, Any] = {p.name: float(p.value) for p in prior.parameters}
+    if issubclass(known[name], SamplesKDEPrior):
+        values = {"samples": prior.samples, "weights": prior.weights}
     return known[name](weight=times * float(prior.weight), **values)
 
 

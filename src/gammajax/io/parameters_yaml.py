@@ -9,7 +9,7 @@ from astropy import units as u
 from gammajax.errors import FileFormatError, InputError, UnitError
 from gammajax.io.yaml_nodes import Node, did_you_mean
 from gammajax.models import Declared
-from gammajax.parameters import Parameter, Prior, prior_classes
+from gammajax.parameters import Parameter, Prior, SamplesKDEPrior, prior_classes
 
 __all__ = ["Links", "parameter_to_dict", "read_parameters", "unit_text"]
 
@@ -86,6 +86,11 @@ def _scan_settings(p: Parameter) -> dict[str, Any]:
 def _prior_to_dict(prior: Prior) -> dict[str, Any]:
     assert prior.unit is not None
     unit = unit_text(prior.unit)
+    if isinstance(prior, SamplesKDEPrior):
+        lists = {"samples": prior.samples.tolist(), "weights": prior.weights.tolist()}
+        if set(lists["weights"]) == {1.0}:
+            del lists["weights"]
+        return {"type": type(prior).__name__, **lists, "unit": unit, "weight": prior.weight}
     numbers = [
         {"name": d.name, "value": float(v), "unit": unit if d.dimensional else ""}
         for d, v in zip(prior.declared, prior.values, strict=True)
@@ -185,17 +190,40 @@ def _unit(node: Node) -> u.UnitBase:
 
 
 def _read_prior(node: Node, parameter: Parameter) -> Prior:
-    name = node.mapping(("type", "parameters", "weight"))["type"].text()
+    name = node["type"].text()
     known = prior_classes()
     if name not in known:
         raise FileFormatError(
             f"{node.where}.type: unknown prior {name!r}; known are: {', '.join(sorted(known))}.{did_you_mean(name, known)}"
         )
+    weight = node["weight"].number() if "weight" in node else 1.0
+    if issubclass(known[name], SamplesKDEPrior):
+        values = _samples_of_prior(node.mapping(("type", "samples", "weights", "unit", "weight")), parameter)
+    else:
+        values = _values_of_prior(node.mapping(("type", "parameters", "weight")), known[name], parameter)
+    try:
+        return known[name](**values, weight=weight).in_unit(parameter.unit, parameter.name)
+    except InputError as error:
+        raise FileFormatError(f"{node.where}: {error}") from None
+
+
+def _samples_of_prior(node: Node, parameter: Parameter) -> dict[str, Any]:
+    lists = {
+        key: [v.number(finite=True) for v in node[key].elements()] for key in ("samples", "weights") if key in node
+    }
+    if "samples" not in lists:
+        raise FileFormatError(f"{node.where}: key 'samples' is missing, the list of values that the prior is made of.")
+    unit = _unit(node["unit"]) if "unit" in node else u.dimensionless_unscaled
+    samples = u.Quantity(lists["samples"], parameter.unit if unit == u.dimensionless_unscaled else unit)
+    return lists | {"samples": samples}
+
+
+def _values_of_prior(node: Node, cls: type[Prior], parameter: Parameter) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for one in node["parameters"].elements():
         one.mapping(("name", "value", "unit", "min", "max", "error"))
         value, unit = one["value"].number(finite=True), _unit(one["unit"]) if "unit" in one else u.Unit("")
-        d = next((d for d in known[name].declared if d.name == one["name"].text()), None)
+        d = next((d for d in cls.declared if d.name == one["name"].text()), None)
         if d is not None and d.dimensional:
             # gammapy leaves the unit out where numbers were given, and takes them in the unit of the parameter
             unit = parameter.unit if unit == u.dimensionless_unscaled else unit
@@ -208,8 +236,4 @@ def _read_prior(node: Node, parameter: Parameter) -> Prior:
             values[one["name"].text()] = u.Quantity(value, unit)
         else:
             values[one["name"].text()] = value
-    try:
-        prior = known[name](**values, weight=node["weight"].number() if "weight" in node else 1.0)
-        return prior.in_unit(parameter.unit, parameter.name)
-    except InputError as error:
-        raise FileFormatError(f"{node.where}: {error}") from None
+    return values

@@ -14,6 +14,7 @@ from gammajax.parameters.priors import (
     UniformPrior,
     prior_classes,
 )
+from gammajax.parameters.sample_priors import SamplesKDEPrior
 
 __all__ = [
     "Covariance",
@@ -27,6 +28,7 @@ __all__ = [
     "Parameters",
     "Prior",
     "PriorStructure",
+    "SamplesKDEPrior",
     "UniformPrior",
     "covariance_from_hessian",
     "find_parameter",

@@ -6,12 +6,23 @@ that does not depend on x is left out, so that the Gaussian is :math:`((x-\mu)/\
 """
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import gammaln
 
-__all__ = ["gaussian", "gaussian_penalty", "generalized_gaussian", "log_normal", "log_uniform", "uniform"]
+from gammajax.elementary import exp
+
+__all__ = [
+    "gaussian",
+    "gaussian_penalty",
+    "generalized_gaussian",
+    "log_normal",
+    "log_uniform",
+    "samples_kde",
+    "uniform",
+]
 
 LN_2PI = math.log(2 * math.pi)
 
@@ -55,6 +66,27 @@ def generalized_gaussian(
     value = 2 * _power((x - mu) / (math.sqrt(2) * sigma), 1 / eta)
     scale = 2 * (math.log(2 * math.sqrt(2)) + jnp.log(sigma) + jnp.log(eta) + gammaln(eta))
     return value + scale if constants else value
+
+
+@partial(jax.jit, static_argnames="constants")
+def samples_kde(
+    x: jax.Array, samples: jax.Array, log_weights: jax.Array, bandwidth: jax.Array, constants: bool = True
+) -> jax.Array:
+    r"""Mean of Gaussians around samples, :math:`-2\ln\sum_i w_i e^{-((x-s_i)/h)^2/2} + 2\ln h + \ln 2\pi`.
+
+    Samples and :math:`\ln w_i`, the weights adding up to 1, have shape (n,). With :math:`z = (x-r)/h` and :math:`d_i = (s_i-r)/h`
+    for any point r the first term is :math:`z^2 - 2\ln\sum_i w_i e^{d_i (z - d_i/2)}`. Here r is the sample that adds most, so that
+    no sum is 0, and derivatives far outside all samples are no differences of large numbers.
+    """
+    x = jnp.asarray(x)[..., None]
+    # the sample that adds most, found from the nearest end: squares of a far x hide it
+    end = jnp.clip(x, jnp.min(samples), jnp.max(samples))
+    d = (samples - end) / bandwidth
+    most = jnp.argmax(log_weights + d * ((x - end) / bandwidth - d / 2), axis=-1)[..., None]
+    z, d = (x - samples[most]) / bandwidth, (samples - samples[most]) / bandwidth
+    log_sum = jnp.log(jnp.sum(exp(log_weights - log_weights[most] + d * (z - d / 2)), axis=-1))
+    value = z[..., 0] ** 2 - 2 * (log_sum + log_weights[most[..., 0]])
+    return value + 2 * jnp.log(bandwidth) + LN_2PI if constants else value
 
 
 def gaussian_penalty(x: jax.Array, mean: jax.Array, precision: jax.Array) -> jax.Array:

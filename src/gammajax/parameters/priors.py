@@ -101,8 +101,11 @@ class Prior:
     # -- what a likelihood takes -----------------------------------------------------------------------------------
 
     @property
-    def values(self) -> np.ndarray:
-        """The numbers in declared order, shape (k,), float64; an argument of `function`, never part of a program."""
+    def values(self) -> Any:
+        """The numbers in declared order, shape (k,), float64; arguments of `function`, never part of a program.
+
+        A prior that is made of arrays has a tuple of them.
+        """
         return np.array(self._numbers)
 
     @property
@@ -125,16 +128,20 @@ class Prior:
         UnitError
             If the unit of the prior is of another dimension.
         """
+        factor = self._factor(unit, what)
+        new = object.__new__(type(self))
+        numbers = zip(self.declared, self._numbers, strict=True)
+        new._set(tuple(v * factor if d.dimensional else v for d, v in numbers), self.weight, u.Unit(unit))
+        return new
+
+    def _factor(self, unit: u.UnitBase, what: str) -> float:
+        """What the numbers are multiplied with to be in a unit."""
         if self.unit is not None and not self.unit.is_equivalent(unit):
             raise UnitError(
                 f"{what}: the {type(self).__name__} has unit {self.unit.to_string()!r}, expected one convertible to "
                 f"{unit.to_string()!r}."
             )
-        factor = 1.0 if self.unit is None or self.unit == unit else float(self.unit.to(unit))
-        new = object.__new__(type(self))
-        numbers = zip(self.declared, self._numbers, strict=True)
-        new._set(tuple(v * factor if d.dimensional else v for d, v in numbers), self.weight, u.Unit(unit))
-        return new
+        return 1.0 if self.unit is None or self.unit == unit else float(self.unit.to(unit))
 
     def stat(self, x: Any, constants: bool = True) -> Any:
         """-2 ln of the density times `weight`, at numbers in `unit` or at a quantity; shape of `x`.
@@ -149,7 +156,7 @@ class Prior:
         if isinstance(x, u.Quantity):
             x = to_unit(x, self.unit or u.dimensionless_unscaled, type(self).__name__)
         with double_precision():
-            out = np.asarray(type(self).function(np.asarray(x, dtype=float), *self._numbers, constants=constants))
+            out = np.asarray(type(self).function(np.asarray(x, dtype=float), *self.values, constants=constants))
         return self.weight * out if out.ndim else float(self.weight * out)
 
     __call__ = stat
