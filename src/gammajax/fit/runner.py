@@ -1,6 +1,7 @@
 """One fit from beginning to end: start, optimiser, verdict, result."""
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,7 @@ def run_fit(
         trace=trace_table(objective, problem, likelihood) if store_trace else None,
         raw=out.raw,
         options=dict(out.options),
-        goodness=goodness(problem, end.x, end.stat, flags),
+        goodness=replace(goodness(problem, end.x, end.stat, flags), provenance=common["provenance"]),
         **common,
     )
 
@@ -112,7 +113,7 @@ def _evaluated(datasets: Any, problem: Problem, common: dict[str, Any]) -> FitRe
         ngrad=0,
         nhess=0,
         models=datasets.models.snapshot(),
-        goodness=goodness(problem, x, stat, flags),
+        goodness=replace(goodness(problem, x, stat, flags), provenance=common["provenance"]),
         **common,
     )
 

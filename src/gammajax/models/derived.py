@@ -47,7 +47,7 @@ class DerivedQuantities:
         Examples
         --------
         >>> from gammajax import PowerLawSpectralModel
-        >>> print(PowerLawSpectralModel().evaluate(2 * u.TeV, index=3))
+        >>> print(f"{PowerLawSpectralModel().evaluate(2 * u.TeV, index=3):.4g}")
         1.25e-13 1 / (TeV s cm2)
         """
         parameters = self.parameters
