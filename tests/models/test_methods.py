@@ -3,9 +3,10 @@
 import matplotlib
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 import gammajax.models as gm
-from gammajax import EnergyAxis, create_crab_spectral_model, spectral_model_class
+from gammajax import EnergyAxis, create_cosmic_ray_spectral_model, create_crab_spectral_model, spectral_model_class
 from gammajax.errors import InputError, ModelError, UnitError
 from tests.models.table import DNDE, TABLE, TEV, make_dr3, make_ecpl, make_lp, make_pl
 
@@ -196,3 +197,24 @@ def test_crab():
         np.testing.assert_allclose(create_crab_spectral_model(name)(energy).to_value(DNDE), expected, rtol=1e-12)
     with pytest.raises(InputError, match="got reference 'magic', expected one of meyer, hegra"):
         create_crab_spectral_model("magic")
+
+
+@pytest.mark.parametrize("particle", ["proton", "N", "Si", "Fe", "electron"])
+def test_cosmic_rays(particle):
+    gammapy = pytest.importorskip("gammapy.modeling.models")
+    energy = np.geomspace(0.01, 100, 41) * TEV
+    ours, theirs = (f(particle) for f in (create_cosmic_ray_spectral_model, gammapy.create_cosmic_ray_spectral_model))
+    np.testing.assert_allclose(ours(energy).to_value(DNDE), theirs(energy).to_value(DNDE), rtol=1e-12)
+    # by the closed form of the power law and of the normal distribution of ln E
+    lo, hi = 0.02, 30.0
+    a, index = theirs.parameters["amplitude"].quantity.to_value(DNDE), theirs.parameters["index"].value
+    expected = a * (lo ** (1 - index) - hi ** (1 - index)) / (index - 1)
+    if particle == "electron":
+        part = norm.cdf(np.log(np.array([lo, hi]) / 0.107) / 0.776)
+        expected += 3.19e-7 * 4 * np.pi * (part[1] - part[0])
+    assert ours.integral(lo * TEV, hi * TEV).to_value("cm-2 s-1") == pytest.approx(expected, rel=1e-9)
+
+
+def test_unknown_cosmic_rays():
+    with pytest.raises(InputError, match="got particle 'He', expected one of proton, N, Si, Fe, electron"):
+        create_cosmic_ray_spectral_model("He")

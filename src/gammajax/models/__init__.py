@@ -32,6 +32,7 @@ from gammajax.models.spectral import (
     SuperExpCutoffPowerLaw4FGLDR3SpectralModel,
     SuperExpCutoffPowerLaw4FGLSpectralModel,
     TemplateSpectralModel,
+    create_cosmic_ray_spectral_model,
     create_crab_spectral_model,
     define_spectral_model,
 )
@@ -101,6 +102,7 @@ __all__ = [
     "TemporalModel",
     "as_parameters",
     "bin_rule",
+    "create_cosmic_ray_spectral_model",
     "create_crab_spectral_model",
     "define_spectral_model",
     "flux_per_bin",

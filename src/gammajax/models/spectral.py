@@ -3,6 +3,7 @@
 from gammajax.models.absorption import EBL_DATA_BUILTIN, EBLAbsorptionNormSpectralModel
 from gammajax.models.base import Declared, SpectralModel
 from gammajax.models.compound import CompoundSpectralModel, ScaleSpectralModel
+from gammajax.models.cosmic_rays import create_cosmic_ray_spectral_model
 from gammajax.models.crab import MeyerCrabSpectralModel, create_crab_spectral_model
 from gammajax.models.curved import (
     GaussianSpectralModel,
@@ -55,6 +56,7 @@ __all__ = [
     "SuperExpCutoffPowerLaw4FGLDR3SpectralModel",
     "SuperExpCutoffPowerLaw4FGLSpectralModel",
     "TemplateSpectralModel",
+    "create_cosmic_ray_spectral_model",
     "create_crab_spectral_model",
     "define_spectral_model",
 ]
