@@ -263,7 +263,8 @@ def stacks(hess_files):
 
 @pytest.mark.slow
 @quiet
-@pytest.mark.parametrize("row", [k for k, r in TABLE.items() if r.gammapy and "," not in k])
+# where a difference changes its sign gammapy's integrals are numbers like 1e289, which are folded into many bins
+@pytest.mark.parametrize("row", [k for k, r in TABLE.items() if r.gammapy and "," not in k and k != "pl - bpl"])
 def test_gammapy_predicts_the_same_counts(row, stacks):
     """Live, in the compatible mode; what has no unit multiplies a power law."""
     gammapy = pytest.importorskip("gammapy.modeling.models")
@@ -274,11 +275,8 @@ def test_gammapy_predicts_the_same_counts(row, stacks):
     ours.models, ours.compatibility = SkyModel(model, name="crab"), "gammapy"
     theirs.models = gammapy.SkyModel(spectral_model=other, name="crab")
     found, expected = ours.npred_signal().data, np.squeeze(theirs.npred_signal().data)
-    # where a difference changes its sign gammapy's integrals are numbers like 1e289, which are folded into many bins
-    sane = np.isfinite(expected) & (np.abs(expected) < 1e100)
-    assert np.mean(sane) > (0.5 if row == "pl - bpl" else 0.95)
     # gammapy keeps exposure and dispersion in single precision
-    np.testing.assert_allclose(found[sane], expected[sane], rtol=2e-6, atol=1e-12 * np.abs(expected[sane]).max())
+    np.testing.assert_allclose(found, expected, rtol=2e-6, atol=1e-12 * np.abs(expected).max())
 
 
 @plain
