@@ -1,9 +1,14 @@
-"""Fixtures of all tests: where the real data are. Nothing global is set here."""
+"""Fixtures of all tests: where the real data are. Nothing global is set here but the hearing of Ctrl-C."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
+
+# started in the background of a script, Python and all processes that tests start would not hear Ctrl-C
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
