@@ -138,3 +138,41 @@ def test_several_devices_are_all_used():
     code = "import jax; from gammajax.direct import own_devices; assert own_devices() == tuple(jax.devices()); print(len(own_devices()))"
     run = run_python(code, XLA_FLAGS="--xla_force_host_platform_device_count=2")
     assert (run.stdout.strip(), run.returncode) == ("2", 0), run.stderr
+
+
+def test_an_array_that_is_there_is_not_kept():
+    there = direct.direct(np.arange(4.0))
+    before = len(direct._copies)
+    assert direct.direct(there) is there
+    assert len(direct._copies) == before
+
+
+def test_threads_that_begin_together_get_one_device(monkeypatch):
+    monkeypatch.setattr(direct, "_made", {})
+    gate, found = threading.Barrier(8), []
+
+    def begin():
+        gate.wait()
+        found.append(direct_device())
+
+    threads = [threading.Thread(target=begin) for _ in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert len(found) == 8
+    assert len({id(d) for d in found}) == 1
+
+
+def test_a_device_may_be_chosen_between_two_fits():
+    likes = [Likelihood.from_function(poisson, parameters(), COUNTS) for _ in range(2)]
+
+    def here(like):
+        return Fit(backend="newton").run(like).total_stat
+
+    def chosen(like):
+        with jax.default_device(jax.devices("cpu")[0]):
+            return here(like)
+
+    found = [here(likes[0]), chosen(likes[0]), chosen(likes[1]), here(likes[1])]
+    np.testing.assert_allclose(found, found[0], rtol=1e-14)

@@ -7,6 +7,7 @@ this version of JAX does not make one, everything runs as JAX has it.
 """
 
 import os
+import threading
 from contextlib import ExitStack
 from typing import Any
 from weakref import ref
@@ -15,6 +16,8 @@ __all__ = ["Scope", "direct", "direct_device", "own_devices", "shared"]
 
 # the device of this process, None where there is none; a child by fork makes its own
 _made: dict[int, Any] = {}
+# arrays of two clients do not mix: threads that begin at the same time must get the same one
+_making = threading.Lock()
 # copies of arrays, by the identity of the array
 _copies: dict[int, tuple[ref, Any]] = {}
 
@@ -25,7 +28,9 @@ def direct_device() -> Any:
 
     pid = os.getpid()
     if pid not in _made:
-        _made[pid] = _make()
+        with _making:
+            if pid not in _made:
+                _made[pid] = _make()
     chosen = jax.config.jax_default_device
     return _made[pid] if chosen is None or chosen is _made[pid] else None
 
@@ -72,8 +77,11 @@ def direct(tree: Any) -> Any:
 def _moved(array: Any, device: Any) -> Any:
     import jax
 
-    if not isinstance(array, jax.Array):
+    if not isinstance(array, jax.Array) or isinstance(array, jax.core.Tracer):
         return jax.device_put(array, device)
+    # kept as its own copy it would never be let go
+    if array.committed and array.devices() == {device}:
+        return array
     known = _copies.get(id(array))
     if known is None or known[0]() is not array:
         key = id(array)
