@@ -262,7 +262,7 @@ def test_a_device_without_memory_gets_smaller_batches(fit, tmp_path, monkeypatch
     from gammajax.solve.programs import sizes
 
     size, real, tried = sizes("cpu"), batch.minimize_program, []
-    before = size.minimize, size.evaluate
+    before = dict(vars(size))
 
     def small(*arguments, inner, **static):
         tried.append(inner)
@@ -275,7 +275,7 @@ def test_a_device_without_memory_gets_smaller_batches(fit, tmp_path, monkeypatch
     try:
         result = scan(fit, tmp_path / "cramped", chunk_size=250)
     finally:
-        size.minimize, size.evaluate = before
+        vars(size).update(before)
     assert set(tried) == {32, 16, 8}
     assert result.failures == ()
     # other batches, other rounding
@@ -329,7 +329,7 @@ def test_a_device_without_any_memory_ends_the_scan(fit, tmp_path, monkeypatch):
     from gammajax.solve.programs import sizes
 
     size = sizes("cpu")
-    before = size.minimize, size.evaluate
+    before = dict(vars(size))
 
     def none(*a):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
@@ -339,7 +339,7 @@ def test_a_device_without_any_memory_ends_the_scan(fit, tmp_path, monkeypatch):
         with pytest.raises(ScanError, match="the device failed in chunk 0 .*RESOURCE_EXHAUSTED"):
             scan(fit, tmp_path / "scan")
     finally:
-        size.minimize, size.evaluate = before
+        vars(size).update(before)
     assert gammajax.scan.open(tmp_path / "scan").failed == {}
 
 

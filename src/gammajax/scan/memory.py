@@ -81,11 +81,14 @@ def _size(n: float) -> str:
 
 
 def halve_batches(platform: str, refits: bool) -> bool:
-    """Make the inner batches on a kind of device half as large; False where they cannot be smaller."""
+    """Make the batches on a kind of device half as large, and the calls that hold them; False where they cannot be smaller."""
     size, which = sizes(platform), "minimize" if refits else "evaluate"
-    if getattr(size, which) <= LEAST_BATCH:
+    inner = getattr(size, which) // 2
+    if inner < LEAST_BATCH:
         return False
-    setattr(size, which, max(getattr(size, which) // 2, LEAST_BATCH))
+    setattr(size, which, inner)
+    # on a device that shares its memory with the host the arrays of a call are as much in the way as those of a batch
+    size.capacity, size.large = (max(lanes // 2, inner) for lanes in (size.capacity, size.large))
     return True
 
 
