@@ -90,6 +90,20 @@ def test_a_list_of_data_sets_with_masks_and_start_values_of_their_own():
         np.testing.assert_allclose(result.error[i][2:], [p.error for p in one.parameters][2:], rtol=1e-4)
 
 
+def test_a_list_of_data_sets_with_masks_and_dispersions_of_their_own():
+    members = list(batch(edisp=True))
+    for i, d in enumerate(members):
+        d.mask_fit = d.counts.geom.energy_mask((0.5 + 0.1 * i) * u.TeV, 20 * u.TeV)
+    # bins of true energy that reach the fit of the others only
+    members[0]._edisp[:8] = 0.0
+    result = Fit().run_each(members)
+    assert result.success.all()
+    for i in (0, 1, 5):
+        one = Fit(members[i], backend="newton").run()
+        assert result.total_stat[i] == pytest.approx(one.total_stat, abs=1e-8)
+        np.testing.assert_allclose(result.error[i][2:], [p.error for p in one.parameters][2:], rtol=1e-4)
+
+
 def test_pulls_of_many_realisations():
     """The mean and the spread of the pulls inside five errors of their own, and one verdict for each."""
     d = batch(1)[0]

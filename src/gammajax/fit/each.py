@@ -218,10 +218,10 @@ def _folded(arrays: np.ndarray) -> np.ndarray:
     weights = np.random.default_rng(20).integers(0, 2**63, values.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(
         1
     )
-    return values @ weights
+    return np.einsum("nk,k->n", values, weights)
 
 
-def _packed(batch: SpectrumBatch, likelihood: Likelihood, masks: np.ndarray | None) -> tuple[EachCompact, np.ndarray]:
+def _packed(batch: SpectrumBatch, likelihood: Likelihood, masks: np.ndarray | None) -> tuple[EachCompact, Any]:
     """The form of the batch, and the numbers of each lane."""
     (data,) = likelihood.data
     mask = np.asarray(data.mask)
@@ -229,23 +229,28 @@ def _packed(batch: SpectrumBatch, likelihood: Likelihood, masks: np.ndarray | No
     exposure, edisp, _ = batch.template.response_arrays()
     statistic = likelihood.structure.datasets[0].stat
     values = [batch.arrays[name] for name in statistic.arrays]
-    # all true-energy bins where they differ from set to set, so that none that reaches the fit is left out
-    reach = (edisp if batch.edisp is None else batch.edisp.any(axis=0)) * 1.0
     weight = exposure if batch.exposure is None else batch.exposure.max(axis=0)
-    used = np.flatnonzero(np.any(reach[:, mask] * weight[:, None] != 0, axis=1))
+    used = np.flatnonzero(_reaching(edisp if batch.edisp is None else batch.edisp, mask) & (weight != 0))
     template = _template(
         likelihood, batch, used, fit, edisp if batch.exposure is not None else exposure[:, None] * edisp
     )
-    rows, columns = template.bins[0].matrix.shape
-    own_exposure, own_matrix = batch.exposure, None
-    if batch.edisp is not None:
-        own_matrix = (exposure if batch.exposure is None else batch.exposure)[..., :, None] * batch.edisp
-        own_exposure = None
+    size = template.bins[0].matrix.shape
     numbers, names = own_numbers(
-        values, fit=fit, used=used, size=(rows, columns), harmless=statistic.harmless, mask=masks, exposure=own_exposure,
-        matrix=own_matrix,
+        values, fit=fit, used=used, size=size, harmless=statistic.harmless, mask=masks,
+        exposure=exposure if batch.exposure is None and batch.edisp is not None else batch.exposure, edisp=batch.edisp,
     )  # fmt: skip
     return EachCompact(template, names), numbers
+
+
+def _reaching(edisp: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """True-energy bins that reach bins in the fit, of any data set where dispersions differ; shape (n_true,)."""
+    first = edisp if edisp.ndim == 2 else edisp[0]
+    out = np.any(first[:, mask] != 0, axis=1)
+    if edisp.ndim == 3:
+        # most are known from the first, and are not looked for in all
+        rest = np.flatnonzero(~out)
+        out[rest] = [np.any((edisp[:, k] != 0) & mask) for k in rest]
+    return out
 
 
 def _template(

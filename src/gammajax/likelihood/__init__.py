@@ -3,7 +3,7 @@
 from gammajax.likelihood.bound import Bound
 from gammajax.likelihood.core import Likelihood
 from gammajax.likelihood.drawn import DrawnCompact, drawn_numbers
-from gammajax.likelihood.each import EachCompact, compact_of, own_numbers
+from gammajax.likelihood.each import EachCompact, OwnNumbers, compact_of, own_numbers
 from gammajax.likelihood.evaluate import register
 from gammajax.likelihood.kept import likelihood_of
 from gammajax.likelihood.penalties import penalty_stat
@@ -18,6 +18,7 @@ __all__ = [
     "DrawnCompact",
     "EachCompact",
     "Likelihood",
+    "OwnNumbers",
     "ResponseData",
     "Structure",
     "compact_of",

@@ -98,13 +98,20 @@ def _shapes(compact: Any) -> tuple:
     return structure, tuple(a.shape for a in leaves)
 
 
-def _fill(parts: list[np.ndarray], begin: int, end: int, capacity: int, inner: int) -> tuple[np.ndarray, int]:
+def _fill(parts: list[Any], begin: int, end: int, capacity: int, inner: int) -> tuple[np.ndarray, int]:
     """Lanes begin:end of some columns, in an array of `capacity` lanes; the last inner batch is filled up with its last lane."""
     n = end - begin
     batches = -(-n // inner)
     # lanes beyond the last batch are never read
     out = np.empty((capacity, sum(p.shape[1] for p in parts)))
-    np.concatenate([p[begin:end] for p in parts], axis=1, out=out[:n], casting="unsafe")
+    at = 0
+    for p in parts:
+        here = out[:n, at : at + p.shape[1]]
+        at += p.shape[1]
+        if isinstance(p, np.ndarray):
+            here[:] = p[begin:end]
+        else:
+            p.write(slice(begin, end), here)
     out[n : batches * inner] = out[n - 1]
     return out, batches
 
@@ -184,7 +191,7 @@ def minimize_batch(
     again: np.ndarray | None = None,
     derivatives: bool = False,
     device: Any = None,
-    own: np.ndarray | None = None,
+    own: Any = None,
     plan: Plan | None = None,
 ) -> BatchResult:
     """Minimise the statistic from many starts at once.
@@ -214,7 +221,7 @@ def minimize_batch(
         Return the gradient and the Hessian as well, in all parameters that are free or move in any lane.
     device : jax.Device, optional
         Where to run.
-    own : array, shape (n, D), optional
+    own : array or `gammajax.likelihood.OwnNumbers`, shape (n, D), optional
         Data of each lane, where they differ; the likelihood's compact form then has ``of_lane``.
     plan : `Plan`, optional
         The program to use: then a lane's result does not depend on what else is in the call, nor on calls before it.
@@ -244,7 +251,7 @@ def minimize_batch(
 
 def _minimize_all(
     likelihood: Any, starts: np.ndarray, free: np.ndarray, lower: np.ndarray, upper: np.ndarray, scale: np.ndarray,
-    tol: float, max_iter: int, again: np.ndarray, derivatives: bool, device: Any, own: np.ndarray | None,
+    tol: float, max_iter: int, again: np.ndarray, derivatives: bool, device: Any, own: Any,
     plan: Plan | None = None,
 ) -> BatchResult:  # fmt: skip
     """All lanes by the batched program."""
@@ -276,7 +283,7 @@ def _moves(values: np.ndarray) -> bool:
 
 
 def _go_on(
-    out: BatchResult, run: "_Runner", starts: np.ndarray, again: np.ndarray, each: np.ndarray, own: np.ndarray,
+    out: BatchResult, run: "_Runner", starts: np.ndarray, again: np.ndarray, each: np.ndarray, own: Any,
     max_iter: int,
 ) -> None:  # fmt: skip
     """Lanes that are left: first from where they are, then from the second start, then at a corner of the statistic."""
@@ -295,9 +302,7 @@ def _go_on(
             _corner(out, left, run, each[left], own[left], strength)
 
 
-def _corner(
-    out: BatchResult, left: np.ndarray, run: "_Runner", free: np.ndarray, own: np.ndarray, strength: int
-) -> None:
+def _corner(out: BatchResult, left: np.ndarray, run: "_Runner", free: np.ndarray, own: Any, strength: int) -> None:
     """Lanes whose minimum is at strength 0: there the predictions of bins without counts change sign and the slope jumps.
 
     The other parameters are re-fitted with the strength at 0. In the strength itself the statistic is convex, so
@@ -383,7 +388,7 @@ class _Runner:
         self.alone = False
 
     def __call__(
-        self, starts: np.ndarray, again: np.ndarray, free: np.ndarray, own: np.ndarray, max_iter: int, damping: float
+        self, starts: np.ndarray, again: np.ndarray, free: np.ndarray, own: Any, max_iter: int, damping: float
     ) -> BatchResult:
         shapes = self.derivatives or bool(np.any(free[:, self.shapes]))
         output = self.output and shapes
