@@ -252,6 +252,21 @@ def client(workers):
         yield made
 
 
+@pytest.mark.slow
+def test_clusters_side_by_side_listen_at_home_alone():
+    """Each at ports of its own: a warning of a port that is taken would be an error here."""
+    pytest.importorskip("distributed")
+    from gammajax.scan.dask import local_client
+
+    with local_client(1) as one, local_client(1) as other:
+        for client in (one, other):
+            assert client.submit(sum, [1, 2]).result() == 3
+            scheduler = client.cluster.scheduler
+            sockets = scheduler.http_server._sockets.values()
+            assert {s.getsockname()[0] for s in sockets} == {"127.0.0.1"}
+            assert scheduler.address.startswith("tcp://127.0.0.1:")
+
+
 def on_all(client, *faults):
     """Have every worker process be faulty, those too that are started later."""
     from distributed import WorkerPlugin
@@ -387,10 +402,13 @@ def cluster(tmp_path, workers):
     pytest.importorskip("distributed")
     place = tmp_path / "scheduler.json"
     env = os.environ | {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s"}
-    where = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(place)]
+    where = ["--host", "127.0.0.1", "--scheduler-file", str(place)]
     scheduler, worker = (
         subprocess.Popen([sys.executable, "-m", f"distributed.cli.dask_{name}", *where, *more], env=env, stderr=subprocess.DEVNULL)
-        for name, more in (("scheduler", ["--port", "0"]), ("worker", ["--nthreads", "1", "--death-timeout", "20"]))
+        for name, more in (
+            ("scheduler", ["--port", "0", "--no-dashboard", "--dashboard-address", "127.0.0.1:0"]),
+            ("worker", ["--no-dashboard", "--nthreads", "1", "--death-timeout", "20"]),
+        )
     )  # fmt: skip
     try:
         while not place.exists():

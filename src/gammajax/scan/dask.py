@@ -74,6 +74,9 @@ def local_client(n_workers: int | None = None, **cluster: Any) -> Any:
         raise InputError(f"local_client: Dask is not installed ({error}); pip install gammajax[dask].") from None
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     arguments = {"host": "127.0.0.1", "dashboard_address": None, "threads_per_worker": 1, "processes": True} | cluster
+    if "dashboard_address" not in cluster:
+        # with no dashboard the scheduler still serves its state, by default at one port for all clusters of a machine
+        arguments["scheduler_kwargs"] = {"dashboard_address": "127.0.0.1:0"} | cluster.get("scheduler_kwargs", {})
     # scheduler and nannies read them when they are made
     with dask.config.set(settings()):
         return _local(Client)(n_workers=n_workers or cores, **arguments)
