@@ -29,7 +29,8 @@ def settings() -> dict[str, Any]:
 
     The allocator's thresholds that Dask sets make every temporary array of XLA be fetched from the system anew, which costs 40 % on
     CPUs; with ``NPROC=1`` a worker of one thread takes one core. A chunk that kills its worker is given up after three; a worker that
-    says nothing for a minute is given up as well, by default it is five.
+    says nothing for a minute is given up as well, by default it is five. Dask's profiler is off: it reads the stacks of running threads
+    a hundred times a second, which can end an interpreter.
 
     Examples
     --------
@@ -43,6 +44,7 @@ def settings() -> dict[str, Any]:
         environment + "NPROC": 1,
         "distributed.scheduler.allowed-failures": 2,
         "distributed.scheduler.worker-ttl": "60 s",
+        "distributed.worker.profile.enabled": False,
     }
 
 
