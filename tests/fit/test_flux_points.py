@@ -121,6 +121,22 @@ def test_a_second_source_stays_as_it_is(fitted):
     assert d.models.names == ["crab", "other"]
 
 
+def test_a_data_set_keeps_its_models_while_points_are_estimated(fitted, monkeypatch):
+    """Another thread that fits it, or makes points of it too, must not see the source alone."""
+    d = fitted.copy("HESS")
+    other = SkyModel(PowerLawSpectralModel(index=2.5, amplitude=1e-12 * u.Unit("cm-2 s-1 TeV-1")), name="other")
+    d.models = [fitted.models["crab"], other]
+    shown, predicted, kept = d.models, SpectrumDatasetOnOff.npred_signal, []
+
+    def looked_at(self, *args):
+        kept.append(d.models is shown)
+        return predicted(self, *args)
+
+    monkeypatch.setattr(SpectrumDatasetOnOff, "npred_signal", looked_at)
+    FluxPointsEstimator(EDGES, "crab").run(d)
+    assert kept == [True, True]
+
+
 def test_a_bin_without_counts_has_a_limit_and_no_point():
     """Known background and no counts: the statistic is 2 mu, its limit is known exactly."""
     edges = np.array([1.0, 2.0, 4.0]) * u.TeV

@@ -15,6 +15,7 @@ from gammajax import (
     GaussianPrior,
     LightCurveEstimator,
     LogParabolaSpectralModel,
+    Parameter,
     PowerLawNormSpectralModel,
     PowerLawSpectralModel,
     SkyModel,
@@ -156,6 +157,19 @@ def test_verdicts_name_what_is_on_a_limit():
     assert (found.status == Status.AT_LIMIT).all()
     assert found.success.all()
     assert found.to_table()["status"].tolist() == [1, 1, 1]
+
+
+def test_what_is_followed_may_be_in_no_model():
+    """A parameter that stands by itself is re-fitted as the one that follows it would be."""
+    data = nights(n=1)
+    norm = data.models["night-0-bkg"].spectral_model.norm
+    norm.prior = None
+    estimator = FluxPointsEstimator(EDGES, "source", reoptimize=True)
+    free = estimator.run(data)
+    norm.link(Parameter("doubled", 2.0), factor=0.5)
+    followed = estimator.run(data)
+    np.testing.assert_allclose(followed.norm, free.norm, rtol=1e-8)
+    np.testing.assert_allclose(followed.norm_err, free.norm_err, rtol=1e-8)
 
 
 def test_penalties_tie_nights_together():

@@ -1,5 +1,6 @@
 """Channels of spectra, sorted into energy and time bins, and how the statistic of each bin depends on the strength of a source."""
 
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -90,23 +91,21 @@ class _Part:
             raise DataError(f"{d.name!r} is a {type(d).__name__}; flux points are made from spectra of counts.")
         d.check_for_fit()
         shown = d.models
-        try:
-            # without those of other nights, among which its parameters would be at other places: one program for all nights
-            d.models = belonging(shown, {d.name})
-            everything = d.npred_signal().data
-            background = None if d.stat_type == "wstat" else d.npred_background().data
-            # the source alone, by the same programs, through the same instrument
-            instrument = [m for m in shown if m.role == "systematics" and m.shows_in(d.name)]
-            if [m for m in d.models if m.role == "signal" and m.shows_in(d.name)] == [source]:
-                self.source = everything
-            else:
-                d.models = Models([source, *instrument], penalties=()) if source.shows_in(d.name) else None
-                self.source = d.npred_signal().data
-        finally:
-            d.models = shown
+        # the data as they are with models of its own: another thread may look at the data set meanwhile
+        d = copy(d)
+        # without those of other nights, among which its parameters would be at other places: one program for all nights
+        d.models = belonging(shown, {d.name})
+        everything = d.npred_signal().data
+        background = None if d.stat_type == "wstat" else d.npred_background().data
+        # the source alone, by the same programs, through the same instrument
+        instrument = [m for m in shown if m.role == "systematics" and m.shows_in(d.name)]
+        if [m for m in d.models if m.role == "signal" and m.shows_in(d.name)] == [source]:
+            self.source = everything
+        else:
+            d.models = Models([source, *instrument], penalties=()) if source.shows_in(d.name) else None
+            self.source = d.npred_signal().data
         self.others = everything - self.source
-        values = d.statistic_arrays()
-        values = dict(values)
+        values = dict(d.statistic_arrays())
         if d.stat_type == "wstat":
             for m in instrument:
                 values["alpha"] = values["alpha"] * m.background.value

@@ -180,7 +180,8 @@ def _with_strength(models: Models, source: str) -> Models:
             new.prior, new.frozen = None, True
         elif (root := p.follows) is not None:
             factor, offset = root.numbers(p.unit, root.parent.unit)
-            parent = made[id(root.parent)]
+            # what is followed may be in none of the models
+            parent = made.setdefault(id(root.parent), root.parent.copy())
             new.link(parent, u.Quantity(factor, p.unit / parent.unit), u.Quantity(offset, p.unit))
     members = []
     for m in models:
