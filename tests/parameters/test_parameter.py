@@ -114,3 +114,14 @@ def test_covariance_of_scales_24_decades_apart():
     expected = scale @ (2 * np.linalg.inv(core)) @ scale
     inverse = np.diag(1 / np.diag(scale))
     np.testing.assert_allclose(covariance_from_hessian(inverse @ core @ inverse), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["value", "min", "max"])
+def test_arrays_of_a_collection_refuse_changes_that_would_have_no_effect(name):
+    pars = Parameters([Parameter("index", 2.0, min=0, max=4), Parameter("norm", 1.0, min=0, max=9)])
+    with pytest.raises(ValueError, match="read-only"):
+        getattr(pars, name)[0] = 3.0
+    changed = getattr(pars, name).copy()
+    changed[0] = 3.0 if name != "min" else 1.5
+    setattr(pars, name, changed)
+    assert getattr(pars, name).tolist() == changed.tolist()

@@ -77,8 +77,8 @@ class Parameters:
 
     @property
     def value(self) -> np.ndarray:
-        """Values, shape (n,), each in the unit of its parameter."""
-        return np.array([p.value for p in self])
+        """Values, shape (n,), each in the unit of its parameter, read-only; set all of them at once, or one by ``pars["index"].value``."""
+        return _read_only([p.value for p in self])
 
     @value.setter
     def value(self, values: Any) -> None:
@@ -151,8 +151,8 @@ class Parameters:
 
     @property
     def min(self) -> np.ndarray:
-        """Lower limits, shape (n,), each in the unit of its parameter; nan where there is none."""
-        return np.array([p.min for p in self])
+        """Lower limits, shape (n,), each in the unit of its parameter, read-only; nan where there is none."""
+        return _read_only([p.min for p in self])
 
     @min.setter
     def min(self, values: Any) -> None:
@@ -161,8 +161,8 @@ class Parameters:
 
     @property
     def max(self) -> np.ndarray:
-        """Upper limits, shape (n,), each in the unit of its parameter; nan where there is none."""
-        return np.array([p.max for p in self])
+        """Upper limits, shape (n,), each in the unit of its parameter, read-only; nan where there is none."""
+        return _read_only([p.max for p in self])
 
     @max.setter
     def max(self, values: Any) -> None:
@@ -251,6 +251,13 @@ class Parameters:
 
     def _repr_html_(self) -> str:
         return self.to_table()._repr_html_()
+
+
+def _read_only(values: list[float]) -> np.ndarray:
+    """A new array: changing it would have no effect on the parameters, so that it refuses to be changed."""
+    array = np.array(values, dtype=float)
+    array.setflags(write=False)
+    return array
 
 
 def _kind(parameter: Parameter) -> str:
