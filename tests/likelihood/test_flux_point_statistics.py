@@ -64,7 +64,7 @@ def test_as_in_gammapy(file, stat_type):
 
 
 def spline_arrays():
-    from gammajax.datasets.flux_points import scanned_pieces
+    from gammajax.datasets.points_arrays import scanned_pieces
 
     norm = np.geomspace(0.2, 5, 11)
     stat = np.stack([(norm - 1) ** 2 * 9, np.abs(norm - 0.5) ** 1.5 * 4])
