@@ -18,7 +18,7 @@ from gammajax.fit.result import FitResult
 from gammajax.fit.second_opinion import second_opinion
 from gammajax.fit.starts import best_start
 from gammajax.fit.trace import trace_table
-from gammajax.fit.valley import Ways
+from gammajax.fit.valley import Descents
 from gammajax.fit.verdict import Settled, settle
 from gammajax.likelihood import Likelihood
 from gammajax.parameters import Covariance, Parameters
@@ -53,7 +53,7 @@ def run_fit(
         check_options(name, options)
         return _evaluated(datasets, problem, common)
     objective = problem.objective(store_trace)
-    ways = Ways(problem, objective)
+    ways = Descents(problem, objective)
     objective.endless = ways.endless
     # a parameter on its way to infinity overflows there, and the verdict says so
     with np.errstate(over="ignore", invalid="ignore"):

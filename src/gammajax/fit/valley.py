@@ -11,7 +11,7 @@ from gammajax.fit.backends.newton import expected_distance, moving
 from gammajax.fit.judge import EDM_MINIMUM
 from gammajax.fit.problem import Problem
 
-__all__ = ["Way", "Ways", "is_minimum", "way_down"]
+__all__ = ["Descent", "Descents", "is_minimum", "way_down"]
 
 # evaluations to come down into the valley, and for the other parameters at one of its points
 DESCENT, REFIT = 60, 24
@@ -30,7 +30,7 @@ ALONG, STILL = 1.5, 1.02
 
 
 @dataclass(frozen=True)
-class Way:
+class Descent:
     """Where a descent leads to.
 
     Attributes
@@ -51,14 +51,14 @@ class Way:
     sides: dict[str, str] = field(default_factory=dict)
 
 
-class Ways:
-    """Ways down from points of one fit, each followed once."""
+class Descents:
+    """Descents from points of one fit, each followed once."""
 
     def __init__(self, problem: Problem, objective: Objective) -> None:
         self._problem, self._objective = problem, objective
-        self._known: dict[bytes, Way] = {}
+        self._known: dict[bytes, Descent] = {}
 
-    def __call__(self, x: np.ndarray) -> Way:
+    def __call__(self, x: np.ndarray) -> Descent:
         """Where the way down from x leads to."""
         key = np.asarray(x, dtype=float).tobytes()
         if key not in self._known:
@@ -83,7 +83,7 @@ class _Place:
     rounding: float
 
 
-def way_down(problem: Problem, objective: Objective, x: np.ndarray) -> Way:
+def way_down(problem: Problem, objective: Objective, x: np.ndarray) -> Descent:
     """Follow the statistic downwards from x: to a minimum, along a valley without end, or to where neither can be told.
 
     A parameter runs away if, with all others re-fitted, the statistic falls over a factor of three of it at least, for ever less, up to where
@@ -102,13 +102,13 @@ def way_down(problem: Problem, objective: Objective, x: np.ndarray) -> Way:
     with np.errstate(all="ignore"):
         end, stat, arrived = _descent(problem, objective, x, ())
         if arrived:
-            return Way(end, stat, minimum=True)
+            return Descent(end, stat, minimum=True)
         # a descent may have gone so far that all is rounding
         found = _first_without_end(problem, objective, end) or _first_without_end(problem, objective, x)
-        return found or Way(end, stat)
+        return found or Descent(end, stat)
 
 
-def _first_without_end(problem: Problem, objective: Objective, x: np.ndarray) -> Way | None:
+def _first_without_end(problem: Problem, objective: Objective, x: np.ndarray) -> Descent | None:
     """The steepest way out of a point of the valley, if it has no end."""
     found = [(i, place) for i in _candidates(objective, x) if (place := _place(problem, objective, x, i)) is not None]
     for i, place in sorted(found, key=lambda item: item[1].slope):
@@ -228,7 +228,7 @@ def _extreme(x: np.ndarray) -> bool:
     return bool(np.any(np.abs(np.log10(np.abs(x[x != 0]))) > EXTREME))
 
 
-def _along(problem: Problem, objective: Objective, start: _Place, i: int) -> Way | None:
+def _along(problem: Problem, objective: Objective, start: _Place, i: int) -> Descent | None:
     """The way on which parameter i grows, if it has no end."""
     places, why = _follow(problem, objective, start, i, 1.0, FAR)
     if why not in ("far", "numbers"):
@@ -249,4 +249,4 @@ def _along(problem: Problem, objective: Objective, start: _Place, i: int) -> Way
     grows = (np.abs(last) > ALONG * np.abs(first)) & (np.abs(last) > STILL * np.abs(late))
     grows[i] = True
     sides = {objective.names[k]: "upper" if last[k] > 0 else "lower" for k in np.flatnonzero(grows)}
-    return replace(Way(enough.x, enough.stat), sides=sides)
+    return replace(Descent(enough.x, enough.stat), sides=sides)

@@ -10,7 +10,7 @@ from gammajax.fit.flags import FitFlags
 from gammajax.fit.judge import EDM_MINIMUM, Verdict, judge, weakest_direction
 from gammajax.fit.kinks import mean_curvature, moving_breaks
 from gammajax.fit.problem import Problem
-from gammajax.fit.valley import Way, Ways
+from gammajax.fit.valley import Descent, Descents
 
 __all__ = ["Settled", "settle"]
 
@@ -33,7 +33,7 @@ class Settled:
     verdict: Verdict
 
 
-def settle(problem: Problem, objective: Objective, out: BackendResult, ways: Ways | None = None) -> Settled:
+def settle(problem: Problem, objective: Objective, out: BackendResult, ways: Descents | None = None) -> Settled:
     """Judge where an optimiser stopped.
 
     Most fits need two evaluations more, one error to both sides. Only where the derivatives do not settle it is there more to do:
@@ -47,8 +47,8 @@ def settle(problem: Problem, objective: Objective, out: BackendResult, ways: Way
         What the optimiser was given.
     out : `BackendResult`
         Where it stopped, and what it says.
-    ways : `Ways`, optional
-        Ways down that were followed before, by an optimiser that asked.
+    ways : `Descents`, optional
+        Those that were followed before, by an optimiser that asked.
     """
     x = np.asarray(out.x, dtype=float)
     stat, verdict, hessian = _judged(problem, objective, x, out)
@@ -66,7 +66,7 @@ def settle(problem: Problem, objective: Objective, out: BackendResult, ways: Way
     end = Settled(x, stat, verdict)
     if converged and parabolic:
         return _polished(problem, objective, end, False) if _weak(objective, verdict, hessian) else end
-    return _in_doubt(problem, objective, out, end, ways or Ways(problem, objective))
+    return _in_doubt(problem, objective, out, end, ways or Descents(problem, objective))
 
 
 def _judged(
@@ -136,7 +136,7 @@ def _wide(objective: Objective, x: np.ndarray, stat: float, verdict: Verdict) ->
     return [int(i) for i in _inside(objective, verdict) if not error[i] <= abs(x[i])]
 
 
-def _in_doubt(problem: Problem, objective: Objective, out: BackendResult, end: Settled, ways: Ways) -> Settled:
+def _in_doubt(problem: Problem, objective: Objective, out: BackendResult, end: Settled, ways: Descents) -> Settled:
     """A closer look, gravest first."""
     flags, x = end.verdict.flags, end.x
     suspects = [int(i) for i in _inside(objective, end.verdict)]
@@ -172,7 +172,7 @@ def _in_doubt(problem: Problem, objective: Objective, out: BackendResult, end: S
     return _polished(problem, objective, end, bool(flat))
 
 
-def _on_its_way(problem: Problem, objective: Objective, out: BackendResult, way: Way) -> Settled:
+def _on_its_way(problem: Problem, objective: Objective, out: BackendResult, way: Descent) -> Settled:
     """The end of a fit that runs away: far enough out that less is left to gain than the EDM of a minimum."""
     stat, verdict, _ = _judged(problem, objective, way.x, out)
     end = Settled(way.x, stat, verdict)
@@ -192,7 +192,7 @@ def _running(flags: FitFlags, away: dict[str, str]) -> dict[str, object]:
     }
 
 
-def _ends_in_a_minimum(problem: Problem, objective: Objective, way: Way) -> bool:
+def _ends_in_a_minimum(problem: Problem, objective: Objective, way: Descent) -> bool:
     """Whether a way down arrives at a minimum that rises to both sides as its curvature says."""
     if not way.minimum:
         return False
