@@ -13,5 +13,5 @@ __version__ = "0.1.0"
 # messages go where the program that uses gammajax sends them, and nowhere by themselves
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
-# the first name that is used loads all: the command, and whoever looks how far a scan is, do without JAX
+# a name is loaded when it is used: the command, and whoever looks how far a scan is, do without JAX
 __getattr__, __dir__ = names_of("gammajax", "gammajax.public")

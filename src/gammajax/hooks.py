@@ -1,22 +1,48 @@
 """What lies above announces itself here, so that imports keep their one direction.
 
-Models, data sets and results are written and read by ``gammajax.io``, which imports all of them. It registers its functions
-when it is imported, and the methods look them up when they are called.
+Models, data sets and results are written and read by ``gammajax.io``, which imports all of them. Its modules register their
+functions when they are imported, which is when a method asks for one of them first.
 """
 
-import sys
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from gammajax.errors import InputError
-
-__all__ = ["StoredResult", "hook", "load_all", "lock_arrays", "register_hook"]
+__all__ = ["StoredResult", "hook", "hooks", "lock_arrays", "register_hook"]
 
 # most of what a result holds beside arrays
 _NO_ARRAYS = (str, float, int, type(None))
+
+# which module announces what
+_HOMES = {
+    "gammajax.io.datasets_yaml": ("read datasets", "write datasets"),
+    "gammajax.io.flux_points": (
+        "points from table",
+        "read flux points",
+        "read points",
+        "write flux points",
+        "write points",
+    ),
+    "gammajax.io.gadf": ("format gadf", "guess format"),
+    "gammajax.io.gti": ("read gti", "write gti"),
+    "gammajax.io.models_files": ("read models", "write models"),
+    "gammajax.io.models_yaml": ("models from dict", "models from yaml", "models to dict", "models to yaml"),
+    "gammajax.io.ogip": ("format ogip", "format ogip-standard"),
+    "gammajax.io.results": ("read result", "write result"),
+    "gammajax.io.tables": ("open fits", "read table", "write table"),
+    "gammajax.likelihood.evaluate": (
+        "evaluate flux",
+        "evaluate npred_background",
+        "evaluate npred_signal",
+        "evaluate stat_array",
+    ),
+    "gammajax.models.spectral": ("spectral models",),
+    "gammajax.models.temporal.known": ("temporal models",),
+}
+_home_of = {name: home for home, names in _HOMES.items() for name in names}
 
 _hooks: dict[str, Callable[..., Any]] = {}
 
@@ -27,23 +53,16 @@ def register_hook(name: str, function: Callable[..., Any]) -> None:
 
 
 def hook(name: str) -> Callable[..., Any]:
-    """Return the function of that name.
-
-    Raises
-    ------
-    InputError
-        If nothing announced it, which takes an import of a package of gammajax by itself.
-    """
+    """Return the function of that name, from the module that has it."""
     if name not in _hooks:
-        load_all()
-    if name not in _hooks:
-        raise InputError(f"{name!r} is not there; `import gammajax` first, which registers the file formats.")
+        importlib.import_module(_home_of[name])
     return _hooks[name]
 
 
-def load_all() -> None:
-    """Load all public names, and with them everything that announces itself: a package that was imported by itself has none of it."""
-    vars(sys.modules["gammajax"])["__getattr__"]("__all__")
+def hooks(kind: str) -> list[str]:
+    """Names of all functions that begin with a word, without it."""
+    known = {*_hooks, *_home_of}
+    return sorted(name.removeprefix(f"{kind} ") for name in known if name.startswith(f"{kind} "))
 
 
 def lock_arrays(result: Any) -> None:

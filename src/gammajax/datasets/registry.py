@@ -1,7 +1,7 @@
 """What lies above the data sets announces itself here, so that imports keep their one direction.
 
 A data set is read by a file format (``gammajax.io``) and evaluated by a likelihood (``gammajax.likelihood``); both
-import the data sets. They register what they offer, and the methods of a data set look it up.
+import the data sets. They register what they offer, and the methods of a data set look it up; see `gammajax.hooks`.
 """
 
 from collections.abc import Callable
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from gammajax.errors import InputError
-from gammajax.hooks import hook, load_all
+from gammajax.hooks import hook, hooks, register_hook
 
-__all__ = ["Format", "evaluator", "file_format", "read_file", "register_evaluator", "register_format"]
+__all__ = ["Format", "evaluator", "file_format", "read_file", "register_format"]
 
 
 @dataclass(frozen=True)
@@ -23,22 +23,18 @@ class Format:
     write: Callable[..., Any]
 
 
-_formats: dict[str, Format] = {}
-_evaluators: dict[str, Callable[..., Any]] = {}
-
-
 def register_format(name: str, *, read: Callable[..., Any], write: Callable[..., Any]) -> None:
     """Add a file format under a name."""
-    _formats[name] = Format(read, write)
+    found = Format(read, write)
+    register_hook(f"format {name}", lambda: found)
 
 
 def file_format(name: str) -> Format:
     """Return the format of that name; refuses unknown names with the list of known ones."""
-    if name not in _formats:
-        load_all()
-    if name not in _formats:
-        raise InputError(f"unknown file format {name!r}; known are: {', '.join(sorted(_formats))}.")
-    return _formats[name]
+    known = hooks("format")
+    if name not in known:
+        raise InputError(f"unknown file format {name!r}; known are: {', '.join(known)}.")
+    return hook(f"format {name}")()
 
 
 def read_file(cls: type, filename: str | Path, format: str | None, **kwargs: Any) -> Any:
@@ -57,13 +53,6 @@ def read_file(cls: type, filename: str | Path, format: str | None, **kwargs: Any
     return found
 
 
-def register_evaluator(name: str, function: Callable[..., Any]) -> None:
-    """Add a function of one data set (``"npred_signal"``, ``"stat_array"`` ...) that needs more than its arrays."""
-    _evaluators[name] = function
-
-
 def evaluator(name: str) -> Callable[..., Any]:
-    """Return the registered function of a data set."""
-    if name not in _evaluators:
-        load_all()
-    return _evaluators[name]
+    """Function of one data set (``"npred_signal"``, ``"stat_array"`` ...) that needs more than its arrays."""
+    return hook(f"evaluate {name}")

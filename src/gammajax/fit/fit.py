@@ -1,19 +1,14 @@
 """`Fit`: minimise the statistic of data sets, and what comes after."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gammajax.errors import InputError
 from gammajax.fit.backends import get as get_backend
-from gammajax.fit.each import EachResult, run_each
 from gammajax.fit.forms import either_form
-from gammajax.fit.gauss_newton import gauss_newton_covariance
-from gammajax.fit.goodness import GoodnessOfFit
-from gammajax.fit.goodness_toys import goodness_by_toys
 from gammajax.fit.interval_calls import INTERVAL_BACKENDS, IntervalCalls
 from gammajax.fit.judge import judge
-from gammajax.fit.nested import NestedTest, nested_test
 from gammajax.fit.problem import Problem, derivatives
 from gammajax.fit.resolve import as_datasets, as_likelihood, check_choice
 from gammajax.fit.result import FitResult
@@ -21,6 +16,12 @@ from gammajax.fit.runner import run_fit, write_back
 from gammajax.fit.scan_calls import ScanCalls
 from gammajax.parameters import Covariance
 from gammajax.solve import resolve_device
+
+# loaded with the first that is asked for
+if TYPE_CHECKING:
+    from gammajax.fit.each import EachResult
+    from gammajax.fit.goodness import GoodnessOfFit
+    from gammajax.fit.nested import NestedTest
 
 __all__ = ["Fit"]
 
@@ -161,7 +162,7 @@ class Fit(IntervalCalls, ScanCalls):
     @either_form
     def goodness_of_fit(
         self, n_toys: int = 1000, *, random_state: Any, datasets: Any, device: Any = None
-    ) -> GoodnessOfFit:
+    ) -> "GoodnessOfFit":
         """Goodness of fit of the present models, calibrated by simulations that are each fitted again, all in one batch.
 
         Nothing is written on the models. All data sets are simulated from the models as they are, so fit them before: counts by Poisson,
@@ -192,6 +193,8 @@ class Fit(IntervalCalls, ScanCalls):
         FitError
             If the data, or a tenth of the simulations, could not be fitted.
         """
+        from gammajax.fit.goodness_toys import goodness_by_toys
+
         return goodness_by_toys(datasets, n_toys, random_state, resolve_device(device))
 
     @either_form
@@ -213,9 +216,11 @@ class Fit(IntervalCalls, ScanCalls):
         InputError
             For statistics that are no sum of squares.
         """
+        from gammajax.fit.gauss_newton import gauss_newton_covariance
+
         return gauss_newton_covariance(as_likelihood(datasets))
 
-    def run_each(self, datasets: Any, *, tol: float = 1e-9, max_iter: int = 200, device: Any = None) -> EachResult:
+    def run_each(self, datasets: Any, *, tol: float = 1e-9, max_iter: int = 200, device: Any = None) -> "EachResult":
         """Fit each of many data sets by itself, all in one batch.
 
         Parameters
@@ -240,10 +245,12 @@ class Fit(IntervalCalls, ScanCalls):
         DataError
             If they are not of one structure.
         """
+        from gammajax.fit.each import run_each
+
         return run_each(datasets, tol, max_iter, device)
 
     @either_form
-    def ts(self, null: dict, *, datasets: Any) -> NestedTest:
+    def ts(self, null: dict, *, datasets: Any) -> "NestedTest":
         r"""Test statistic of a null hypothesis that fixes some free parameters, :math:`TS = S(null) - S(best)`.
 
         Parameters
@@ -265,4 +272,6 @@ class Fit(IntervalCalls, ScanCalls):
         InputError
             For a value outside the limits of its parameter.
         """
+        from gammajax.fit.nested import nested_test
+
         return nested_test(lambda: self.run(datasets), datasets, null)

@@ -2,21 +2,23 @@
 
 from dataclasses import replace
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gammajax.errors import InputError
-from gammajax.fit.confidence import ConfidenceResult, ConfidenceTable, UpperLimit, check_sigma, intervals, upper_limit
-from gammajax.fit.contour import ContourResult, check_numpoints, contours, sigma_of_cl
 from gammajax.fit.forms import Settings, either_form
-from gammajax.fit.minos import minos, minos_contour
 from gammajax.fit.problem import Problem, derivatives
 from gammajax.fit.resolve import as_likelihood, check_choice, check_free, parameter_index
 from gammajax.likelihood import Likelihood
 from gammajax.provenance import provenance
-from gammajax.scan import Refit
 from gammajax.solve import resolve_device
+
+# loaded with the first interval that is asked for
+if TYPE_CHECKING:
+    from gammajax.fit.confidence import ConfidenceResult, ConfidenceTable, UpperLimit
+    from gammajax.fit.contour import ContourResult
+    from gammajax.scan import Refit
 
 __all__ = ["INTERVAL_BACKENDS", "IntervalCalls"]
 
@@ -26,7 +28,9 @@ INTERVAL_BACKENDS = ("newton", "minuit")
 class IntervalCalls(Settings):
     """Asymmetric errors, upper limits and contours: where the re-optimised TS reaches a level."""
 
-    def _refit(self, likelihood: Likelihood, starts: int, device: Any = None) -> tuple[Refit, float]:
+    def _refit(self, likelihood: Likelihood, starts: int, device: Any = None) -> "tuple[Refit, float]":
+        from gammajax.scan import Refit
+
         stat, _, hessian = derivatives(likelihood, likelihood.start)
         return Refit.around(likelihood, hessian, starts, resolve_device(device)), stat
 
@@ -41,7 +45,7 @@ class IntervalCalls(Settings):
         device: Any = None,
         reoptimize: bool = True,
         datasets: Any,
-    ) -> ConfidenceResult | ConfidenceTable:
+    ) -> "ConfidenceResult | ConfidenceTable":
         """Asymmetric errors: where the re-optimised TS reaches sigma^2, on both sides.
 
         Parameters
@@ -74,6 +78,8 @@ class IntervalCalls(Settings):
             )
         backend = backend or self.confidence_opts.get("backend", "newton")
         check_choice("confidence", "backend", backend, INTERVAL_BACKENDS)
+        from gammajax.fit.confidence import check_sigma, intervals
+
         levels = check_sigma(sigma, "confidence")
         likelihood = as_likelihood(datasets)
         one = not (isinstance(parameter, list | tuple) or (isinstance(parameter, str) and parameter == "all"))
@@ -88,6 +94,8 @@ class IntervalCalls(Settings):
                 raise InputError(
                     "confidence: backend='minuit' takes one parameter and one sigma; leave the backend out."
                 )
+            from gammajax.fit.minos import minos
+
             index, live, name = found[0]
             interval = minos(Problem(likelihood), index, name, live, levels[0], self.confidence_opts)
             return replace(interval, provenance=provenance(likelihood.data, **self.confidence_opts))
@@ -110,7 +118,7 @@ class IntervalCalls(Settings):
     @either_form
     def upper_limit(
         self, parameter: Any, cl: float = 0.95, *, starts: int = 1, device: Any = None, datasets: Any
-    ) -> UpperLimit:
+    ) -> "UpperLimit":
         r"""One-sided upper limit: the value above the best fit at which the re-optimised TS is :math:`\Phi^{-1}(cl)^2`.
 
         TS is counted from the best fit within the limits of the parameter: 2.71 at 95 %. This is the asymptotic limit of
@@ -135,6 +143,8 @@ class IntervalCalls(Settings):
         `UpperLimit`
             ``value`` in the unit of the parameter, nan with a reason where TS does not reach the level.
         """
+        from gammajax.fit.confidence import upper_limit
+
         likelihood = as_likelihood(datasets)
         found = self._free_parameters(likelihood, [parameter], "upper_limit")
         refit, stat = self._refit(likelihood, starts, device)
@@ -153,7 +163,7 @@ class IntervalCalls(Settings):
         starts: int = 1,
         device: Any = None,
         datasets: Any,
-    ) -> ContourResult:
+    ) -> "ContourResult":
         """Contour of two parameters on which the re-optimised TS is sigma^2.
 
         Parameters
@@ -187,6 +197,9 @@ class IntervalCalls(Settings):
                 raise InputError(
                     "stat_contour: backend='minuit' runs where it is, from one start; leave device and starts out."
                 )
+            from gammajax.fit.contour import check_numpoints
+            from gammajax.fit.minos import minos_contour
+
             likelihood = as_likelihood(datasets)
             pair = self._pair(likelihood, x, y)
             contour = minos_contour(
@@ -210,7 +223,7 @@ class IntervalCalls(Settings):
         starts: int = 1,
         device: Any = None,
         datasets: Any,
-    ) -> list[ContourResult]:
+    ) -> "list[ContourResult]":
         """Contours of several pairs of parameters at several levels, all in one batch.
 
         Parameters
@@ -235,6 +248,9 @@ class IntervalCalls(Settings):
         list of `ContourResult`
             Pair by pair, the levels of each in turn.
         """
+        from gammajax.fit.confidence import check_sigma
+        from gammajax.fit.contour import check_numpoints, contours
+
         check_choice("stat_contour", "backend", backend or "newton", INTERVAL_BACKENDS)
         if backend == "minuit":
             raise InputError("stat_contours: backend='minuit' traces one contour at a time; call stat_contour.")
@@ -252,6 +268,9 @@ class IntervalCalls(Settings):
     def _contour_level(self, sigma: float | None, cl: float | None) -> float:
         if sigma is not None and cl is not None:
             raise InputError(f"stat_contour: got sigma={sigma!r} and cl={cl!r}; give one of them.")
+        from gammajax.fit.confidence import check_sigma
+        from gammajax.fit.contour import sigma_of_cl
+
         return sigma_of_cl(cl) if cl is not None else check_sigma(1 if sigma is None else sigma, "stat_contour")[0]
 
     def _pair(self, likelihood: Likelihood, x: Any, y: Any) -> tuple:

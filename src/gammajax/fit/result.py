@@ -1,18 +1,20 @@
 """The result of a fit: a value that tells how it went."""
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from gammajax.fit.flags import FitFlags
 from gammajax.fit.goodness import GoodnessOfFit
-from gammajax.fit.starts import StartsResult
 from gammajax.hooks import StoredResult
 from gammajax.models import Models
 from gammajax.parameters import Parameters
 from gammajax.provenance import Provenance
 from gammajax.solve import Status
+
+if TYPE_CHECKING:
+    from gammajax.fit.starts import StartsResult
 
 __all__ = ["FitResult"]
 
@@ -97,7 +99,7 @@ class FitResult(StoredResult):
     options: dict = field(default_factory=dict)
     provenance: Provenance | None = None
     goodness: GoodnessOfFit | None = None
-    starts: StartsResult | None = None
+    starts: "StartsResult | None" = None
     data_notes: tuple[str, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:

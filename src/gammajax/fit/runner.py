@@ -16,7 +16,6 @@ from gammajax.fit.problem import Problem
 from gammajax.fit.resolve import as_likelihood
 from gammajax.fit.result import FitResult
 from gammajax.fit.second_opinion import second_opinion
-from gammajax.fit.starts import best_start
 from gammajax.fit.trace import trace_table
 from gammajax.fit.valley import Descents
 from gammajax.fit.verdict import Settled, settle
@@ -39,6 +38,8 @@ def run_fit(
     likelihood = as_likelihood(datasets)
     begin, found = (None, None)
     if starts != 1 and likelihood.free.any():
+        from gammajax.fit.starts import best_start
+
         begin, found = best_start(likelihood, starts, device)
     problem = Problem(likelihood, start=begin)
     common: dict[str, Any] = {

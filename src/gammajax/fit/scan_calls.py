@@ -3,9 +3,7 @@
 from typing import Any
 
 from gammajax.errors import InputError
-from gammajax.fit.chunked import Chunked
 from gammajax.fit.forms import Settings, either_form
-from gammajax.fit.scans import profiles, surface
 
 __all__ = ["ScanCalls"]
 
@@ -67,9 +65,9 @@ class ScanCalls(Settings):
         `ScanResult`
             Keys ``"<parameter>_scan"`` and ``"stat_scan"``.
         """
-        return surface(
+        return _surface(
             self, datasets, [parameter], [values], bounds, nvalues, reoptimize, backend, optimize_opts, starts, device,
-            Chunked(store, executor, progress, chunk_size, compute, chunk_timeout),
+            (store, executor, progress, chunk_size, compute, chunk_timeout),
         )  # fmt: skip
 
     @either_form
@@ -121,9 +119,9 @@ class ScanCalls(Settings):
         `ScanResult`
             ``"stat_scan"`` of shape (nx, ny), and a status for every node.
         """
-        return surface(
+        return _surface(
             self, datasets, [x, y], [x_values, y_values], None, None, reoptimize, backend, optimize_opts, starts, device,
-            Chunked(store, executor, progress, chunk_size, compute, chunk_timeout),
+            (store, executor, progress, chunk_size, compute, chunk_timeout),
         )  # fmt: skip
 
     @either_form
@@ -171,6 +169,9 @@ class ScanCalls(Settings):
         dict of str to `ScanResult`
             By unique name.
         """
+        from gammajax.fit.chunked import Chunked
+        from gammajax.fit.scans import profiles
+
         how = Chunked(store, executor, progress, chunk_size, compute, chunk_timeout)
         return profiles(datasets, parameters, bounds, nvalues, reoptimize, starts, device, optimize_opts, how)
 
@@ -239,7 +240,7 @@ class ScanCalls(Settings):
                 f"stat_grid: got {type(values).__name__}, expected a dictionary of parameter to values, such as "
                 "{'alpha': [2.1, 2.2], 'beta': [0.1, 0.2]}."
             )
-        return surface(
+        return _surface(
             self,
             datasets,
             list(values),
@@ -251,5 +252,15 @@ class ScanCalls(Settings):
             optimize_opts,
             starts,
             device,
-            Chunked(store, executor, progress, chunk_size, compute, chunk_timeout),
+            (store, executor, progress, chunk_size, compute, chunk_timeout),
         )
+
+
+def _surface(*arguments: Any) -> Any:
+    """What computes scans is loaded with the first of them."""
+    from gammajax.fit.chunked import Chunked
+    from gammajax.fit.scans import surface
+
+    *others, chunks = arguments
+    call: Any = surface
+    return call(*others, Chunked(*chunks))

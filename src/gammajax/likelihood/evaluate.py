@@ -1,20 +1,18 @@
 """What a single data set asks for: its predictions and its statistic, with the present values of its models."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import jax
 import numpy as np
 
 from gammajax.datasets import Dataset
-from gammajax.datasets.registry import register_evaluator
+from gammajax.hooks import register_hook
 from gammajax.likelihood.build import response_data, sources_of
 from gammajax.likelihood.statistics import spread_mask
 from gammajax.likelihood.structure import DatasetStructure, ResponseData, signal
 from gammajax.units import double_precision
 
-__all__ = ["register"]
+__all__: list[str] = []
 
 _signal_program = jax.jit(signal, static_argnums=(0, 3))
 
@@ -105,15 +103,8 @@ def _stat_array(dataset: Dataset) -> np.ndarray:
     return np.where(mask, _statistic(dataset, _part(dataset, None), mask)[0], 0.0)
 
 
-_offered: dict[str, Callable[..., Any]] = {
-    "flux": _flux,
-    "npred_signal": _npred_signal,
-    "npred_background": _npred_background,
-    "stat_array": _stat_array,
-}
-
-
-def register() -> None:
-    """Let the methods of the data sets find these functions."""
-    for name, function in _offered.items():
-        register_evaluator(name, function)
+# the methods of the data sets find them there
+register_hook("evaluate flux", _flux)
+register_hook("evaluate npred_signal", _npred_signal)
+register_hook("evaluate npred_background", _npred_background)
+register_hook("evaluate stat_array", _stat_array)

@@ -1,57 +1,63 @@
 """Models: parameters to flux in each true-energy bin."""
 
-from gammajax.models.collection import Models
-from gammajax.models.function import FunctionModel, as_parameters
-from gammajax.models.integrate import BinRule, SmoothnessWarning, SpectralForm, bin_rule, flux_per_bin
-from gammajax.models.registry import SPECTRAL_MODELS, spectral_model_class
-from gammajax.models.sky import FoVBackgroundModel, SkyModel
-from gammajax.models.source import Source
-from gammajax.models.spectral import (
-    EBL_DATA_BUILTIN,
-    BrokenPowerLawSpectralModel,
-    CompoundSpectralModel,
-    ConstantSpectralModel,
-    Declared,
-    EBLAbsorptionNormSpectralModel,
-    ExpCutoffPowerLaw3FGLSpectralModel,
-    ExpCutoffPowerLawNormSpectralModel,
-    ExpCutoffPowerLawSpectralModel,
-    GaussianSpectralModel,
-    LogParabola2SpectralModel,
-    LogParabolaNormSpectralModel,
-    LogParabolaSpectralModel,
-    MeyerCrabSpectralModel,
-    PiecewiseNormSpectralModel,
-    PowerLaw2SpectralModel,
-    PowerLawNormSpectralModel,
-    PowerLawSpectralModel,
-    ScaleSpectralModel,
-    SmoothBrokenPowerLawSpectralModel,
-    SpectralModel,
-    SuperExpCutoffPowerLaw3FGLSpectralModel,
-    SuperExpCutoffPowerLaw4FGLDR3SpectralModel,
-    SuperExpCutoffPowerLaw4FGLSpectralModel,
-    TemplateSpectralModel,
-    create_cosmic_ray_spectral_model,
-    create_crab_spectral_model,
-    define_spectral_model,
-)
-from gammajax.models.systematics import SystematicsModel
-from gammajax.models.temporal import (
-    ConstantTemporalModel,
-    ExpDecayTemporalModel,
-    GaussianTemporalModel,
-    GeneralizedGaussianTemporalModel,
-    LightCurveTemplateTemporalModel,
-    LinearTemporalModel,
-    PowerLawTemporalModel,
-    SineTemporalModel,
-    TemplatePhaseCurveTemporalModel,
-    TemporalForm,
-    TemporalModel,
-    mean_over,
-    temporal_model_class,
-)
+from typing import TYPE_CHECKING
+
+from gammajax.lazy import names_of
+
+if TYPE_CHECKING:
+    from gammajax.models.collection import Models
+    from gammajax.models.function import FunctionModel, as_parameters
+    from gammajax.models.integrate import BinRule, SmoothnessWarning, SpectralForm, bin_rule, flux_per_bin
+    from gammajax.models.sky import FoVBackgroundModel, SkyModel
+    from gammajax.models.source import Source
+    from gammajax.models.spectral import (
+        EBL_DATA_BUILTIN,
+        SPECTRAL_MODELS,
+        BrokenPowerLawSpectralModel,
+        CompoundSpectralModel,
+        ConstantSpectralModel,
+        Declared,
+        EBLAbsorptionNormSpectralModel,
+        ExpCutoffPowerLaw3FGLSpectralModel,
+        ExpCutoffPowerLawNormSpectralModel,
+        ExpCutoffPowerLawSpectralModel,
+        GaussianSpectralModel,
+        LogParabola2SpectralModel,
+        LogParabolaNormSpectralModel,
+        LogParabolaSpectralModel,
+        MeyerCrabSpectralModel,
+        PiecewiseNormSpectralModel,
+        PowerLaw2SpectralModel,
+        PowerLawNormSpectralModel,
+        PowerLawSpectralModel,
+        ScaleSpectralModel,
+        SmoothBrokenPowerLawSpectralModel,
+        SpectralModel,
+        SuperExpCutoffPowerLaw3FGLSpectralModel,
+        SuperExpCutoffPowerLaw4FGLDR3SpectralModel,
+        SuperExpCutoffPowerLaw4FGLSpectralModel,
+        TemplateSpectralModel,
+        create_cosmic_ray_spectral_model,
+        create_crab_spectral_model,
+        define_spectral_model,
+        spectral_model_class,
+    )
+    from gammajax.models.systematics import SystematicsModel
+    from gammajax.models.temporal import (
+        ConstantTemporalModel,
+        ExpDecayTemporalModel,
+        GaussianTemporalModel,
+        GeneralizedGaussianTemporalModel,
+        LightCurveTemplateTemporalModel,
+        LinearTemporalModel,
+        PowerLawTemporalModel,
+        SineTemporalModel,
+        TemplatePhaseCurveTemporalModel,
+        TemporalForm,
+        TemporalModel,
+        mean_over,
+        temporal_model_class,
+    )
 
 __all__ = [
     "EBL_DATA_BUILTIN",
@@ -110,3 +116,5 @@ __all__ = [
     "spectral_model_class",
     "temporal_model_class",
 ]
+
+__getattr__, __dir__ = names_of(__name__)

@@ -3,6 +3,7 @@
 from difflib import get_close_matches
 
 from gammajax.errors import InputError, ModelError
+from gammajax.hooks import hook
 
 __all__ = ["SPECTRAL_MODELS", "register", "spectral_model_class"]
 
@@ -17,6 +18,8 @@ def register(cls: type, tags: tuple[str, ...]) -> None:
     ModelError
         If a name belongs to another model of the library, or a tag to another model.
     """
+    if not cls.__module__.startswith("gammajax.models"):
+        _load()
     for name in dict.fromkeys((cls.__name__, *tags)):
         other = SPECTRAL_MODELS.get(name)
         own = other is not None and other.__module__.startswith("gammajax.models")
@@ -46,9 +49,16 @@ def spectral_model_class(name: str) -> type:
     >>> spectral_model_class("pl").__name__
     'PowerLawSpectralModel'
     """
+    if name not in SPECTRAL_MODELS:
+        _load()
     if name in SPECTRAL_MODELS:
         return SPECTRAL_MODELS[name]
     lower = {known.lower(): known for known in SPECTRAL_MODELS}
     near = [lower[n] for n in get_close_matches(str(name).lower(), lower, n=3)]
     listed = f"did you mean {', '.join(near)}?" if near else f"known are: {', '.join(sorted(SPECTRAL_MODELS))}."
     raise InputError(f"unknown spectral model {name!r}; {listed}")
+
+
+def _load() -> None:
+    """Those of the library join when they are imported."""
+    hook("spectral models")

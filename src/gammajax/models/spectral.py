@@ -1,5 +1,6 @@
-"""All spectral models in one place."""
+"""All spectral models in one place: who asks for one by name finds all."""
 
+from gammajax.hooks import register_hook
 from gammajax.models.absorption import EBL_DATA_BUILTIN, EBLAbsorptionNormSpectralModel
 from gammajax.models.base import Declared, SpectralModel
 from gammajax.models.compound import CompoundSpectralModel, ScaleSpectralModel
@@ -28,10 +29,12 @@ from gammajax.models.power_laws import (
     PowerLawNormSpectralModel,
     PowerLawSpectralModel,
 )
+from gammajax.models.registry import SPECTRAL_MODELS, spectral_model_class
 from gammajax.models.tables import PiecewiseNormSpectralModel, TemplateSpectralModel
 
 __all__ = [
     "EBL_DATA_BUILTIN",
+    "SPECTRAL_MODELS",
     "BrokenPowerLawSpectralModel",
     "CompoundSpectralModel",
     "ConstantSpectralModel",
@@ -59,4 +62,7 @@ __all__ = [
     "create_cosmic_ray_spectral_model",
     "create_crab_spectral_model",
     "define_spectral_model",
+    "spectral_model_class",
 ]
+
+register_hook("spectral models", lambda: SPECTRAL_MODELS)

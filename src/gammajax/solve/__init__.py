@@ -1,11 +1,16 @@
 """The batched solver."""
 
-from gammajax.solve.batch import BatchResult, Plan, evaluate_batch, minimize_batch
-from gammajax.solve.devices import resolve_device
-from gammajax.solve.linear import cholesky_solve
-from gammajax.solve.norm import HOST, TRACED, Way, norm_crossings, norm_minimum
-from gammajax.solve.point import derivatives, derivatives_at, scores
-from gammajax.solve.status import Status, fitted
+from typing import TYPE_CHECKING
+
+from gammajax.lazy import names_of
+
+if TYPE_CHECKING:
+    from gammajax.solve.batch import BatchResult, Plan, evaluate_batch, minimize_batch
+    from gammajax.solve.devices import resolve_device
+    from gammajax.solve.linear import cholesky_solve
+    from gammajax.solve.norm import HOST, TRACED, Way, norm_crossings, norm_minimum
+    from gammajax.solve.point import derivatives, derivatives_at, scores
+    from gammajax.solve.status import Status, fitted
 
 __all__ = [
     "HOST",
@@ -25,3 +30,5 @@ __all__ = [
     "resolve_device",
     "scores",
 ]
+
+__getattr__, __dir__ = names_of(__name__)

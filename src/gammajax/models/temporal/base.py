@@ -9,6 +9,7 @@ import numpy as np
 from astropy import units as u
 
 from gammajax.errors import InputError, ModelError
+from gammajax.hooks import hook
 from gammajax.models.declared import DeclaredModel
 from gammajax.models.temporal.form import TemporalForm, interval_integrals, values_at
 from gammajax.times import as_times, mjd_parts
@@ -33,11 +34,18 @@ def temporal_model_class(name: str) -> type:
     InputError
         Listing the nearest names.
     """
+    if name not in TEMPORAL_MODELS:
+        _load()
     if name in TEMPORAL_MODELS:
         return TEMPORAL_MODELS[name]
     near = get_close_matches(str(name), TEMPORAL_MODELS, n=3)
     listed = f"did you mean {', '.join(near)}?" if near else f"known are: {', '.join(sorted(TEMPORAL_MODELS))}."
     raise InputError(f"unknown temporal model {name!r}; {listed}")
+
+
+def _load() -> None:
+    """Those of the library join when they are imported."""
+    hook("temporal models")
 
 
 class TemporalModel(DeclaredModel):
@@ -61,6 +69,8 @@ class TemporalModel(DeclaredModel):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if not cls.__module__.startswith("gammajax.models"):
+            _load()
         for name in (cls.__name__, *cls.__dict__.get("tag", ())):
             other = TEMPORAL_MODELS.get(name)
             if other is not None and other.__name__ != cls.__name__:
