@@ -132,7 +132,7 @@ class NamedSequence:
         """
         members = list(self._members)
         try:
-            found = members.pop(key if isinstance(key, int) else self.index(key))
+            found = members.pop(int(key) if isinstance(key, int | np.integer) else self.index(key))
         except IndexError:
             raise InputError(f"no {self._what} number {key}; there are {len(members)}.") from None
         self._replace(members)

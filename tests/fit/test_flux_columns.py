@@ -93,6 +93,7 @@ REFUSED = {
     "write": (lambda p, c: c.write("x.fits", format="gadf-sed"), InputError, "a light curve: leave it out, or format='lightcurve'"),
     "axis": (lambda p, c: p.slice_by_idx({"time": 0}), InputError, "no axis 'time'; the axes are energy"),
     "steps": (lambda p, c: p.slice_by_idx({"energy": slice(0, 4, 2)}), InputError, "bins that follow one another"),
+    "list": (lambda p, c: p.slice_by_idx({"energy": [0, 1]}), InputError, r"'energy' got \[0, 1\] of .* expected a slice or a number"),
     "outside": (lambda p, c: c.slice_by_idx({"time": 900}), InputError, "'time' got 900"),
     "energies": (lambda p, c: p.slice_by_energy(1 * u.PeV), InputError, "no bin has its centre in 1000 to inf TeV"),
     "times": (lambda p, c: p.slice_by_time(Time("2020-01-01"), Time("2021-01-01")), InputError, "have no time bins"),

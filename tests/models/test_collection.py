@@ -1,5 +1,8 @@
 """`Models` and `Datasets` as lists, and what is done to some of the members; gammapy does the same beside."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from astropy import units as u
@@ -233,6 +236,20 @@ def test_a_copy_keeps_links_and_shares_nothing():
     assert alone.alpha.value == 9.0
 
 
+@pytest.mark.parametrize(
+    "way", [lambda m: m, Models.copy, Models.snapshot, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))]
+)
+def test_covariance_is_that_of_the_last_fit_of_each_member(way):
+    """A source that is fitted alone after a joint fit keeps nothing of it, as in gammapy; what it had in common with others is not known."""
+    one, two = (SkyModel(PowerLawSpectralModel(), name=n) for n in ("one", "two"))
+    both, matrix = Models([one, two]), np.diag(np.arange(1.0, 7.0))
+    matrix[0, 3] = matrix[3, 0] = 0.5
+    both.covariance = matrix
+    assert np.array_equal(way(both).covariance.data, matrix)
+    Models([one]).covariance = np.diag([9.0, 8.0, 7.0])
+    assert np.array_equal(way(both).covariance.data, np.diag([9.0, 8.0, 7.0, 4.0, 5.0, 6.0]))
+
+
 def test_data_sets_are_added_and_taken_by_name():
     first, second = embedded(), embedded()
     second.name = "second"
@@ -240,7 +257,7 @@ def test_data_sets_are_added_and_taken_by_name():
     datasets.extend([second])
     assert isinstance(datasets[1:], Datasets)
     assert datasets[1:].names == ["second"]
-    datasets.remove("second")
+    assert datasets.pop(np.int64(1)) is second
     with pytest.raises(InputError, match="no data set named 'second'"):
         datasets["second"]
     assert datasets.names == [first.name]

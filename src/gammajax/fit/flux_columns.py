@@ -170,9 +170,12 @@ class FluxColumns:
 
 def _numbers(key: Any, n: int, name: str) -> np.ndarray:
     """Numbers of the bins of a slice, one after the other."""
-    found = np.atleast_1d(np.arange(n)[key]) if isinstance(key, slice) or -n <= key < n else np.zeros(0, dtype=int)
+    number = isinstance(key, int | np.integer) and not isinstance(key, bool) and -n <= key < n
+    found = np.atleast_1d(np.arange(n)[key]) if number or isinstance(key, slice) else np.zeros(0, dtype=int)
     if not len(found) or np.any(np.diff(found) != 1):
-        raise InputError(f"slice_by_idx: {name!r} got {key!r} of {n} bins, expected bins that follow one another.")
+        raise InputError(
+            f"slice_by_idx: {name!r} got {key!r} of {n} bins, expected a slice or a number of bins that follow one another."
+        )
     return found
 
 

@@ -38,6 +38,8 @@ class Models(ChosenModels):
     """
 
     _what = "model"
+    _covariance: np.ndarray | None
+    _blocks: list[np.ndarray]
 
     def __init__(self, models: Any = (), penalties: Any = None) -> None:
         if isinstance(models, Source | SpectralModel):
@@ -56,12 +58,12 @@ class Models(ChosenModels):
             if names.count(name) > 1:
                 raise ModelError(f"two different models are named {name!r}; give each model a name of its own.")
         self._members: list[Any] = members
-        self._covariance: np.ndarray | None = None
+        self._keep_covariance(None)
         self.set_penalties(getattr(models, "penalties", ()) if penalties is None else penalties)
 
     def _replace(self, members: list[Any]) -> None:
         super()._replace(members)
-        self._covariance = None
+        self._keep_covariance(None)
 
     def _part(self, members: list[Any]) -> "Models":
         held = {id(p) for m in members for p in m.parameters}
@@ -82,16 +84,21 @@ class Models(ChosenModels):
 
     @property
     def covariance(self) -> Covariance:
-        """Covariance of all parameters, linked ones repeated; zeros before a fit."""
+        """Covariance of all parameters, linked ones repeated; zeros before a fit.
+
+        A member that was fitted without the others since then has its new covariance, and none with them.
+        """
         parameters = self.parameters
-        if self._covariance is not None and len(self._covariance) == len(parameters):
-            return Covariance(parameters, self._covariance)
-        data = np.zeros((len(parameters),) * 2)
+        kept = self._covariance is not None and len(self._covariance) == len(parameters)
+        data = np.array(self._covariance) if kept else np.zeros((len(parameters),) * 2)
         at = 0
-        for m in self:
-            n = len(m.parameters)
-            data[at : at + n, at : at + n] = m.covariance.data
-            at += n
+        for k, m in enumerate(self):
+            block = m.covariance.data
+            part = slice(at, at + len(block))
+            at += len(block)
+            if not (kept and np.array_equal(block, self._blocks[k], equal_nan=True)):
+                data[part], data[:, part] = 0.0, 0.0
+                data[part, part] = block
         return Covariance(parameters, data)
 
     @covariance.setter
@@ -112,7 +119,12 @@ class Models(ChosenModels):
             n = len(m.parameters)
             m.set_covariance(data[at : at + n, at : at + n])
             at += n
+        self._keep_covariance(data)
+
+    def _keep_covariance(self, data: np.ndarray | None) -> None:
+        """The matrix, and what the members have at the same time."""
         self._covariance = data
+        self._blocks = [] if data is None else [m.covariance.data for m in self]
 
     def set_penalties(self, penalties: Any) -> None:
         """Set the penalties on several parameters: a `GaussianPenalty`, a list of them, or an empty list for none.
@@ -225,7 +237,7 @@ class Models(ChosenModels):
                 new.link(made.get(id(root.parent), root.parent), root.factor, root.offset)
         members = [m.with_parameters([made[id(p)] for p in m.parameters]) for m in self]
         copied = Models(members, [penalty.replace_parameters(made) for penalty in self.penalties])
-        copied._covariance = self._covariance
+        copied._keep_covariance(None if self._covariance is None else self.covariance.data)
         return copied
 
     def snapshot(self) -> "Models":
@@ -238,7 +250,7 @@ class Models(ChosenModels):
                 made[id(p)] = p.snapshot(name, made)
         members = [m.with_parameters([made[id(p)] for p in m.parameters]) for m in self]
         new = Models(members, [penalty.replace_parameters(made) for penalty in self.penalties])
-        new._covariance = self._covariance
+        new._keep_covariance(None if self._covariance is None else self.covariance.data)
         return new
 
     def to_parameters_table(self) -> Any:
