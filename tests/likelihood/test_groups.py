@@ -84,6 +84,19 @@ def systematics(prior=False, shared=False, **factors):
     return with_models(datasets, crab_model(), *members)
 
 
+def background_factors():
+    """Factors on alpha in every way: one for two runs, one by a formula, one that is an area factor as well, one beside other axes."""
+    datasets = [*runs(5), small(energy_true_edges=np.geomspace(0.2, 40, 9) * u.TeV, alpha=0.2, name="other")]
+    members = [SystematicsModel(d.name, effective_area=1.0, background=1.05) for d in datasets]
+    members[1].background = members[0].background
+    members[2].effective_area = members[2].background
+    members[4].background.link(members[3].background, factor=0.5, offset=0.6)
+    members[5].background = members[3].background
+    # of one run alone: the sum over the runs counts it once
+    members[2].background.prior = GaussianPrior(mu=1.0, sigma=0.1)
+    return with_models(datasets, crab_model(), *members)
+
+
 def own_models(*linked):
     """A model for each run; some of its parameters are the same for all."""
     datasets, models = runs(), []
@@ -157,6 +170,7 @@ TABLE = {
     "areas of two": (lambda: systematics(effective_area=1.0, shared=True), ((0, 1, 2, 3),)),
     "scales": (lambda: systematics(energy_scale=1.0, effective_area=1.0), ((0, 1, 2, 3),)),
     "backgrounds of runs": (lambda: systematics(background=1.0), ((0, 1, 2, 3),)),
+    "backgrounds in every way": (background_factors, ((0, 1, 2, 3), (4,), (5,))),
     "amplitudes": (lambda: own_models("reference", "alpha", "beta"), ((0, 1, 2),)),
     "own models": (lambda: own_models("beta"), ((0, 1, 2),)),
     "known backgrounds": (backgrounds, ((0, 1, 2),)),
@@ -164,7 +178,7 @@ TABLE = {
     "points": (points, ((0, 1), (2,))),
 }
 # what most people have; the others take as long again
-FAST = ("permuted", "areas", "amplitudes", "known backgrounds")
+FAST = ("permuted", "areas", "amplitudes", "known backgrounds", "backgrounds of runs")
 
 
 def alone(dataset, models):
@@ -249,13 +263,13 @@ def _count(jaxpr):
     return len(jaxpr.eqns) + sum(_count(v) for v in inner if hasattr(v, "eqns"))
 
 
-@pytest.mark.parametrize("nuisance", [False, True])
+@pytest.mark.parametrize("nuisance", [None, "effective_area", "background"])
 def test_programs_do_not_grow_with_the_number_of_data_sets(nuisance):
     def sizes(n):
         datasets = runs(n)
-        own = [SystematicsModel(d.name, effective_area=1.0) for d in datasets] if nuisance else []
+        own = [SystematicsModel(d.name, **{nuisance: 1.0}) for d in datasets] if nuisance else []
         for m in own:
-            m.effective_area.prior = GaussianPrior(mu=1.0, sigma=0.1)
+            getattr(m, nuisance).prior = GaussianPrior(mu=1.0, sigma=0.1)
         return size_of(Likelihood(with_models(datasets, crab_model(), *own)))
 
     few, many = sizes(4), sizes(24)

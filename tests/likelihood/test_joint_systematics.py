@@ -7,7 +7,7 @@ import pytest
 from scipy import optimize
 
 from gammajax import Datasets, Fit, GaussianPrior, Likelihood, Models, SystematicsModel
-from tests.problems import crab_model, joint
+from tests.problems import crab_model, embedded, joint
 
 # standard deviations of the energy scales that the paper assumes
 SCALES = {"hess": 0.15, "magic": 0.15, "fermi": 0.05}
@@ -55,3 +55,34 @@ def test_energy_scales_of_the_joint_crab(gammapy_data):
     interval = fit.confidence("alpha")
     assert interval["success"]
     assert isinstance(datasets, Datasets)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("free", "reoptimize"), [(True, True), (False, True), (False, False)])
+def test_surfaces_know_a_factor_on_the_background(free, reoptimize, monkeypatch):
+    """Where tables of predictions, which do not know alpha, are taken for grids of any size."""
+    monkeypatch.setattr("gammajax.scan.surface.WORTH", 0)
+    dataset, systematics = embedded(), SystematicsModel("HESS", background=1.2)
+    systematics.background.frozen = not free
+    if free:
+        # with a prior there are no tables
+        systematics.background.prior = GaussianPrior(mu=1.0, sigma=0.1)
+    dataset.models = Models([crab_model(), systematics])
+    fit = Fit(dataset, backend="newton")
+    best = fit.run()
+    spectrum = dataset.models[0].spectral_model
+    for p in (spectrum.alpha, spectrum.beta):
+        p.scan_values = p.value + p.error * np.linspace(-1, 1, 40)
+    surface = fit.stat_surface(spectrum.alpha, spectrum.beta, reoptimize=reoptimize)
+    spectrum.alpha.frozen = spectrum.beta.frozen = True
+    for i, j in ((0, 0), (7, 33), (39, 20)):
+        spectrum.alpha.value, spectrum.beta.value = spectrum.alpha.scan_values[i], spectrum.beta.scan_values[j]
+        if reoptimize:
+            expected = Fit(dataset, backend="newton").run().total_stat
+        else:
+            spectrum.amplitude.value = best.parameters["amplitude"].value
+            like = Likelihood(dataset)
+            with jax.enable_x64(True):
+                expected = float(like.stat(like.start))
+        # both are minima to an EDM of 1e-9
+        assert surface.stat[i, j] == pytest.approx(expected, abs=1e-7)

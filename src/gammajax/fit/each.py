@@ -169,7 +169,8 @@ def run_each(datasets: Any, tol: float, max_iter: int, device: Any) -> EachResul
             "run_each: sources that vary in time are not for batches, whose members have no times of their own; fit such data "
             "sets together with fit.run, or one by one."
         )
-    if likelihood._exact or any(t.fold >= 0 for t in likelihood.structure.datasets[0].terms):
+    (structure,) = likelihood.structure.datasets
+    if structure.alpha is not None or any(t.fold >= 0 for t in structure.terms):
         raise DataError(
             "run_each: background models and a factor on the background are not for batches; fit such data sets one by one with fit.run."
         )

@@ -6,7 +6,7 @@ costs; for new strengths `Compact.scores` needs neither an exponential nor a fol
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -16,9 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from gammajax.elementary import total
+from gammajax.likelihood.alpha import alpha_slopes, remainder, scaled, with_alpha
 from gammajax.likelihood.bins import Bins
 from gammajax.likelihood.groups import Groups, merged
-from gammajax.likelihood.jacobian import Entries, Jacobian, Own, of_members, sums_of_members
+from gammajax.likelihood.jacobian import Entries, Jacobian, Own, of_members, summed_for
 from gammajax.likelihood.penalties import penalty_derivatives, penalty_stat
 from gammajax.likelihood.plan import Plan, constants, make_plan
 from gammajax.likelihood.structure import MATRIX, Place, Structure, Term, per_bin, positions, shapes, taken
@@ -32,7 +33,7 @@ class Folded(NamedTuple):
 
     Attributes
     ----------
-    theta : list of scalars
+    theta : array, shape (P,), or list of scalars
         All parameters.
     rows : list of array, shape (n_rows, n_reco)
         For each data set: for each term its shape, then its slopes, for strength 1.
@@ -45,7 +46,7 @@ class Folded(NamedTuple):
         as they were easy.
     """
 
-    theta: list
+    theta: Any
     rows: list
     base: jax.Array
     linear: jax.Array
@@ -125,6 +126,17 @@ class Compact:
             parts.append((w, w1 * slope, w2 * slope))
         return parts[0] if len(parts) == 1 else tuple(jnp.concatenate(p) for p in zip(*parts, strict=True))  # type: ignore[return-value]
 
+    def at(self, theta: Sequence) -> "Compact":
+        """The same with the factors on alpha at `theta` in the arrays of the statistics; for `bin_slopes` and `stat_of_counts`."""
+        if not self._has_alpha:
+            return self
+        bins = tuple(scaled(s, b, theta) for s, b in zip(self.merged.datasets, self.bins, strict=True))
+        return replace(self, bins=bins)
+
+    @property
+    def _has_alpha(self) -> bool:
+        return any(s.alpha is not None for s in self.merged.datasets)
+
     def stat(self, theta: Sequence) -> jax.Array:
         """Statistic -2 ln L; `theta` is a sequence of P scalars, internal units."""
         predicted = []
@@ -136,7 +148,7 @@ class Compact:
                 f, args = self._shape(t, b, theta, k0)
                 mu = mu + self.strength(t, k0, theta, b) * b.onto(t.fold, f(args))
             predicted.append(mu)
-        data = self.stat_of_counts(jnp.concatenate(predicted))
+        data = self.at(theta).stat_of_counts(jnp.concatenate(predicted))
         if not self.structure.penalties:
             return data
         return data + penalty_stat(self.structure.penalties, self.numbers, theta)
@@ -149,13 +161,14 @@ class Compact:
             values.append(statistic.value(*arrays, here))
         return total(values[0] if len(values) == 1 else jnp.concatenate(values))
 
-    def fold(self, theta: Sequence, active: tuple[int, ...]) -> Folded:
+    def fold(self, theta: Any, active: tuple[int, ...]) -> Folded:
         """Evaluate and fold all shapes and slopes; one product per data set.
 
         Parameters
         ----------
-        theta : sequence of P scalars
-            Parameters, internal units.
+        theta : array, shape (P,), or sequence of P scalars
+            Parameters, internal units. What each data set has of its own is taken from an array at once; from scalars it is put together,
+            which with fifty data sets takes the compiler a second.
         active : tuple of int
             Positions that will be differentiated.
         """
@@ -189,7 +202,7 @@ class Compact:
             base.append(fixed)
             shared = jnp.stack(list(per.values())) if per else jnp.zeros((0, b.size))
             linear.append(sum(own, start=shared))
-        return Folded(list(theta), rows, jnp.concatenate(base), jnp.concatenate(linear, axis=1), bent)
+        return Folded(theta, rows, jnp.concatenate(base), jnp.concatenate(linear, axis=1), bent)
 
     def _shape(self, term: Term, bins: Bins, theta: Sequence, k0: int | None) -> tuple[Any, list]:
         """Flux of a term as a function of its arguments, and the arguments; strength 1."""
@@ -202,7 +215,7 @@ class Compact:
         """What multiplies the counts of a term, a scalar or one for each bin."""
         return 1.0 if k0 is None else per_bin(taken(theta, term.index[k0]), bins.size)
 
-    def scores(self, folded: Folded, strengths: Sequence, active: tuple[int, ...]) -> tuple:
+    def scores(self, folded: Folded, strengths: Sequence | None, active: tuple[int, ...]) -> tuple:
         r"""Statistic, gradient and the two parts of the Hessian for given strengths.
 
         With J the derivative of the prediction, :math:`g = J^T W'` and
@@ -212,8 +225,8 @@ class Compact:
         ----------
         folded : `Folded`
             From `fold`, with the same `active`.
-        strengths : sequence of L scalars
-            Values of the linear parameters, in the order of `linear(active)`.
+        strengths : sequence of L scalars or None
+            Values of the linear parameters, in the order of `linear(active)`; None for those that were folded.
         active : tuple of int
             Positions that are differentiated, A of them.
 
@@ -223,12 +236,18 @@ class Compact:
             The exact Hessian is ``first + second``; the first part is never negative.
         """
         plan = make_plan(self.merged, active)
-        value = dict(zip(plan.linear, strengths, strict=True))
-        theta = [value.get(i, v) for i, v in enumerate(folded.theta)]
+        theta = folded.theta
+        if strengths is not None:
+            value = dict(zip(plan.linear, strengths, strict=True))
+            theta = [value.get(i, v) for i, v in enumerate(theta)]
         mu, jacobian = self._jacobian(folded, theta, plan)
-        w, w1, w2 = self.bin_slopes(mu)
-        stat, gradient = total(w), jacobian.gradient(w1)
+        w, w1, w2 = self.at(theta).bin_slopes(mu)
         second = self._second(folded, theta, plan, w1)
+        if self._has_alpha:
+            factors = alpha_slopes(self.merged.datasets, self.bins, theta, mu, w2)
+            second = second + remainder(jacobian, factors)
+            jacobian = with_alpha(jacobian, factors)
+        stat, gradient = total(w), jacobian.gradient(w1)
         if any(s.stat.concave for s in self.merged.datasets):
             # what curves downwards drives no step
             second = second + jacobian.product(jnp.minimum(w2, 0.0))
@@ -292,26 +311,21 @@ class Compact:
                 for m, k in enumerate(ks):
                     if k0 is not None and not entries.at.keys().isdisjoint(positions(t.index[k0])):
                         pair = t.index[k0], t.index[k]
-                        entries.add(*pair, _summed_for(pair, rows[at + 1 + m] * weight))
+                        entries.add(*pair, summed_for(pair, rows[at + 1 + m] * weight))
                     for q in ks[: m + 1]:
                         mixed = known.get((k, q))
                         if mixed is None:
                             mixed = _slope(lambda x, k=k, f=f: _slope(f, x, k), args, q)
                         pair = t.index[k], t.index[q]
-                        entries.add(*pair, a * _summed_for(pair, mixed * undone), distinct=q != k)
+                        entries.add(*pair, a * summed_for(pair, mixed * undone), distinct=q != k)
         return entries.matrix(w1)
 
 
 def _shared(structure: Structure, active: tuple[int, ...]) -> tuple[int, ...]:
     """Which active parameters have a row of slopes over all bins: those that are not some data set's own."""
     places = {i for s in structure.datasets for t in s.terms for i in t.index}
+    places |= {s.alpha for s in structure.datasets if s.alpha is not None}
     return tuple(i for i in active if i in places) if any(isinstance(i, tuple) for i in places) else active
-
-
-def _summed_for(pair: tuple[Place, Place], values: jax.Array) -> jax.Array:
-    """Sum over all bins, or over those of each member where one of the places is its own."""
-    members = next((len(i) for i in pair if isinstance(i, tuple)), None)
-    return total(values.reshape(-1)) if members is None else sums_of_members(values.reshape(-1), members)
 
 
 def _easy(term: Term, rule: Any, args: Sequence, slopes: Sequence[int]) -> dict[Any, jax.Array]:

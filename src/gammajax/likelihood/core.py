@@ -142,8 +142,8 @@ class Likelihood(Bound):
 
     @property
     def _exact(self) -> bool:
-        """Whether something varies but the prediction: then derivatives come from differentiating the whole."""
-        return any(s.alpha is not None for s in self.structure.datasets)
+        """Whether derivatives come from differentiating the whole: gammapy's cut of negative predictions beside a factor on alpha."""
+        return any(s.alpha is not None and s.clip for s in self.structure.datasets)
 
     @property
     def n_bins(self) -> tuple[int, ...]:
@@ -247,8 +247,7 @@ class Likelihood(Bound):
             return stat, embedded(gradient, acting, everything), first, second
         bins = tuple(masked_bins(s, d) for s, d in self._parts)
         compact = Compact(self.structure, bins, self.numbers, self.groups)
-        folded = compact.fold(list(theta), everything)
-        return compact.scores(folded, [theta[i] for i in compact.linear(everything)], everything)
+        return compact.scores(compact.fold(theta, everything), None, everything)
 
     def compact(self) -> Any:
         """The same statistic as the batched solver takes it, over the bins in the fit only; made once, on the host."""

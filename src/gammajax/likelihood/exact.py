@@ -39,7 +39,7 @@ class Exact:
         """Nothing is computed beforehand."""
         return list(theta)
 
-    def scores(self, folded: Sequence, strengths: Sequence, active: tuple[int, ...]) -> tuple:
+    def scores(self, folded: Sequence, strengths: Sequence | None, active: tuple[int, ...]) -> tuple:
         """Statistic, gradient (A,) and the two parts of the Hessian (A, A); the first is never negative.
 
         The first part is diagonal: the sums of the magnitudes in each row, taken where the diagonal is 1, so that it does not depend on

@@ -75,6 +75,8 @@ def parts_of(compact: Any, x: int, y: int, refitted: int | None) -> tuple[tuple[
     if not isinstance(compact, Compact) or compact.structure.penalties:
         return None
     structure = compact.merged
+    if any(s.alpha is not None for s in structure.datasets):
+        return None
     plan = make_plan(structure, ())
     if refitted is not None and refitted not in make_plan(structure, (refitted,)).linear:
         return None

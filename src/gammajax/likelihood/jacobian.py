@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gammajax.elementary import total
 from gammajax.likelihood.structure import Place, positions
 
-__all__ = ["Entries", "Jacobian", "Own", "embedded", "embedded_matrix", "of_members", "sums_of_members"]
+__all__ = ["Entries", "Jacobian", "Own", "embedded", "embedded_matrix", "of_members", "summed_for", "sums_of_members"]
 
 
 def sums_of_members(values: jax.Array, members: int) -> jax.Array:
@@ -28,6 +29,12 @@ def sums_of_members(values: jax.Array, members: int) -> jax.Array:
     columns = sum(each[..., k : k + width] for k in range(width, whole, width)) + each[..., :width]
     rest = jnp.sum(each[..., whole:], axis=-1) if n % width else 0.0
     return jnp.sum(columns, axis=-1) + rest
+
+
+def summed_for(pair: tuple[Place, Place], values: jax.Array) -> jax.Array:
+    """Sum over all bins, or over those of each member where one of the places is its own."""
+    members = next((len(i) for i in pair if isinstance(i, tuple)), None)
+    return total(values.reshape(-1)) if members is None else sums_of_members(values.reshape(-1), members)
 
 
 def of_members(chosen: Sequence[int], place: tuple[int, ...], row: jax.Array) -> jax.Array:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gammajax.likelihood.structure import taken
 from gammajax.parameters import pack_priors
 from gammajax.parameters.prior_functions import gaussian_penalty
 
@@ -66,7 +67,7 @@ def _alike(penalties: Sequence[Penalty], numbers: Sequence[tuple], theta: Sequen
     out = []
     for which in found.values():
         members, own = [penalties[k] for k in which], numbers[which[0]]
-        x = jnp.stack([jnp.asarray(theta[i]) for p in members for i in p.index])
+        x = taken(theta, tuple(i for p in members for i in p.index))
         if len(which) > 1:
             own = tuple(map(jnp.stack, zip(*(numbers[k] for k in which), strict=True)))
             x = x.reshape(len(which), -1)

@@ -61,7 +61,8 @@ def _linear(structure: Structure, terms: list[Term], first: dict[Term, int | Non
     strengths = {i for t, k in first.items() if k is not None for i in positions(t.index[k])}
     # the inner step minimises the statistic of the data alone: a parameter with a prior is not for it
     strengths -= structure.penalised
-    # nor is one that is a strength here and shapes something there (a link)
+    # nor is one that is a strength here and shapes something there (a link), or multiplies alpha
+    strengths.difference_update(*(positions(s.alpha) for s in structure.datasets if s.alpha is not None))
     for t in terms:
         strengths -= {i for k, place in enumerate(t.index) if k != first[t] for i in positions(place)}
     # in a group either all data sets have such a strength, or none

@@ -65,9 +65,9 @@ class PartCompact:
         """Statistic and derivatives; see `Compact.scores`."""
         return self.whole.scores(folded, strengths, self._at(active))
 
-    def bin_slopes(self, mu: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Statistic of each bin and its derivatives in the prediction; see `Compact.bin_slopes`."""
-        return self.whole.bin_slopes(mu)
+    def at(self, theta: Sequence) -> Any:
+        """What gives the slopes of the bins at `theta`, which are all P parameters; see `Compact.at`."""
+        return self.whole.at(theta)
 
 
 @jax.tree_util.register_dataclass

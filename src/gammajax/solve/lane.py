@@ -89,7 +89,14 @@ def _evaluate(
     strengths: list = []
     if linear:
         unit = settings.scale[at]
-        found = settle(likelihood, folded, x[at] * unit, free[at], settings.lower[at] * unit, settings.upper[at] * unit)
+        found = settle(
+            likelihood.at(folded.theta),
+            folded,
+            x[at] * unit,
+            free[at],
+            settings.lower[at] * unit,
+            settings.upper[at] * unit,
+        )
         strengths = list(found)
         columns = list(x)
         for n, k in enumerate(at):
@@ -120,7 +127,7 @@ def minimize_lane(
     Parameters
     ----------
     likelihood : object
-        With ``linear``, ``fold``, ``scores`` and ``bin_slopes``, as `gammajax.likelihood.Compact` has them.
+        With ``linear``, ``fold``, ``scores`` and ``at``, as `gammajax.likelihood.Compact` has them.
     full : callable
         From the active parameters in units of the scale, shape (A,), to all P.
     active : tuple of int

@@ -35,8 +35,7 @@ def _program(tree: Any) -> Callable[[tuple, Any], jax.Array]:
 
 def _of_compact(form: Any, theta: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     everything = tuple(range(theta.shape[0]))
-    strengths = [theta[i] for i in form.linear(everything)]
-    return form.scores(form.fold(list(theta), everything), strengths, everything)
+    return form.scores(form.fold(theta, everything), None, everything)
 
 
 class _Ready(NamedTuple):

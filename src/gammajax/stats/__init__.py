@@ -6,7 +6,7 @@ from gammajax.stats.flux_points import (
     likelihood_profile,
     likelihood_profile_derivatives,
 )
-from gammajax.stats.onoff import wstat, wstat_mu_bkg, wstat_mu_sig_derivatives
+from gammajax.stats.onoff import wstat, wstat_alpha_derivatives, wstat_mu_bkg, wstat_mu_sig_derivatives
 from gammajax.stats.poisson import cash, cash_derivatives, cstat, cstat_derivatives
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "likelihood_profile",
     "likelihood_profile_derivatives",
     "wstat",
+    "wstat_alpha_derivatives",
     "wstat_mu_bkg",
     "wstat_mu_sig_derivatives",
 ]

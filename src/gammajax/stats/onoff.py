@@ -28,7 +28,7 @@ from gammajax.elementary import log
 from gammajax.stats.background import log_ratios, over_d, ratios, roots
 from gammajax.stats.guards import floats, largest_ratio, weighted_sum
 
-__all__ = ["wstat", "wstat_mu_bkg", "wstat_mu_sig_derivatives"]
+__all__ = ["wstat", "wstat_alpha_derivatives", "wstat_mu_bkg", "wstat_mu_sig_derivatives"]
 
 
 @jax.custom_jvp
@@ -154,3 +154,35 @@ def wstat_mu_sig_derivatives(
     value = _value((n_on, n_off), alpha, mu_sig, (r, q))
     r = jnp.minimum(r, largest_ratio(r.dtype))
     return value, 2 * (1 - r), 2 * r * over_d(q, mu_on, d, alpha, mu_sig)[1]
+
+
+def wstat_alpha_derivatives(
+    n_on: ArrayLike, n_off: ArrayLike, alpha: ArrayLike, mu_sig: ArrayLike
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    r"""Derivatives of `wstat` that alpha takes part in.
+
+    The first is :math:`W_\alpha = \mu_b W'`, so that :math:`\mu_b` is returned for it. The second ones are
+    :math:`W_{\alpha\mu} = 2 \mu_b r / D` and :math:`W_{\alpha\alpha} = 2 (1 - r)\, d\mu_b/d\alpha + \mu_b W_{\alpha\mu}`, with
+    :math:`d\mu_b/d\alpha = -\mu_b (\mu_{on} - \mu_{sig} r) / D`.
+
+    Parameters
+    ----------
+    n_on, n_off, alpha, mu_sig : array_like
+        As in `wstat`.
+
+    Returns
+    -------
+    mu_bkg, mixed, second : jax.Array
+        Per bin: :math:`\mu_b`, :math:`W_{\alpha\mu}`, :math:`W_{\alpha\alpha}`. Where they diverge (D = 0) the second derivatives are
+        given as in `wstat`.
+
+    Examples
+    --------
+    >>> [round(float(x), 5) for x in wstat_alpha_derivatives(10, 20, 0.5, 0.0)]
+    [20.0, 26.66667, 533.33333]
+    """
+    n_on, n_off, alpha, mu_sig = floats(n_on, n_off, alpha, mu_sig)
+    one = jnp.ones_like(alpha)
+    (r, _, mu_b), (r_slope, _, b_slope) = jax.jvp(lambda a: ratios(n_on, n_off, a, mu_sig), (alpha,), (one,))
+    mixed = -2 * r_slope
+    return mu_b, mixed, 2 * (1 - r) * b_slope + mu_b * mixed
