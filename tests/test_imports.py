@@ -238,6 +238,18 @@ def test_slow_packages_are_imported_inside_functions(imports):
     assert wrong == []
 
 
+def test_no_name_that_is_loaded_when_used_is_that_of_a_module():
+    """Python puts a module into its package as soon as it is imported: it would stand in the place of the name."""
+    from gammajax.lazy import _homes
+
+    packages = [p.parent for p in SOURCE.rglob("__init__.py") if "names_of(__name__)" in p.read_text()]
+    assert SOURCE / "gammajax" / "likelihood" in packages
+    for folder in packages:
+        homes = _homes(".".join(folder.relative_to(SOURCE).parts), ".".join(folder.relative_to(SOURCE).parts))
+        modules = {p.stem for p in folder.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
+        assert not modules.intersection(name for name, (_, there) in homes.items() if there), folder
+
+
 def test_computed_imports_are_those_of_backends_and_commands(imports):
     computed = {edge.source for edge in imports if edge.target == "<computed>"}
     assert computed <= {"gammajax.fit.backends", "gammajax.cli", "gammajax.hooks", "gammajax.lazy"}

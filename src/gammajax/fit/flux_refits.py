@@ -10,7 +10,7 @@ from astropy import units as u
 from gammajax.datasets import Datasets
 from gammajax.direct import direct
 from gammajax.fit.flux_profiles import Profiles
-from gammajax.likelihood import Likelihood, parts_of, stacked
+from gammajax.likelihood import Likelihood, parts_of, stacked_parts
 from gammajax.models import Models, PowerLawNormSpectralModel, SkyModel
 from gammajax.parameters import Parameter
 from gammajax.solve import Status
@@ -54,7 +54,7 @@ class Refits:
         self._profiles = [
             (
                 np.array([r.bins[k] for r, k in group]),
-                Profiles(stacked([r.forms[k] for r, k in group]), group[0][0].limits, np.array([r.start for r, _ in group])),
+                Profiles(stacked_parts([r.forms[k] for r, k in group]), group[0][0].limits, np.array([r.start for r, _ in group])),
             )
             for group in groups.values()
         ]  # fmt: skip

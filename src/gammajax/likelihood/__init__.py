@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from gammajax.likelihood.each import EachCompact, OwnNumbers, compact_of, own_numbers
     from gammajax.likelihood.kept import likelihood_of
     from gammajax.likelihood.penalties import penalty_stat
-    from gammajax.likelihood.stacked import parts_of, stacked
+    from gammajax.likelihood.stacked import parts_of, stacked_parts
     from gammajax.likelihood.statistics import STATISTICS
     from gammajax.likelihood.structure import BinData, ResponseData, Structure
 
@@ -31,7 +31,7 @@ __all__ = [
     "own_numbers",
     "parts_of",
     "penalty_stat",
-    "stacked",
+    "stacked_parts",
 ]
 
 __getattr__, __dir__ = names_of(__name__)

@@ -14,7 +14,7 @@ from gammajax.likelihood.exact import Exact
 from gammajax.likelihood.structure import BinData, DatasetStructure, Points, ResponseData
 from gammajax.units import double_precision
 
-__all__ = ["PartCompact", "StackedCompact", "parts_of", "stacked"]
+__all__ = ["PartCompact", "StackedCompact", "parts_of", "stacked_parts"]
 
 
 @jax.tree_util.register_dataclass
@@ -97,7 +97,7 @@ class StackedCompact:
         return jax.tree.map(lambda a: a[which], self.members)
 
 
-def stacked(members: Sequence[PartCompact]) -> StackedCompact:
+def stacked_parts(members: Sequence[PartCompact]) -> StackedCompact:
     """One from several of equal structure and shapes, on the device."""
     with double_precision():
         return StackedCompact(direct(jax.tree.map(lambda *a: np.stack(a), *members)))
