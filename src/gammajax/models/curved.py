@@ -10,6 +10,7 @@ from gammajax.models.form import SpectralForm
 from gammajax.models.functions import (
     gaussian,
     gaussian_integral,
+    gaussian_steepness,
     log_parabola,
     log_parabola_2,
     log_parabola_slopes,
@@ -40,7 +41,7 @@ class LogParabolaSpectralModel(SpectralModel):
     reference : `~astropy.units.Quantity`
         :math:`E_0`, default 10 TeV, frozen.
     alpha, beta : float
-        Index and curvature, defaults 2 and 1.
+        Index and curvature, defaults 2 and 1. Bin integrals are exact to 1e-9 while the local index is between -19 and 21.
 
     References
     ----------
@@ -106,7 +107,7 @@ class LogParabola2SpectralModel(SpectralModel):
     reference : `~astropy.units.Quantity`
         :math:`E_0`, default 10 TeV, frozen.
     alpha, beta : float
-        Defaults 2 and 1.
+        Defaults 2 and 1. Bin integrals are exact to 1e-9 while the local index is between -19 and 21.
     escale : `~astropy.units.Quantity`
         :math:`E_s`, default 1 TeV, frozen.
 
@@ -167,7 +168,7 @@ class LogParabolaNormSpectralModel(SpectralModel):
     reference : `~astropy.units.Quantity`
         :math:`E_0`, default 10 TeV, frozen.
     alpha, beta : float
-        Defaults 0.
+        Defaults 0. Bin integrals are exact to 1e-9 while the local index is between -19 and 21.
     """
 
     tag = ("LogParabolaNormSpectralModel", "lp-norm")
@@ -273,4 +274,5 @@ class GaussianSpectralModel(SpectralModel):
         log_slope=60.0,
         least_nodes=16,
         cuts=lambda amplitude, mean, sigma: tuple(mean + k * sigma for k in CUTS),
+        steepness=gaussian_steepness,
     )

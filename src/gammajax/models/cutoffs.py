@@ -6,14 +6,19 @@ from astropy import units as u
 from gammajax.models.base import DNDE, Declared, SpectralModel
 from gammajax.models.form import SpectralForm
 from gammajax.models.functions import (
+    exp_cutoff_3fgl_steepness,
     exp_cutoff_power_law,
     exp_cutoff_power_law_3fgl,
+    exp_cutoff_steepness,
     super_exp_cutoff_3fgl,
     super_exp_cutoff_3fgl_cuts,
+    super_exp_cutoff_3fgl_steepness,
     super_exp_cutoff_4fgl,
     super_exp_cutoff_4fgl_cuts,
     super_exp_cutoff_4fgl_dr3,
     super_exp_cutoff_4fgl_dr3_cuts,
+    super_exp_cutoff_4fgl_dr3_steepness,
+    super_exp_cutoff_4fgl_steepness,
 )
 
 __all__ = [
@@ -24,6 +29,9 @@ __all__ = [
     "SuperExpCutoffPowerLaw4FGLDR3SpectralModel",
     "SuperExpCutoffPowerLaw4FGLSpectralModel",
 ]
+
+# what the exponent of a cut-off is where its flux has no numbers any more, and then its slope too
+EMPTY = 640.0
 
 
 class ExpCutoffPowerLawSpectralModel(SpectralModel):
@@ -65,6 +73,8 @@ class ExpCutoffPowerLawSpectralModel(SpectralModel):
         separable=("index", "lambda_"),
         constants=("reference", "alpha"),
         log_slope=60.0,
+        log_fall=3 * EMPTY,
+        steepness=exp_cutoff_steepness,
     )
 
     @property
@@ -109,6 +119,8 @@ class ExpCutoffPowerLawNormSpectralModel(SpectralModel):
         separable=("index", "lambda_"),
         constants=("reference", "alpha"),
         log_slope=60.0,
+        log_fall=3 * EMPTY,
+        steepness=exp_cutoff_steepness,
     )
 
 
@@ -145,6 +157,8 @@ class ExpCutoffPowerLaw3FGLSpectralModel(SpectralModel):
         separable=("index", "ecut"),
         constants=("reference",),
         log_slope=40.0,
+        log_fall=EMPTY,
+        steepness=exp_cutoff_3fgl_steepness,
     )
 
 
@@ -184,6 +198,7 @@ class SuperExpCutoffPowerLaw3FGLSpectralModel(SpectralModel):
         log_slope=60.0,
         least_nodes=14,
         cuts=super_exp_cutoff_3fgl_cuts,
+        steepness=super_exp_cutoff_3fgl_steepness,
     )
 
 
@@ -223,6 +238,7 @@ class SuperExpCutoffPowerLaw4FGLSpectralModel(SpectralModel):
         log_slope=60.0,
         least_nodes=14,
         cuts=super_exp_cutoff_4fgl_cuts,
+        steepness=super_exp_cutoff_4fgl_steepness,
     )
 
 
@@ -263,6 +279,7 @@ class SuperExpCutoffPowerLaw4FGLDR3SpectralModel(SpectralModel):
         log_slope=60.0,
         least_nodes=14,
         cuts=super_exp_cutoff_4fgl_dr3_cuts,
+        steepness=super_exp_cutoff_4fgl_dr3_steepness,
     )
 
     @property

@@ -49,6 +49,12 @@ class SpectralForm:
     log_slope : float, optional
         The steepest \|d ln dnde / d ln E\| that a bin integral without closed form is made for. None where nothing is known:
         the integrals are then checked once, with `defaults`.
+    log_fall : float
+        How steeply it falls far beyond a cut-off, where next to nothing is left, above `log_slope`; 0 for a model without cut-off.
+        Nodes that never move are then denser towards the lower edges of bins.
+    steepness : callable, optional
+        ``steepness(energy, *parameters)``: d ln dnde / d ln E of a cut-off alone. Pieces whose nodes move with the parameters then
+        end where nothing is left.
     least_nodes : int
         Fewest Gauss-Legendre nodes of a piece, where something narrower than any bin is to be resolved between breaks.
     breaks : callable, optional
@@ -82,6 +88,8 @@ class SpectralForm:
     log_slopes: Callable[..., tuple] | None = None
     constants: tuple[str, ...] = ()
     log_slope: float | None = None
+    log_fall: float = 0.0
+    steepness: Callable[..., Any] | None = None
     least_nodes: int = 0
     breaks: Callable[..., tuple] | None = None
     cuts: Callable[..., tuple] | None = None
@@ -102,6 +110,10 @@ def _slope(form: SpectralForm) -> float:
     return UNKNOWN_SLOPE if form.log_slope is None else form.log_slope
 
 
+def _fall(form: SpectralForm) -> float:
+    return form.log_fall or _slope(form)
+
+
 def _joined(first: SpectralForm, second: SpectralForm) -> dict[str, Any]:
     """What sums and products have in common: the parameters of both, by names that are unique."""
     prefixed = [tuple(f"model{k}_{n}" for n in f.names) for k, f in ((1, first), (2, second))]
@@ -114,6 +126,8 @@ def _joined(first: SpectralForm, second: SpectralForm) -> dict[str, Any]:
         "breaks": _united(first.breaks, second.breaks, len(first.names)),
         "cuts": _united(first.cuts, second.cuts, len(first.names)),
         "log_slope": None if unknown else _slope(first) + _slope(second),
+        "log_fall": _fall(first) + _fall(second) if first.log_fall or second.log_fall else 0.0,
+        "steepness": _steepest(first.steepness, second.steepness, len(first.names)),
         "least_nodes": max(first.least_nodes, second.least_nodes),
         "defaults": first.defaults + second.defaults,
         "gammapy_closed": False,
@@ -131,6 +145,19 @@ def _united(first: Callable | None, second: Callable | None, n: int) -> Callable
         return (*ours, *theirs)
 
     return energies
+
+
+def _steepest(first: Callable | None, second: Callable | None, n: int) -> Callable[..., Any] | None:
+    """Steepness of a product, as a function of the energy and all parameters, of which the first n are those of the first."""
+    if first is None and second is None:
+        return None
+
+    def steepness(energy: Any, *parameters: Any) -> Any:
+        ours = first(energy, *parameters[:n]) if first else 0.0
+        theirs = second(energy, *parameters[n:]) if second else 0.0
+        return ours + theirs
+
+    return steepness
 
 
 def _terms(form: SpectralForm, shift: int = 0) -> tuple[tuple[float, SpectralForm, tuple[int, ...]], ...]:
@@ -198,12 +225,18 @@ def scaled_form(form: SpectralForm, theta: tuple[float, ...]) -> SpectralForm:
         assert form.integral is not None
         return norm * form.integral(lo, hi, *theta)
 
+    def steepness(energy: jax.Array, norm: jax.Array) -> Any:
+        assert form.steepness is not None
+        return form.steepness(energy, *theta)
+
     return SpectralForm(
         evaluate,
         ("norm",),
         integral=None if form.integral is None else integral,
         linear=("norm",),
         log_slope=form.log_slope,
+        log_fall=form.log_fall,
+        steepness=None if form.steepness is None else steepness,
         least_nodes=form.least_nodes,
         breaks=_bound(form.breaks, theta),
         cuts=_bound(form.cuts, theta),
@@ -240,6 +273,7 @@ def affine_form(form: SpectralForm, links: tuple[tuple[float, float], ...]) -> S
         form,
         evaluate=evaluate,
         integral=moved(form.integral, 2),
+        steepness=moved(form.steepness, 1),
         breaks=moved(form.breaks, 0),
         cuts=moved(form.cuts, 0),
         # with an offset the model is not proportional any more

@@ -15,8 +15,9 @@ import numpy as np
 from gammajax.models.form import SpectralForm
 from gammajax.models.functions.special import exprel, safe_log
 from gammajax.models.moving import over_nodes
+from gammajax.models.nodes import TOLERANCE
 from gammajax.models.pieces import between_breaks, power_law_pieces, summed
-from gammajax.models.rules import TOLERANCE, BinRule, node_count, range_rule, refined
+from gammajax.models.rules import BinRule, node_count, range_rule, refined
 from gammajax.units import double_precision
 
 __all__ = ["BinRule", "SmoothnessWarning", "SpectralForm", "bin_rule", "flux_per_bin", "node_count"]

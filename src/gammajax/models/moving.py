@@ -8,9 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.custom_derivatives import SymbolicZero
 
-from gammajax.elementary import exp
 from gammajax.models.form import SpectralForm
-from gammajax.models.pieces import power_law_between, split
+from gammajax.models.pieces import gauss, power_law_between, shortened, split
 
 __all__ = ["over_nodes"]
 
@@ -55,10 +54,8 @@ def over_nodes(form: SpectralForm, count: int, edges: jax.Array, parameters: tup
         fb = jnp.concatenate([jnp.where(cut, own[at], last), last, own[1:]])
         parts = power_law_between(a, b, fa, fb)
     else:
-        x, w = (v[:, None] for v in np.polynomial.legendre.leggauss(count))
-        middle, half = 0.5 * (jnp.log(a) + jnp.log(b)), 0.5 * (jnp.log(b) - jnp.log(a))
-        energy = exp(middle + half * x)
-        parts = half * jnp.sum(energy * form.evaluate(energy, *shape) * w, axis=0)
+        ends = shortened(form, shape, a, b)
+        parts = gauss(lambda energy: energy * form.evaluate(energy, *shape), *ends, count)
     first, last, whole = jnp.split(parts, [len(lo), 2 * len(lo)])
     j = np.arange(n - 1)[:, None]
     between = jnp.sum(jnp.where((k <= j) & (j + 1 < m), whole[:, None], 0.0), axis=0)

@@ -1,6 +1,6 @@
 """Integrals of a model over bins that are cut where it has breaks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -10,8 +10,9 @@ import numpy as np
 from gammajax.elementary import exp
 from gammajax.models.form import SpectralForm
 from gammajax.models.functions.special import exprel, safe_log
+from gammajax.models.nodes import FOLDS
 
-__all__ = ["between_breaks", "power_law_between", "power_law_pieces", "split", "summed"]
+__all__ = ["between_breaks", "gauss", "power_law_between", "power_law_pieces", "shortened", "split", "summed"]
 
 # relative distance that a node keeps from a break: more than the rounding of a node, less than any result can show
 GUARD = 16 * np.finfo(float).eps
@@ -138,6 +139,46 @@ def _piece(form: SpectralForm, shape: list, cuts: Any, count: int, a: Any, b: An
 
     if form.power_between:
         return power_law_between(a, b, density(a), density(b))
-    x, w = (v.reshape(-1, *[1] * a.ndim) for v in np.polynomial.legendre.leggauss(count))
+    return gauss(density, *shortened(form, shape, a, b), count)
+
+
+def gauss(density: Callable[[jax.Array], jax.Array], a: Any, b: Any, count: int) -> jax.Array:
+    """Integral of E dnde in ln E from `a` to `b` (TeV, any shape) by Gauss and Legendre.
+
+    Parameters
+    ----------
+    density : callable
+        E dnde, of energies (TeV) of any shape.
+    a, b : array
+        Ends, TeV, any shape.
+    count : int
+        Nodes.
+    """
+    x, w = (v.reshape(-1, *[1] * jnp.ndim(a)) for v in np.polynomial.legendre.leggauss(count))
     middle, half = 0.5 * (jnp.log(a) + jnp.log(b)), 0.5 * (jnp.log(b) - jnp.log(a))
     return half * summed(density(exp(middle + half * x)) * w)
+
+
+def shortened(form: SpectralForm, shape: list, a: Any, b: Any) -> tuple[Any, Any]:
+    """Ends between which all is that is left of a piece: `FOLDS` e-folds by its steepness at the larger end.
+
+    Parameters
+    ----------
+    form : `SpectralForm`
+        The model; nothing is changed where it has no cut-off.
+    shape : list of scalar
+        Parameters.
+    a, b : array
+        Ends, TeV, any shape.
+    """
+    if form.steepness is None:
+        return a, b
+    # as nothing is left there, nothing depends on where an end was moved to
+    lo, hi, still = jax.lax.stop_gradient((a, b, shape))
+    first, last = (form.steepness(e, *still) for e in (lo, hi))
+    width = jnp.log(hi) - jnp.log(lo)
+    late, early = -first * width > FOLDS, last * width > FOLDS
+    end = lo * exp(FOLDS / jnp.where(late, -first, jnp.inf))
+    begin = hi * exp(-FOLDS / jnp.where(early, last, jnp.inf))
+    # both at once, a narrow peak, is a matter of cuts
+    return jnp.where(early & ~late, begin, a), jnp.where(late & ~early, end, b)

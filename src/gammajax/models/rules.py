@@ -1,7 +1,6 @@
 """How a model is integrated over energy bins: the nodes and weights of each bin."""
 
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -10,10 +9,10 @@ import numpy as np
 
 from gammajax.errors import InputError
 from gammajax.models.form import UNKNOWN_SLOPE, SpectralForm
+from gammajax.models.nodes import FOLDS, graded_for, graded_legendre, nodes_for
 
 __all__ = ["BinRule", "node_count", "range_rule", "refined"]
 
-TOLERANCE = 1e-9
 MODES = ("exact", "gammapy")
 
 
@@ -59,21 +58,6 @@ class BinRule:
         )
 
 
-@lru_cache(maxsize=256)
-def _nodes_for(half_width: float) -> int:
-    """Fewest Gauss-Legendre nodes that integrate exp(a x) over [-1, 1] to `TOLERANCE`, a = `half_width`."""
-    a = max(half_width, 1e-3)
-    exact = 2 * np.sinh(a) / a
-    for n in range(2, 65):
-        x, w = np.polynomial.legendre.leggauss(n)
-        if abs(np.sum(w * np.exp(a * x)) - exact) <= 0.3 * TOLERANCE * exact:
-            return n
-    raise InputError(
-        f"the energy bins are too wide to integrate a steep spectrum over them (half width times slope {a:.3g}); "
-        "use more true-energy bins per decade."
-    )
-
-
 def node_count(edges: np.ndarray, log_slope: float) -> int:
     """Gauss-Legendre nodes in ln E that each bin needs for a relative error below 1e-9.
 
@@ -92,10 +76,19 @@ def node_count(edges: np.ndarray, log_slope: float) -> int:
     return _count(edges[:-1], edges[1:], log_slope)
 
 
+def _widest(lo: np.ndarray, hi: np.ndarray) -> float:
+    return float(np.max(np.log(hi) - np.log(lo)))
+
+
 def _count(lo: np.ndarray, hi: np.ndarray, log_slope: float) -> int:
-    width = float(np.max(np.log(hi) - np.log(lo)))
     # rounded so that two axes that differ in the last bits share their node count, and so their programs
-    return _nodes_for(round(0.5 * width * log_slope, 6))
+    return nodes_for(round(0.5 * _widest(lo, hi) * log_slope, 6))
+
+
+def _count_of_pieces(lo: np.ndarray, hi: np.ndarray, form: SpectralForm) -> int:
+    """Gauss-Legendre nodes of pieces that end where nothing is left, see `gammajax.models.pieces`."""
+    tail = 0 if form.steepness is None else nodes_for(0.5 * FOLDS)
+    return max(form.least_nodes, _count(lo, hi, _slope(form)), tail)
 
 
 def range_rule(lo: np.ndarray, hi: np.ndarray, form: SpectralForm, mode: str = "exact") -> BinRule:
@@ -126,15 +119,22 @@ def range_rule(lo: np.ndarray, hi: np.ndarray, form: SpectralForm, mode: str = "
         return BinRule(lo, hi, none, none, parts=parts, mode="sum")
     points = _pieces(lo, hi, form.nodes)
     if form.loose:
-        count = 0 if form.power_between else max(form.least_nodes, _count(lo, hi, _slope(form)))
+        count = 0 if form.power_between else _count_of_pieces(lo, hi, form)
         return BinRule(lo, hi, points, none, mode="loose", count=count)
     pieced = form.breaks is not None or form.cuts is not None
     if form.power_between and not pieced:
         return BinRule(lo, hi, points, none, mode="power")
-    count = max(form.least_nodes, _count(lo, hi, _slope(form)))
     if pieced:
-        return BinRule(lo, hi, points, none, mode="breaks", count=count)
-    return _gauss_legendre(lo, hi, points, count)
+        return BinRule(lo, hi, points, none, mode="breaks", count=_count_of_pieces(lo, hi, form))
+    return _gauss_legendre(lo, hi, points, *_nodes(lo, hi, form))
+
+
+def _nodes(lo: np.ndarray, hi: np.ndarray, form: SpectralForm) -> tuple[int, float]:
+    """Number of nodes that never move, and their grade."""
+    count, grade, width = _count(lo, hi, _slope(form)), 0.0, _widest(lo, hi)
+    if form.log_fall:
+        count, grade = graded_for(round(width * _slope(form), 6), round(width * form.log_fall, 6))
+    return max(form.least_nodes, count), grade
 
 
 def _slope(form: SpectralForm) -> float:
@@ -150,8 +150,8 @@ def _pieces(lo: np.ndarray, hi: np.ndarray, nodes: tuple[float, ...]) -> np.ndar
     return np.array(padded).T.reshape(most + 2, len(lo))
 
 
-def _gauss_legendre(lo: np.ndarray, hi: np.ndarray, points: np.ndarray, count: int) -> BinRule:
-    x, w = np.polynomial.legendre.leggauss(count)
+def _gauss_legendre(lo: np.ndarray, hi: np.ndarray, points: np.ndarray, count: int, grade: float) -> BinRule:
+    x, w = graded_legendre(count, grade)
     nodes, weights = [], []
     for a, b in pairwise(points):
         half = 0.5 * np.log(b / a)
@@ -169,6 +169,6 @@ def refined(form: SpectralForm, rule: BinRule) -> BinRule:
     if rule.mode in ("breaks", "loose"):
         return replace(rule, count=2 * rule.count)
     if rule.mode == "exact":
-        points = _pieces(rule.lo, rule.hi, form.nodes)
-        return _gauss_legendre(rule.lo, rule.hi, points, 2 * len(rule.nodes) // (len(points) - 1))
+        count, grade = _nodes(rule.lo, rule.hi, form)
+        return _gauss_legendre(rule.lo, rule.hi, _pieces(rule.lo, rule.hi, form.nodes), 2 * count, grade)
     return rule

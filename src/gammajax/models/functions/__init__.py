@@ -33,6 +33,14 @@ from gammajax.models.functions.power_laws import (
     power_law_2_integral,
     power_law_integral,
 )
+from gammajax.models.functions.steepness import (
+    exp_cutoff_3fgl_steepness,
+    exp_cutoff_steepness,
+    gaussian_steepness,
+    super_exp_cutoff_3fgl_steepness,
+    super_exp_cutoff_4fgl_dr3_steepness,
+    super_exp_cutoff_4fgl_steepness,
+)
 from gammajax.models.functions.tables import absorption, piecewise_norm, template
 
 __all__ = [
@@ -41,10 +49,13 @@ __all__ = [
     "broken_power_law_integral",
     "constant",
     "constant_integral",
+    "exp_cutoff_3fgl_steepness",
     "exp_cutoff_power_law",
     "exp_cutoff_power_law_3fgl",
+    "exp_cutoff_steepness",
     "gaussian",
     "gaussian_integral",
+    "gaussian_steepness",
     "log_parabola",
     "log_parabola_2",
     "log_parabola_slopes",
@@ -58,9 +69,12 @@ __all__ = [
     "smooth_broken_power_law_cuts",
     "super_exp_cutoff_3fgl",
     "super_exp_cutoff_3fgl_cuts",
+    "super_exp_cutoff_3fgl_steepness",
     "super_exp_cutoff_4fgl",
     "super_exp_cutoff_4fgl_cuts",
     "super_exp_cutoff_4fgl_dr3",
     "super_exp_cutoff_4fgl_dr3_cuts",
+    "super_exp_cutoff_4fgl_dr3_steepness",
+    "super_exp_cutoff_4fgl_steepness",
     "template",
 ]
