@@ -192,6 +192,20 @@ def test_bent_valleys_are_named(hess_files, name, backend):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("backend", ["newton", "minuit", "scipy"])
+def test_a_smooth_break_runs_away_to_a_step(hess_files, backend):
+    """By every backend to the same statistic; Nelder-Mead's first simplex lies across the jump at equal indices, where it ended at 29.06."""
+    dataset, model = stacked(hess_files), started(gm, "SmoothBrokenPowerLawSpectralModel")
+    dataset.models = SkyModel(model, name="crab")
+    result = Fit([dataset], backend=backend).run()
+    assert result.status.name == "RUNAWAY"
+    assert {n.split(".")[-1]: result.flags.sides[n] for n in result.flags.runaway} == {"index2": "upper"}
+    assert not result.flags.call_limit
+    assert not result.flags.stopped
+    assert result.total_stat == pytest.approx(28.0204, abs=SAME)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FITS)
 @pytest.mark.filterwarnings("ignore")
 def test_npred_in_the_compatible_mode(ours, theirs, name):

@@ -220,6 +220,71 @@ def test_limits_of_calls_are_told():
         assert out.call_limit, name
 
 
+def cliff(x):
+    """A minimum of 0 at (1, 1), and across a jump a slope that falls for ever, to 0 as slowly as it can."""
+    a, b = x
+    value = 50 * (a - 1) ** 2 + (b - a) ** 2 if a < 3 else 10 / (1 + np.log(a - 2)) + b * b
+    return float(value), None, np.array([[102.0, -2.0], [-2.0, 2.0]])
+
+
+def ravine():
+    """A quadratic function of 8 parameters, oblique, with widths from 1 to 100; function and start."""
+    axes = np.linalg.qr(np.random.default_rng(1).normal(size=(8, 8)))[0]
+    hessian = 2 * axes @ np.diag(np.geomspace(1, 1e4, 8)) @ axes.T
+
+    def function(x):
+        return float(0.5 * (x - 1) @ hessian @ (x - 1)), hessian @ (x - 1), hessian
+
+    return function, np.full(8, 3.0), np.sqrt(2 / np.diag(hessian))
+
+
+def of_function(function, start, step, **changes):
+    return objective(
+        "quadratic",
+        names=tuple("abcdefgh"[: len(start)]),
+        start=np.array(start),
+        lower=np.full(len(start), -INF),
+        upper=np.full(len(start), INF),
+        step=np.array(step),
+        fun=lambda x: function(x)[0],
+        grad=lambda x: function(x)[1],
+        hess=lambda x: function(x)[2],
+        **changes,
+    )
+
+
+@pytest.mark.parametrize(("problem", "calls"), [((cliff, [2.0, 1.0], [1.0, 0.5]), 800), (ravine(), 4 * 1600)])
+def test_nelder_mead_goes_on_where_its_calls_are_spent(problem, calls):
+    """Once more with a smaller simplex, that does not lie across a jump, then along the axes of the ravine it is in."""
+    from scipy.optimize import minimize
+
+    o = of_function(*problem)
+    simplex = np.vstack([o.start, o.start + 2 * np.diag(o.step)])
+    alone = minimize(o.fun, o.start, method="Nelder-Mead", options={"initial_simplex": simplex})
+    assert not alone.success
+    out = backends.get("scipy")(o)
+    assert out.success, out.message
+    assert out.fun < 1e-6 < alone.fun
+    assert o.counts.fun <= calls
+
+
+def test_nelder_mead_keeps_to_limits_that_were_set():
+    function, start, step = ravine()
+    for options in ({"maxiter": 30}, {"maxfev": 60}, {"initial_simplex": np.vstack([start, start + np.diag(step)])}):
+        o = of_function(function, start, step)
+        out = backends.get("scipy")(o, options=options)
+        assert out.call_limit
+        assert o.counts.fun <= (1600 if "initial_simplex" in options else 80)
+
+
+def test_nelder_mead_does_not_go_on_where_there_is_no_end():
+    o = of_function(cliff, [2.0, 1.0], [1.0, 0.5], endless=lambda x: x[0] > 1e6)
+    out = backends.get("scipy")(o)
+    assert out.call_limit
+    assert out.x[0] > 1e6
+    assert o.counts.fun == 400
+
+
 def test_options_are_checked_without_running():
     backends.check_options("minuit", {"tol": 1})
     with pytest.raises(InputError, match="unknown option 'tl'.*Did you mean 'tol'"):

@@ -1,6 +1,7 @@
 """`scipy.optimize.minimize`, any method; exact gradient and Hessian where the method takes them."""
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,10 +31,19 @@ METHODS = {
     "trust-exact": (True, True, False),
     "trust-krylov": (True, True, False),
 }
+# options by which somebody sets how far Nelder-Mead goes
+LIMITS = {"maxiter", "maxfev", "initial_simplex"}
+# the first simplex of a second attempt, in parts of that of the first, and how often Nelder-Mead goes on after it
+SMALLER, AGAIN = 0.25, 2
+# edges of the simplex with which it goes on, in errors, and at most in parts of the parameters
+EDGE, LARGEST = 0.5, 0.5
 
 
 def minimize(objective: Objective, **options: Any) -> BackendResult:
     """Minimise with a method of `scipy.optimize.minimize`.
+
+    Nelder-Mead has scipy's limit of 200 evaluations for each parameter. If that is reached and was not set here, it begins once more with a
+    smaller simplex, and goes on twice at most from the better end, with a simplex along the axes of the Hessian there.
 
     Parameters
     ----------
@@ -81,11 +91,14 @@ def minimize(objective: Objective, **options: Any) -> BackendResult:
         arguments["hess"] = objective.hessian
     if limited:
         arguments["bounds"] = optimize.Bounds(objective.lower, objective.upper)
-    if method.lower() == "nelder-mead" and "initial_simplex" not in arguments["options"]:
-        arguments["options"]["initial_simplex"] = _simplex(objective)
+
+    def run(**changed: Any) -> Any:
+        own = {**arguments, "options": {**arguments["options"], **changed}}
+        return optimize.minimize(objective.value, objective.clip(objective.start), **own)
+
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        out = optimize.minimize(objective.value, objective.clip(objective.start), **arguments)
+        out = _nelder_mead(objective, run, set(arguments["options"])) if method.lower() == "nelder-mead" else run()
     unknown = [str(w.message) for w in caught if "Unknown solver options" in str(w.message)]
     if unknown:
         raise InputError(
@@ -106,11 +119,47 @@ def minimize(objective: Objective, **options: Any) -> BackendResult:
     )
 
 
-def _simplex(objective: Objective) -> np.ndarray:
-    """First simplex with edges of two expected errors, inside the limits; scipy's own are 5 % of the values."""
+def _nelder_mead(objective: Objective, run: Callable[..., Any], given: set[str]) -> Any:
+    """The best end of a few attempts, more than one only where the first ends with a limit that nobody asked for."""
+    if "initial_simplex" in given:
+        return run()
+    best = run(initial_simplex=_simplex(objective))
+    if not _goes_on(objective, best) or given & LIMITS:
+        return best
+    # a large first simplex may lie across a jump of the function, and the way is lost on its other side
+    second = run(initial_simplex=_simplex(objective, SMALLER))
+    best = second if second.fun < best.fun else best
+    for _ in range(AGAIN):
+        simplex = _along_axes(objective, best.x) if _goes_on(objective, best) else None
+        if simplex is None:
+            break
+        best = run(initial_simplex=simplex)
+    return best
+
+
+def _goes_on(objective: Objective, out: Any) -> bool:
+    return not out.success and not (objective.endless is not None and objective.endless(objective.clip(out.x)))
+
+
+def _along_axes(objective: Objective, x: np.ndarray) -> np.ndarray | None:
+    """Simplex at x with edges of half an error along the axes of the Hessian, inside the limits; None where there is none."""
+    hessian = np.asarray(objective.hess(x))
+    if not np.isfinite(hessian).all():
+        return None
+    diagonal = np.abs(np.diag(hessian))
+    unit = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    values, vectors = np.linalg.eigh(hessian * np.outer(unit, unit))
+    # a curvature below 0 has a length as well
+    edges = vectors * EDGE * np.sqrt(2 / np.maximum(np.abs(values), 1e-12)) * unit[:, None]
+    edges /= np.maximum(np.max(np.abs(edges) / np.maximum(np.abs(x), 1e-3)[:, None], axis=0) / LARGEST, 1.0)
+    return objective.clip(np.stack([x, *(x + edges.T)]))
+
+
+def _simplex(objective: Objective, part: float = 1.0) -> np.ndarray:
+    """First simplex with edges of two expected errors, or a part of that, inside the limits; scipy's own are 5 % of the values."""
     start = objective.clip(objective.start)
     simplex = np.tile(start, (len(start) + 1, 1))
-    for i, step in enumerate(2 * objective.step):
+    for i, step in enumerate(2 * part * objective.step):
         forward = start[i] + step <= objective.upper[i]
         simplex[i + 1, i] = objective.clip(start + (step if forward else -step))[i]
     return simplex
