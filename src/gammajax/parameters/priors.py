@@ -128,10 +128,13 @@ class Prior:
         UnitError
             If the unit of the prior is of another dimension.
         """
-        factor = self._factor(unit, what)
+        return self._times(self._factor(unit, what), u.Unit(unit))
+
+    def _times(self, factor: float, unit: u.UnitBase) -> "Prior":
+        """The same prior with its numbers multiplied by a factor, in a unit."""
         new = object.__new__(type(self))
         numbers = zip(self.declared, self._numbers, strict=True)
-        new._set(tuple(v * factor if d.dimensional else v for d, v in numbers), self.weight, u.Unit(unit))
+        new._set(tuple(v * factor if d.dimensional else v for d, v in numbers), self.weight, unit)
         return new
 
     def _factor(self, unit: u.UnitBase, what: str) -> float:

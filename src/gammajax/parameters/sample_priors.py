@@ -114,25 +114,11 @@ class SamplesKDEPrior(Prior):
         """Samples with a weight above 0, ln of their weights that add up to 1, both of shape (n,), and the bandwidth."""
         return self.samples[self.weights > 0], np.log(_shares(self.weights)), np.array(self.bandwidth)
 
-    def in_unit(self, unit: u.UnitBase, what: str = "prior") -> "SamplesKDEPrior":
-        """Return the same prior with its samples in a unit; one without a unit takes it.
-
-        Parameters
-        ----------
-        unit : `~astropy.units.Unit`
-            The unit.
-        what : str
-            What messages call the prior.
-
-        Raises
-        ------
-        UnitError
-            If the unit of the prior is of another dimension.
-        """
+    def _times(self, factor: float, unit: u.UnitBase) -> "SamplesKDEPrior":
         if self.unit is not None and self.unit == unit:
             return self
         new = object.__new__(type(self))
-        new._fill(self.samples * self._factor(unit, what), self.weights, self.weight, u.Unit(unit))
+        new._fill(self.samples * factor, self.weights, self.weight, unit)
         return new
 
     def stat(self, x: Any, constants: bool = True) -> Any:
