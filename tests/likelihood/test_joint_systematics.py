@@ -7,7 +7,8 @@ import pytest
 from scipy import optimize
 
 from gammajax import Datasets, Fit, GaussianPrior, Likelihood, Models, SystematicsModel
-from tests.problems import crab_model, embedded, joint
+from gammajax.errors import FitError
+from tests.problems import crab_model, embedded, joint, small
 
 # standard deviations of the energy scales that the paper assumes
 SCALES = {"hess": 0.15, "magic": 0.15, "fermi": 0.05}
@@ -86,3 +87,24 @@ def test_surfaces_know_a_factor_on_the_background(free, reoptimize, monkeypatch)
                 expected = float(like.stat(like.start))
         # both are minima to an EDM of 1e-9
         assert surface.stat[i, j] == pytest.approx(expected, abs=1e-7)
+
+
+def test_a_factor_that_is_left_out_is_not_scanned():
+    """Frozen at 1 it is in no program: the scan was level."""
+    d = small(n_on=[120, 90, 70, 40, 10, 3])
+    factors = SystematicsModel("small")
+    area = factors.effective_area
+    d.models = [crab_model(), factors]
+    fit = Fit(d, backend="newton")
+    area.scan_values = [0.9, 1.0, 1.1]
+    for scan in (fit.stat_profile, lambda p: fit.stat_profiles([p], reoptimize=False)):
+        with pytest.raises(FitError, match="effective_area is frozen at 1, .* free it"):
+            scan(area)
+    area.frozen = False
+    stat = fit.stat_profile(area).stat
+    expected = []
+    for value in area.scan_values:
+        area.value = value
+        expected.append(d.stat_sum())
+    np.testing.assert_allclose(stat, expected, rtol=1e-10)
+    assert np.ptp(stat) > 1

@@ -7,7 +7,7 @@ from gammajax.errors import FitError, InputError
 from gammajax.likelihood import Bound, likelihood_of
 from gammajax.parameters import Parameter, Parameters, find_parameter
 
-__all__ = ["as_datasets", "as_likelihood", "check_choice", "check_free", "is_datasets", "parameter_index"]
+__all__ = ["as_datasets", "as_likelihood", "check_acts", "check_choice", "check_free", "is_datasets", "parameter_index"]
 
 
 def is_datasets(value: Any) -> bool:
@@ -62,6 +62,16 @@ def parameter_index(likelihood: Bound, parameter: Parameter | str | int) -> tupl
         )
     index = next(i for i, p in enumerate(unique) if p is live)
     return index, live, likelihood.names[index]
+
+
+def check_acts(likelihood: Bound, parameter: Parameter, name: str, what: str) -> None:
+    """Refuse a factor of an instrument that the likelihood is made without: nothing would depend on it."""
+    left_out = [p for m in likelihood.models or () if m.role == "systematics" for p in m.left_out]
+    if any(p is parameter for p in left_out):
+        raise FitError(
+            f"{what}: {name} is frozen at 1, and the likelihood is made without it; free it with .frozen = False, a scan holds it at its "
+            "values all the same."
+        )
 
 
 def check_choice(what: str, name: str, value: Any, known: tuple[str, ...]) -> None:

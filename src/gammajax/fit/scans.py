@@ -12,7 +12,7 @@ from gammajax.fit.backends import get as get_backend
 from gammajax.fit.chunked import Chunked, in_chunks
 from gammajax.fit.judge import judge
 from gammajax.fit.problem import Problem, derivatives
-from gammajax.fit.resolve import as_likelihood, parameter_index
+from gammajax.fit.resolve import as_likelihood, check_acts, parameter_index
 from gammajax.likelihood import Likelihood
 from gammajax.parameters import Parameter
 from gammajax.progress import track
@@ -73,6 +73,7 @@ def surface(
     found = [parameter_index(likelihood, p) for p in parameters]
     index, names = [f[0] for f in found], [f[2] for f in found]
     for n, name in enumerate(names):
+        check_acts(likelihood, found[n][1], name, "scan")
         if index[n] in index[:n]:
             raise InputError(f"scan: {name} is given twice; give different parameters.")
     axes = [_axis(live, name, v, bounds, nvalues) for (_, live, name), v in zip(found, values, strict=True)]
@@ -137,6 +138,8 @@ def profiles(
     found = [parameter_index(likelihood, p) for p in parameters]
     if not found:
         raise InputError("stat_profiles: there is no free parameter to scan.")
+    for _, live, name in found:
+        check_acts(likelihood, live, name, "stat_profiles")
     axes = [_axis(live, name, None, bounds, nvalues) for _, live, name in found]
     device = resolve_device(device)
     scans = [([i], [a * live.factor]) for (i, live, _), a in zip(found, axes, strict=True)]

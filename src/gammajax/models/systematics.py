@@ -86,6 +86,12 @@ class SystematicsModel(Source):
         return tuple(n for n, p in pars.items() if not p.frozen or p.follows is not None or p.value != 1.0)
 
     @property
+    def left_out(self) -> tuple[Parameter, ...]:
+        """Those that a likelihood is made without: frozen at 1."""
+        acting = self.acting
+        return tuple(getattr(self, n) for n in NAMES if n not in acting)
+
+    @property
     def parameters(self) -> Parameters:
         """All parameters with their unique names ``"<name>.systematics.<parameter>"``."""
         return Parameters([getattr(self, n) for n in NAMES], [f"{self.name}.systematics.{n}" for n in NAMES])
