@@ -21,6 +21,7 @@ from gammajax import (
     SystematicsModel,
     XYDataset,
 )
+from gammajax.likelihood import parts_of
 from gammajax.solve import derivatives
 from gammajax.solve.point import _of_compact, _ready
 from gammajax.units import double_precision
@@ -249,6 +250,35 @@ def _packed(compact, theta):
     stat, gradient, first, second = _of_compact(compact, theta)
     parts = [stat[None], gradient, (first + second).ravel(), compact.stat(scalars)[None]]
     return jax.numpy.concatenate(parts)
+
+
+def parts(make):
+    """The bins of the fit in two parts, as functions of all free parameters, and where to evaluate them."""
+    like = Likelihood(make())
+    halves = [[np.asarray(d.mask) & (np.arange(len(d.mask)) % 2 == k) for d in like.data] for k in range(2)]
+    return parts_of(like, halves, np.flatnonzero(like.free)), like.start[like.free] * 1.02
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["permuted", *(pytest.param(n, marks=pytest.mark.slow) for n in ("mixed", "scales", "variable", "backgrounds in every way"))],
+)  # fmt: skip
+def test_parts_of_groups_are_those_of_single_data_sets(name, monkeypatch):
+    make = TABLE[name][0]
+    together, theta = parts(make)
+    monkeypatch.setattr("gammajax.likelihood.core.grouped", lambda *a: ())
+    single, _ = parts(make)
+    assert together[0].whole.groups == TABLE[name][1]
+    assert single[0].whole.groups == ()
+    program = jax.jit(_packed)
+    for one, other in zip(together, single, strict=True):
+        with double_precision():
+            a, b = np.asarray(program(one, theta)), np.asarray(program(other, theta))
+        p = len(theta)
+        unit = np.concatenate([[1.0], theta, np.outer(theta, theta).ravel(), [1.0]])
+        assert len(a) == len(unit) == 2 + p + p * p
+        # sums in another order: a thousand times their rounding
+        np.testing.assert_allclose(a * unit, b * unit, rtol=1e-10, atol=1e-12 * np.abs(b * unit).max())
 
 
 def size_of(like):

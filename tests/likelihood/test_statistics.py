@@ -110,6 +110,13 @@ def exact_kind():
     return d
 
 
+def in_gammapys_mode():
+    """A factor on alpha where negative predictions are cut: by differentiating the whole."""
+    datasets = with_systematics(background=1.0)
+    datasets[0].compatibility = "gammapy"
+    return datasets
+
+
 def function():
     def stat(theta, data):
         x, y = theta
@@ -126,6 +133,7 @@ TABLE = {
     "energy scale": lambda: with_systematics(energy_scale=1.0),
     "all systematics": lambda: with_systematics(energy_scale=1.0, effective_area=1.0, background=1.0),
     "factor on the background": exact_kind,
+    "factor in gammapy's mode": in_gammapys_mode,
     "priors": with_prior_on_a_strength,
     "penalty": with_penalty,
     "xy, chi2": xy,

@@ -42,7 +42,7 @@ from gammajax.likelihood.structure import (
 )
 from gammajax.units import double_precision
 
-__all__ = ["Groups", "grouped", "joined", "merged", "order_of_bins", "split"]
+__all__ = ["Groups", "grouped", "has_own_flux", "joined", "merged", "order_of_bins", "side_by_side", "split"]
 
 # the data sets of each group, by their numbers; () where each is by itself
 Groups = tuple[tuple[int, ...], ...]
@@ -120,7 +120,7 @@ def joined(
     bins, fit = [], []
     for s, chosen, group in zip(whole.datasets, strengths, groups or _each(len(data)), strict=True):
         members = [data[d] for d in group]
-        own = any(_has_own_flux(t, k0) for t, k0 in zip(s.terms, chosen, strict=True)) or _has_times(members)
+        own = has_own_flux(s, chosen, members)
         of_first = _placed.setdefault(datasets[group[0]], {})
         key, known = (s.statistic, own, len(members)), of_first.get(min(len(members), 2))
         if known is None or known[0] != key or any(a is not b for a, b in zip(known[1], members, strict=True)):
@@ -134,6 +134,11 @@ def joined(
 
 def _each(n: int) -> Groups:
     return tuple((d,) for d in range(n))
+
+
+def has_own_flux(structure: DatasetStructure, strengths: Sequence[int | None], members: list[BinData]) -> bool:
+    """Whether the flux that goes through the matrix of a group has an axis of data sets; `strengths` are those of its `Plan`."""
+    return any(_has_own_flux(t, k0) for t, k0 in zip(structure.terms, strengths, strict=True)) or _has_times(members)
 
 
 def _has_own_flux(term: Term, strength: int | None) -> bool:
@@ -163,7 +168,13 @@ def _bins_of(structure: DatasetStructure, members: list[BinData], own: bool) -> 
         return bins_in_fit(structure, members[0])
     rows = np.unique(np.concatenate([reached(m) for m in members]))
     columns = max(rounded(int(np.asarray(m.mask).sum())) for m in members)
-    parts = [cut_bins(structure, m, rows, columns) for m in members]
+    return side_by_side([cut_bins(structure, m, rows, columns) for m in members], own)
+
+
+def side_by_side(parts: Sequence[Bins], own: bool) -> Bins:
+    """Bins of the data sets of a group, with the same bins of true energy, as one; `own` is `has_own_flux`."""
+    if len(parts) == 1:
+        return parts[0]
     values = tuple(np.concatenate(v) for v in zip(*(p.values for p in parts), strict=True))
     matrix = None if parts[0].matrix is None else _matrix([p.matrix for p in parts], own)
     return Bins(values, matrix, *_beside(parts))

@@ -11,7 +11,9 @@ from gammajax.direct import direct
 from gammajax.likelihood.bins import Bins, filled, rounded
 from gammajax.likelihood.compact import Compact
 from gammajax.likelihood.exact import Exact
-from gammajax.likelihood.structure import BinData, DatasetStructure, Points, ResponseData
+from gammajax.likelihood.groups import Groups, has_own_flux, merged, side_by_side
+from gammajax.likelihood.plan import make_plan
+from gammajax.likelihood.structure import BinData, DatasetStructure, Points, ResponseData, Structure
 from gammajax.units import double_precision
 
 __all__ = ["PartCompact", "StackedCompact", "parts_of", "stacked_parts"]
@@ -116,21 +118,44 @@ def parts_of(likelihood: Any, masks: Sequence[Sequence[np.ndarray]], varied: Seq
         Positions.
     """
     data = jax.tree.map(np.asarray, likelihood.data)
-    structures = likelihood.structure.datasets
-    columns = rounded(max(int(mask.sum()) for row in masks for mask in row))
-    rows = rounded(max(len(_reached(d, mask)) for row in masks for d, mask in zip(data, row, strict=True)))
+    structure = likelihood.structure
+    # by differentiating the whole each data set is by itself: the true-energy bins that reach a part differ
+    groups = () if likelihood._exact else likelihood.groups
+    together = groups or tuple((d,) for d in range(len(data)))
+    reached = [[_union([_reached(data[d], row[d]) for d in group]) for group in together] for row in masks]
+    size = (
+        rounded(max(len(r) for row in reached for r in row)),
+        rounded(max(int(m.sum()) for row in masks for m in row)),
+    )
     out = []
-    for row in masks:
-        cut = tuple(_cut(s, d, m, (rows, columns)) for s, d, m in zip(structures, data, row, strict=True))
+    for row, of_groups in zip(masks, reached, strict=True):
+        cut = {
+            d: _cut(structure.datasets[d], data[d], row[d], used, size)
+            for group, used in zip(together, of_groups, strict=True)
+            for d in group
+        }
         if likelihood._exact:
-            # each data set by itself: the true-energy bins that reach a part differ
-            static = likelihood.structure, likelihood.labels, ()
-            whole: Any = Exact(type(likelihood).tree_unflatten(static, (cut, likelihood.numbers)))
+            static = structure, likelihood.labels, ()
+            members = tuple(cut[d] for d in range(len(data)))
+            whole: Any = Exact(type(likelihood).tree_unflatten(static, (members, likelihood.numbers)))
         else:
-            bins = tuple(_bins(s, d) for s, d in zip(structures, cut, strict=True))
-            whole = Compact(likelihood.structure, bins, likelihood.numbers)
+            whole = Compact(structure, _of_groups(structure, groups, together, cut), likelihood.numbers, groups)
         out.append(PartCompact(whole, likelihood.start, tuple(int(i) for i in varied)))
     return out
+
+
+def _union(indices: Sequence[np.ndarray]) -> np.ndarray:
+    return np.unique(np.concatenate(indices))
+
+
+def _of_groups(structure: Structure, groups: Groups, together: Groups, cut: dict[int, BinData]) -> tuple[Bins, ...]:
+    """Bins of each group of data sets."""
+    whole = merged(structure, groups)
+    bins = []
+    for s, strengths, group in zip(whole.datasets, make_plan(whole, ()).strength, together, strict=True):
+        members = [cut[d] for d in group]
+        bins.append(side_by_side([_bins(s, m) for m in members], has_own_flux(s, strengths, members)))
+    return tuple(bins)
 
 
 def _reached(data: BinData, mask: np.ndarray) -> np.ndarray:
@@ -141,18 +166,19 @@ def _reached(data: BinData, mask: np.ndarray) -> np.ndarray:
     return np.flatnonzero(np.any(small != 0, axis=1))
 
 
-def _cut(structure: DatasetStructure, data: BinData, mask: np.ndarray, size: tuple[int, int]) -> BinData:
+def _cut(
+    structure: DatasetStructure, data: BinData, mask: np.ndarray, reached: np.ndarray, size: tuple[int, int]
+) -> BinData:
     """Only some of the bins, and the true-energy bins that reach them, filled up to a size with bins without effect."""
     rows, columns = size
     inside, statistic, response = np.flatnonzero(mask), structure.stat, data.response
-    used, points = filled(_reached(data, mask), rows), filled(inside, columns)
+    used, points = filled(reached, rows), filled(inside, columns)
 
     def padded(values: np.ndarray, fill: float) -> np.ndarray:
         return np.concatenate([values[inside], np.full((columns - len(inside), *values.shape[1:]), fill)])
 
     exposure = edisp = None
     if response.edisp is not None:
-        reached = _reached(data, mask)
         exposure, edisp = np.zeros(rows), np.zeros((rows, columns))
         exposure[: len(reached)] = response.exposure[reached]
         edisp[: len(reached), : len(inside)] = response.edisp[np.ix_(reached, inside)]
