@@ -102,7 +102,7 @@ def check_tail(tail, per_decade, most):
         found, gradient, hessian = (np.asarray(v) for v in every)
     there = np.flatnonzero(found > LEAST)
     # the tail was really followed
-    assert found.min() < 1e-200
+    assert found.min() < 1e-80
     some = {*there[:: max(1, len(there) // most)], *there[:3], *there[-3:]}
     with mpmath.workdps(50):
         step = mpf(10) ** -12
@@ -131,10 +131,10 @@ def test_integrals_in_the_tail_of_a_cutoff(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("per_decade", [3, 10, 20, 50, 100])
+@pytest.mark.parametrize("per_decade", [3, 10, 30, 100])
 @pytest.mark.parametrize("name", TAILS)
 def test_integrals_in_the_tail_of_a_cutoff_on_all_axes(name, per_decade):
-    check_tail(TAILS[name], per_decade, 12)
+    check_tail(TAILS[name], per_decade, 6)
 
 
 def test_bins_that_move_over_a_table():
