@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from gammajax import Datasets, Fit, GaussianPrior, Likelihood, Models, SystematicsModel
-from gammajax.errors import FitError
+from gammajax import Datasets, Fit, GaussianPrior, Likelihood, Models, SpectrumDatasetOnOff, SystematicsModel
+from gammajax.errors import FitError, InputError
 from tests.problems import crab_model, embedded, joint, small
 
 # standard deviations of the energy scales that the paper assumes
@@ -23,6 +23,38 @@ def with_energy_scales(folder):
         members.append(systematics)
     datasets.models = Models(members)
     return datasets
+
+
+def test_a_factor_that_the_likelihood_is_made_without_is_not_moved_in_silence(hess_files):
+    dataset = SpectrumDatasetOnOff.read(hess_files[0])
+    systematics = SystematicsModel(dataset.name, effective_area=1.0)
+    dataset.models = Models([crab_model(), systematics])
+    like = Likelihood(dataset)
+    names = [like.names[i].rsplit(".", 1)[1] for i in like.idle]
+    assert names == ["energy_scale", "background"]
+    moved = like.start.copy()
+    moved[like.idle[0]] = 1.1
+    with jax.enable_x64(True):
+        assert np.isfinite(like.stat(like.start))
+        for call in (like.stat, like.stat_array, like.npred, like.npred_signal):
+            with pytest.raises(
+                InputError,
+                match=r"theta moves .*energy_scale, frozen at 1 when the likelihood was made.*\.frozen = False",
+            ):
+                call(moved)
+        stat = jax.jit(like.stat)
+        assert stat(like.start) == pytest.approx(float(like.stat(like.start)), rel=1e-12)
+        assert np.isnan(stat(moved))
+        slope = jax.grad(like.stat)(jnp.asarray(like.start))
+        assert np.isfinite(slope).all()
+        assert slope[like.idle[0]] == 0
+    # what it was made without stays so, whatever the model says later
+    systematics.energy_scale.frozen = False
+    with jax.enable_x64(True), pytest.raises(InputError, match="theta moves"):
+        like.stat(moved)
+    again = Likelihood(dataset)
+    with jax.enable_x64(True):
+        assert again.stat(moved) != again.stat(like.start)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import numpy as np
 
 from gammajax.datasets import Datasets
 from gammajax.direct import direct
-from gammajax.errors import DataError
+from gammajax.errors import DataError, InputError
 from gammajax.likelihood.bins import masked_bins
 from gammajax.likelihood.bound import Bound
 from gammajax.likelihood.build import dataset_data, parameters_and_sources
@@ -49,6 +49,9 @@ class Likelihood(Bound):
         Values, limits and powers of ten with theta / scale of order one, in internal units.
     free : array of bool, shape (P,)
         Which parameters a fit varies.
+    idle : tuple of int
+        Positions of the factors of a `SystematicsModel` that were frozen at 1. The likelihood is made without them: derivatives by them
+        are 0, and a theta that moves them is refused (under a transformation of JAX the statistic is nan).
 
     Raises
     ------
@@ -57,6 +60,9 @@ class Likelihood(Bound):
     DataError
         If no bin is left in the fit.
     """
+
+    # positions of factors of instruments that were frozen at 1: nothing here depends on them
+    idle: tuple[int, ...] = ()
 
     def __init__(self, datasets: Any) -> None:
         datasets = datasets if isinstance(datasets, Datasets) else Datasets(datasets)
@@ -76,6 +82,8 @@ class Likelihood(Bound):
                 stacklevel=3,
             )
         self._bind(parameters, datasets.models, tuple(datasets.names))
+        left_out = [p for m in self.models or () if m.role == "systematics" for p in m.left_out]
+        self.idle = tuple(i for i, p in enumerate(self.unique) if any(p is q for q in left_out))
         penalties, numbers = penalties_of(parameters, datasets.models)
         hosts, structures, kinds = zip(*built, strict=True)
         self.structure = Structure(structures, penalties)
@@ -162,6 +170,13 @@ class Likelihood(Bound):
     def _check(self, theta: Any) -> None:
         require_double("Likelihood")
         self._check_theta(theta)
+        if self.idle and not isinstance(found := jnp.asarray(theta), jax.core.Tracer):
+            moved = [self.names[i] for i in self.idle if found[i] != 1.0]
+            if moved:
+                raise InputError(
+                    f"Likelihood: theta moves {', '.join(moved)}, frozen at 1 when the likelihood was made, which does without it; set "
+                    ".frozen = False first, then make the likelihood."
+                )
 
     # -- pure functions --------------------------------------------------------------------------------------------
 
@@ -196,6 +211,9 @@ class Likelihood(Bound):
             # masked bins get a harmless prediction as well: 0 x nan is nan
             mu = jnp.where(d.mask, signal(s, d.response, theta), 0.0)
             parts.append(jnp.where(d.mask, s.stat.value(*_arrays(s, d, theta), mu), 0.0))
+        for i in self.idle:
+            # where theta is traced nobody can be told: no number is better than that of another theta
+            parts[0] = jnp.where(theta[i] == 1.0, parts[0], jnp.nan)
         return parts
 
     def stat_array(self, theta: Any) -> jax.Array:
