@@ -178,8 +178,8 @@ def wstat_alpha_derivatives(
 
     Examples
     --------
-    >>> [round(float(x), 5) for x in wstat_alpha_derivatives(10, 20, 0.5, 0.0)]
-    [20.0, 2.66667, 53.33333]
+    >>> [round(float(x), 3) for x in wstat_alpha_derivatives(10, 20, 0.5, 0.0)]
+    [20.0, 2.667, 53.333]
     """
     n_on, n_off, alpha, mu_sig = floats(n_on, n_off, alpha, mu_sig)
     one = jnp.ones_like(alpha)
