@@ -31,6 +31,8 @@ class Bound:
     labels: Labels
     unique: tuple[Parameter, ...] = ()
     _compact: Any = None
+    # positions of factors of instruments that were frozen at 1: nothing depends on them
+    idle: tuple[int, ...] = ()
 
     def _bind(self, parameters: Parameters, models: Models, datasets: tuple[str, ...]) -> None:
         """Names, units and start values: what the functions do without."""

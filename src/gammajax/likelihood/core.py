@@ -61,9 +61,6 @@ class Likelihood(Bound):
         If no bin is left in the fit.
     """
 
-    # positions of factors of instruments that were frozen at 1: nothing here depends on them
-    idle: tuple[int, ...] = ()
-
     def __init__(self, datasets: Any) -> None:
         datasets = datasets if isinstance(datasets, Datasets) else Datasets(datasets)
         if len(datasets) == 0:
