@@ -270,6 +270,17 @@ def test_penalties_are_those_of_gammapy(case):
     assert penalty.stat() == pytest.approx(expected, rel=1e-12)
 
 
+def test_a_penalty_with_its_constants_is_the_density():
+    covariance, mean, x = [[0.04, 0.01], [0.01, 0.09]], [2.0, 0.5], [2.1, 0.2]
+    penalty = GaussianPenalty([Parameter("a", x[0]), Parameter("b", x[1])], mean, covariance, weight=1.7)
+    expected = -2 * scipy.stats.multivariate_normal(mean, covariance).logpdf(x)
+    assert penalty.stat(constants=True) == pytest.approx(1.7 * expected, rel=1e-12)
+    assert penalty.stat(mean, constants=True) == pytest.approx(
+        1.7 * np.linalg.slogdet(2 * np.pi * np.array(covariance))[1]
+    )
+    assert penalty.stat(mean) == 0
+
+
 def test_penalty_of_amplitudes_beside_indices():
     pars = [Parameter("a", 2e-12), Parameter("b", 3.0)]
     penalty = GaussianPenalty(pars, [1e-12, 2.0], [[1e-24, 5e-13], [5e-13, 1.0]])

@@ -144,17 +144,20 @@ class GaussianPenalty:
         """C, shape (n, n)."""
         return np.linalg.inv(self.precision)
 
-    def stat(self, x: Any = None) -> float:
+    def stat(self, x: Any = None, constants: bool = False) -> float:
         """The penalty at values x, shape (n,), in the units of the parameters; at the present ones if not given.
 
         Parameters
         ----------
         x : array, shape (n,), optional
             Values.
+        constants : bool
+            Add what does not depend on x, ln det(2 pi C) times `weight`; a likelihood goes without it, as gammapy does.
         """
         x = np.array([p.value for p in self.parameters]) if x is None else np.asarray(x, dtype=float)
         delta = x - self.mean
-        return float(self.weight * (delta @ self.precision @ delta))
+        rest = len(delta) * np.log(2 * np.pi) - np.linalg.slogdet(self.precision)[1] if constants else 0.0
+        return float(self.weight * (delta @ self.precision @ delta + rest))
 
     def replace_parameters(self, made: dict[int, Parameter]) -> "GaussianPenalty":
         """Return the same penalty on other parameter objects, by the identity of the present ones.
