@@ -218,3 +218,21 @@ def test_cosmic_rays(particle):
 def test_unknown_cosmic_rays():
     with pytest.raises(InputError, match="got particle 'He', expected one of proton, N, Si, Fe, electron"):
         create_cosmic_ray_spectral_model("He")
+
+
+def test_errors_by_hand_count_before_a_fit():
+    """Independent ones, as the covariance of gammapy has them; a covariance that is set counts instead."""
+    model = gm.PowerLawSpectralModel(index=2, amplitude=1e-12 * DNDE, reference=1 * TEV)
+    model.amplitude.error, model.index.error = 1e-13, 0.1
+    value, error = model.evaluate_error(2 * TEV)
+    expected = value * np.hypot(0.1, 0.1 * np.log(2))
+    assert error.value == pytest.approx(expected.value, rel=1e-12)
+    assert model.spectral_index_error(2 * TEV)[1] == pytest.approx(0.1, rel=1e-12)
+    # one more member, and what the first knows of its own stays
+    factor = gm.PowerLawNormSpectralModel()
+    factor.tilt.error = 0.2
+    both = (model * factor).evaluate_error(2 * TEV)[1]
+    assert both.value == pytest.approx((value * np.sqrt(0.1**2 + (0.1**2 + 0.2**2) * np.log(2) ** 2)).value, rel=1e-12)
+    model.covariance = np.diag([0.01, 4e-26, 0.0])
+    assert model.evaluate_error(1 * TEV)[1].value == pytest.approx(2e-13, rel=1e-12)
+    assert (model * factor).evaluate_error(1 * TEV)[1].value == pytest.approx(2e-13, rel=1e-12)

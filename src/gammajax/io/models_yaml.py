@@ -14,7 +14,7 @@ from gammajax.io.temporal_yaml import read_temporal, temporal_to_dict
 from gammajax.io.yaml_nodes import Node, did_you_mean
 from gammajax.io.yaml_text import dump, load
 from gammajax.models import Declared, FoVBackgroundModel, Models, SkyModel, SystematicsModel
-from gammajax.parameters import GaussianPenalty
+from gammajax.parameters import Covariance, GaussianPenalty
 from gammajax.provenance import metadata
 
 __all__ = ["models_from_dict", "models_from_yaml", "models_to_dict", "models_to_yaml", "read_components"]
@@ -173,15 +173,9 @@ def _read_formula(node: Node, models: Models) -> None:
 
 def models_covariance_from_errors(models: Models) -> None:
     """Set the covariance of independent errors; parameters that are one have one error."""
-    parameters = models.parameters
-    error = np.array([p.error for p in parameters.unique_parameters])
-    if np.any(error != 0):
-        places, slopes = parameters.from_unique()
-        same = places[:, None] == places
-        sigma = slopes * error[places]
-        # steep links of large errors may leave the range of numbers: inf says so
-        with np.errstate(over="ignore"):
-            models.set_covariance(np.where(same, np.outer(sigma, sigma), 0.0))
+    found = Covariance.of_errors(models.parameters).data
+    if np.any(found != 0):
+        models.set_covariance(found)
 
 
 def _read_background(node: Node, links: Links) -> FoVBackgroundModel:

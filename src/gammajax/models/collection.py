@@ -84,7 +84,7 @@ class Models(ChosenModels):
 
     @property
     def covariance(self) -> Covariance:
-        """Covariance of all parameters, linked ones repeated; zeros before a fit.
+        """Covariance of all parameters, linked ones repeated; that of the errors, uncorrelated, before a fit.
 
         A member that was fitted without the others since then has its new covariance, and none with them.
         """

@@ -90,8 +90,14 @@ class CompoundSpectralModel(SpectralModel):
 
     @property
     def covariance(self) -> Covariance:
-        """Covariance of the parameters of both; zeros before a fit."""
-        return Covariance(self.parameters, self._covariance)
+        """Covariance of the parameters of both; that of the errors, uncorrelated, before a fit."""
+        found = Covariance.of_errors(self.parameters, self._covariance)
+        if self._covariance is not None:
+            return found
+        # what is known of each member, beside what they share
+        n, data = len(self.model1.parameters), found.data.copy()
+        data[:n, :n], data[n:, n:] = self.model1.covariance.data, self.model2.covariance.data
+        return Covariance(self.parameters, data)
 
     @covariance.setter
     def covariance(self, data: Any) -> None:

@@ -120,8 +120,8 @@ class DeclaredModel:
 
     @property
     def covariance(self) -> Covariance:
-        """Covariance of this model's parameters; zeros before a fit."""
-        return Covariance(self.parameters, self._covariance)
+        """Covariance of this model's parameters; that of the errors, uncorrelated, before a fit."""
+        return Covariance.of_errors(self.parameters, self._covariance)
 
     @covariance.setter
     def covariance(self, data: Any) -> None:

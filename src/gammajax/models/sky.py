@@ -35,7 +35,7 @@ class _WithSpectrum(Source):
 
     @property
     def covariance(self) -> Covariance:
-        """Covariance of the parameters of this source; zeros before a fit."""
+        """Covariance of the parameters of this source; that of the errors, uncorrelated, before a fit."""
         return Covariance(self.parameters, self.spectral_model.covariance.data)
 
     def set_covariance(self, data: np.ndarray) -> None:
@@ -149,7 +149,7 @@ class SkyModel(_WithSpectrum):
 
     @property
     def covariance(self) -> Covariance:
-        """Covariance of the parameters of this source; zeros before a fit."""
+        """Covariance of the parameters of this source; that of the errors, uncorrelated, before a fit."""
         if self.temporal_model is None or not len(self.temporal_model.parameters):
             return super().covariance
         if self._covariance is not None:

@@ -116,7 +116,7 @@ class Source(Closed):
 
     @property
     def covariance(self) -> Covariance:
-        """Covariance of the parameters of this source; zeros before a fit."""
+        """Covariance of the parameters of this source; that of the errors, uncorrelated, before a fit."""
         raise NotImplementedError
 
     def set_covariance(self, data: np.ndarray) -> None:

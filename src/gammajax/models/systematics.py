@@ -123,8 +123,8 @@ class SystematicsModel(Source):
 
     @property
     def covariance(self) -> Covariance:
-        """Covariance of the parameters; zeros before a fit."""
-        return Covariance(self.parameters, self._covariance)
+        """Covariance of the parameters; that of the errors, uncorrelated, before a fit."""
+        return Covariance.of_errors(self.parameters, self._covariance)
 
     def set_covariance(self, data: np.ndarray) -> None:
         """Set the covariance, shape (n, n).

@@ -33,6 +33,34 @@ class Covariance:
         self.parameters = parameters
         self._data = matrix
 
+    @classmethod
+    def of_errors(cls, parameters: Parameters, data: Any = None) -> "Covariance":
+        """The matrix, or that of independent errors where none was set; parameters that are one have one error.
+
+        Parameters
+        ----------
+        parameters : `Parameters`
+            The n parameters.
+        data : array, shape (n, n), optional
+            The matrix that was set, by a fit or by hand.
+
+        Examples
+        --------
+        >>> from gammajax.parameters import Parameter
+        >>> Covariance.of_errors(Parameters([Parameter("index", 2.0, error=0.5)])).data.tolist()
+        [[0.25]]
+        """
+        if data is not None:
+            return cls(parameters, data)
+        error = np.array([p.error for p in parameters.unique_parameters])
+        if not np.any(error != 0):
+            return cls(parameters)
+        places, slopes = parameters.from_unique()
+        sigma = slopes * error[places]
+        # steep links of large errors may leave the range of numbers: inf says so
+        with np.errstate(over="ignore"):
+            return cls(parameters, np.where(places[:, None] == places, np.outer(sigma, sigma), 0.0))
+
     @property
     def data(self) -> np.ndarray:
         """The matrix, shape (n, n), read-only."""
