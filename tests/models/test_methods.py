@@ -236,3 +236,14 @@ def test_errors_by_hand_count_before_a_fit():
     model.covariance = np.diag([0.01, 4e-26, 0.0])
     assert model.evaluate_error(1 * TEV)[1].value == pytest.approx(2e-13, rel=1e-12)
     assert (model * factor).evaluate_error(1 * TEV)[1].value == pytest.approx(2e-13, rel=1e-12)
+
+
+def test_a_shared_parameter_with_an_error_by_hand_is_one():
+    """Two sources of one index: its two places go together, as in a file that is read."""
+    first, second = gm.PowerLawSpectralModel(), gm.PowerLawSpectralModel()
+    second.index = first.index
+    first.index.error = 0.1
+    models = gm.Models([gm.SkyModel(first, name="a"), gm.SkyModel(second, name="b")])
+    at = [i for i, name in enumerate(models.parameters.unique_names) if name.endswith("index")]
+    assert len(at) == 2
+    np.testing.assert_allclose(models.covariance.data[np.ix_(at, at)], 0.01, rtol=1e-12)

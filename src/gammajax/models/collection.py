@@ -90,15 +90,18 @@ class Models(ChosenModels):
         """
         parameters = self.parameters
         kept = self._covariance is not None and len(self._covariance) == len(parameters)
-        data = np.array(self._covariance) if kept else np.zeros((len(parameters),) * 2)
+        # what members share is one parameter with one error
+        data = np.array(self._covariance) if kept else Covariance.of_errors(parameters).data.copy()
         at = 0
         for k, m in enumerate(self):
             block = m.covariance.data
             part = slice(at, at + len(block))
             at += len(block)
-            if not (kept and np.array_equal(block, self._blocks[k], equal_nan=True)):
+            if kept and np.array_equal(block, self._blocks[k], equal_nan=True):
+                continue
+            if kept:
                 data[part], data[:, part] = 0.0, 0.0
-                data[part, part] = block
+            data[part, part] = block
         return Covariance(parameters, data)
 
     @covariance.setter

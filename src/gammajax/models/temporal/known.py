@@ -1,31 +1,9 @@
 """All temporal models in one place: who asks for one by name finds all."""
 
 from gammajax.hooks import register_hook
-from gammajax.models.temporal.base import TEMPORAL_MODELS, temporal_model_class
-from gammajax.models.temporal.light_curve import LightCurveTemplateTemporalModel
-from gammajax.models.temporal.models import (
-    ConstantTemporalModel,
-    ExpDecayTemporalModel,
-    GaussianTemporalModel,
-    GeneralizedGaussianTemporalModel,
-    LinearTemporalModel,
-    PowerLawTemporalModel,
-    SineTemporalModel,
-)
-from gammajax.models.temporal.phase_curve import TemplatePhaseCurveTemporalModel
+from gammajax.models.temporal import light_curve, models, phase_curve  # noqa: F401 - each joins when it is imported
+from gammajax.models.temporal.base import TEMPORAL_MODELS
 
-__all__ = [
-    "TEMPORAL_MODELS",
-    "ConstantTemporalModel",
-    "ExpDecayTemporalModel",
-    "GaussianTemporalModel",
-    "GeneralizedGaussianTemporalModel",
-    "LightCurveTemplateTemporalModel",
-    "LinearTemporalModel",
-    "PowerLawTemporalModel",
-    "SineTemporalModel",
-    "TemplatePhaseCurveTemporalModel",
-    "temporal_model_class",
-]
+__all__ = ["TEMPORAL_MODELS"]
 
 register_hook("temporal models", lambda: TEMPORAL_MODELS)
