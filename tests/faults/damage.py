@@ -224,6 +224,28 @@ def type_two(run):
     edit(run / PHA, 1, change)
 
 
+def type_two_of_one(run):
+    """One spectrum in the only row."""
+
+    def change(h):
+        counts = h.data["COUNTS"][None]
+        rebuilt(h, [fits.Column("COUNTS", f"{counts.shape[1]}J", array=counts)])
+
+    edit(run / PHA, 1, change)
+
+
+def numbered(n, declared=False):
+    """A column SPEC_NUM of n numbers, one channel in each row."""
+
+    def change(h):
+        numbers = np.arange(len(h.data)) % n + 1
+        rebuilt(h, [*h.columns, fits.Column("SPEC_NUM", "I", array=numbers)])
+        if declared:
+            h.header["HDUCLAS4"] = "TYPE:II"
+
+    return lambda run: edit(run / PHA, 1, change)
+
+
 def ragged(values, dtype):
     out = np.empty(len(values), dtype=object)
     for i, row in enumerate(values):

@@ -161,3 +161,26 @@ def test_sherpa_reads_it_and_finds_the_same_statistic(run, tmp_path):
         found = ui.calc_stat()
         ui.clean()
     assert found == pytest.approx(d.stat_sum(), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", [PHA, BKG])
+@pytest.mark.parametrize("value", ["TYPE:II", "TypeII", "TYPE:2"])
+def test_one_spectrum_that_is_called_type_two_is_read_with_a_warning(run, name, value):
+    """A row for each channel is one spectrum, whatever the keyword says: sherpa goes by the shape of CHANNEL alone."""
+    before = read(run)
+    edit(run / name, 1, key("HDUCLAS4", value))
+    text = rf"{name}, HDU SPECTRUM: HDUCLAS4 = '{value}' says one spectrum in each row, but each row holds one channel; .* as sherpa does"
+    with pytest.warns(UserWarning, match=text):
+        after = read(run)
+    np.testing.assert_array_equal(after.counts.data, before.counts.data)
+    np.testing.assert_array_equal(after.counts_off.data, before.counts_off.data)
+
+
+def test_sherpa_reads_what_is_called_type_two_as_one_spectrum(run):
+    astro_io = pytest.importorskip("sherpa.astro.io")
+    before = read(run)
+    edit(run / PHA, 1, key("HDUCLAS4", "TYPE:II"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = astro_io.read_pha(str(run / PHA))
+    np.testing.assert_array_equal(found.counts, before.counts.data)

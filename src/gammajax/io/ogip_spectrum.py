@@ -13,6 +13,8 @@ __all__ = ["backscal", "counts", "good", "livetime", "spectrum_table"]
 
 # a rate in single precision times the livetime is this close to a whole number of counts
 WHOLE = 1e-3
+# HDUCLAS4 of a table with one spectrum in each row, as it is found in files
+TYPE_TWO = ("TYPE:II", "TYPEII", "TYPE:2", "TYPE2", "TYPE II")
 
 
 def spectrum_table(hdus: Any, path: Path, what: str) -> Table:
@@ -25,13 +27,7 @@ def spectrum_table(hdus: Any, path: Path, what: str) -> Table:
         )
     elif kind != "SPECTRUM":
         raise FileFormatError(f"{table.where}: HDUCLAS1 = {kind!r}, expected 'SPECTRUM'.")
-    for column in ("COUNTS", "RATE"):
-        if column in table and table.raw(column).ndim > 1:
-            n = len(table.hdu.data)
-            raise FileFormatError(
-                f"{table.where}: {column} holds {n} spectra, one in each of rows 0 to {n - 1} (type II); split the file into one "
-                "spectrum each."
-            )
+    _refuse_several(table)
     if "CHANNEL" in table:
         channel = table.numbers("CHANNEL")
         bad = np.flatnonzero(np.diff(channel) != 1)
@@ -42,6 +38,31 @@ def spectrum_table(hdus: Any, path: Path, what: str) -> Table:
                 "in order without gaps."
             )
     return table
+
+
+def _refuse_several(table: Table) -> None:
+    """Refuse type II, one spectrum in each row; a header that alone says so is contradicted by one number in each row."""
+    declared = str(table.header.get("HDUCLAS4", "")).strip().upper() in TYPE_TWO
+    for column in ("COUNTS", "RATE"):
+        if column in table and table.raw(column).ndim > 1:
+            n = len(table.hdu.data)
+            several = f"{n} spectra, one in each of rows 0 to {n - 1}" if n > 1 else "a whole spectrum in its one row"
+            raise FileFormatError(
+                f"{table.where}: {column} holds {several} (type II); split the file into one spectrum each."
+            )
+    if "SPEC_NUM" in table:
+        numbers = np.unique(table.numbers("SPEC_NUM"))
+        if declared or len(numbers) > 1:
+            raise FileFormatError(
+                f"{table.where}: column SPEC_NUM gives each row its spectrum, {len(numbers)} of them (type II); split the file into one "
+                "spectrum each."
+            )
+    if declared:
+        warnings.warn(
+            f"{table.where}: HDUCLAS4 = {table.header['HDUCLAS4']!r} says one spectrum in each row, but each row holds one channel; it is "
+            "read as one spectrum, as sherpa does. Set the keyword to 'TYPE:I'.",
+            stacklevel=3,
+        )
 
 
 def counts(table: Table, safe: np.ndarray) -> np.ndarray:
