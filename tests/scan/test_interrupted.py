@@ -210,18 +210,22 @@ def running(program, folder, cache):
     ],
 )
 def test_ctrl_c_in_a_long_chunk(tmp_path, program, wait):
-    """Once: it leaves at once, and is gone when the piece is done. Twice, so many seconds later: it is gone at once."""
+    """Once: it leaves at once, and is gone when the piece is done. Twice, so many seconds later: it is gone at once.
+
+    0.02 s later: before it has said anything; 0.7 s after it has.
+    """
     if program is DASK:
         pytest.importorskip("distributed")
     with running(program, tmp_path / "scan", tmp_path / "cache") as process:
         begin = time.monotonic()
         process.send_signal(signal.SIGINT)
-        if wait is None:
+        if wait != 0.02:
             assert process.stdout.readline() == "left\n"
-            # a thread that is woken, on a machine that may be busy
-            assert time.monotonic() - begin < 2
-        else:
+            # a thread that is woken, on a machine that may be busy, where another one may hold the interpreter to trace a program
+            assert time.monotonic() - begin < 5
+        if wait is not None:
             time.sleep(wait)
+            begin = time.monotonic()
             process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
         # an end of the interpreter, or of Dask, takes about a second
