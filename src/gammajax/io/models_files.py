@@ -11,7 +11,7 @@ from gammajax.errors import FileFormatError, InputError
 from gammajax.hooks import register_hook
 from gammajax.io.files import refuse_existing, target, write_bytes
 from gammajax.io.fits import expand
-from gammajax.io.models_yaml import models_covariance_from_errors, models_to_dict, read_components
+from gammajax.io.models_yaml import models_to_dict, read_components
 from gammajax.io.yaml_text import checksum_of, dump, load, read_text, with_checksum
 from gammajax.models import Models, SkyModel, SpectralModel
 from gammajax.provenance import metadata
@@ -131,13 +131,7 @@ def _places(models: Models) -> tuple[list[str], list[int], list[float]]:
 def _covariance_text(models: Models) -> str:
     from astropy.table import Table
 
-    own = models.covariance.data.copy()
-    parameters = list(models.parameters)
-    for i, p in enumerate(parameters):
-        # an error set by hand counts, as in gammapy, which takes the errors from the diagonal
-        if np.sqrt(own[i, i]) != p.error:
-            same = [j for j, other in enumerate(parameters) if other is p]
-            own[np.ix_(same, same)] = p.error**2
+    own = models.covariance.data
     names, where, errors = _places(models)
     full = np.diag(np.array(errors) ** 2)
     rows = np.flatnonzero(np.array(where) >= 0)
@@ -173,9 +167,7 @@ def read_models(path: str | Path, checksum: bool | None = None) -> Models:
     full = expand(path)
     data = load(read_text(full, "model"), full.name, checksum)
     models = read_components(_tables_beside(data, full.parent), full.name)
-    if data.get("covariance") is None:
-        models_covariance_from_errors(models)
-    else:
+    if data.get("covariance") is not None:
         head = data.get("metadata")
         stated = head.get("covariance_md5") if isinstance(head, dict) and checksum is not False else None
         models.set_covariance(_read_covariance(full, str(data["covariance"]), models, stated))

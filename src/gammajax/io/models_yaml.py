@@ -3,7 +3,6 @@
 import warnings
 from typing import Any
 
-import numpy as np
 from astropy import units as u
 
 from gammajax.errors import FileFormatError, InputError, ModelError
@@ -14,7 +13,7 @@ from gammajax.io.temporal_yaml import read_temporal, temporal_to_dict
 from gammajax.io.yaml_nodes import Node, did_you_mean
 from gammajax.io.yaml_text import dump, load
 from gammajax.models import Declared, FoVBackgroundModel, Models, SkyModel, SystematicsModel
-from gammajax.parameters import Covariance, GaussianPenalty
+from gammajax.parameters import GaussianPenalty
 from gammajax.provenance import metadata
 
 __all__ = ["models_from_dict", "models_from_yaml", "models_to_dict", "models_to_yaml", "read_components"]
@@ -143,9 +142,7 @@ def models_from_yaml(text: str, where: str = "YAML text", checksum: bool | None 
 
 def models_from_dict(data: dict[str, Any], where: str = "models") -> Models:
     """Build models from plain values; see `models_from_yaml`."""
-    models = read_components(data, where)
-    models_covariance_from_errors(models)
-    return models
+    return read_components(data, where)
 
 
 def read_components(data: dict[str, Any], where: str) -> Models:
@@ -169,13 +166,6 @@ def _read_formula(node: Node, models: Models) -> None:
         child.link(parent, factor, u.Quantity(node["offset"].number(finite=True), child.unit))
     except InputError as error:
         raise FileFormatError(f"{node.where}: {error}") from None
-
-
-def models_covariance_from_errors(models: Models) -> None:
-    """Set the covariance of independent errors; parameters that are one have one error."""
-    found = Covariance.of_errors(models.parameters).data
-    if np.any(found != 0):
-        models.set_covariance(found)
 
 
 def _read_background(node: Node, links: Links) -> FoVBackgroundModel:

@@ -13,7 +13,15 @@ from gammajax.models.chosen import ChosenModels
 from gammajax.models.sky import FoVBackgroundModel, SkyModel
 from gammajax.models.source import Source
 from gammajax.models.spectral import SpectralModel
-from gammajax.parameters import Covariance, GaussianPenalty, Parameter, Parameters
+from gammajax.parameters import (
+    Covariance,
+    GaussianPenalty,
+    JointCovariance,
+    Parameter,
+    Parameters,
+    joint_covariance,
+    keep_joint,
+)
 
 __all__ = ["Models"]
 
@@ -38,8 +46,7 @@ class Models(ChosenModels):
     """
 
     _what = "model"
-    _covariance: np.ndarray | None
-    _blocks: list[np.ndarray]
+    _joint: JointCovariance | None
 
     def __init__(self, models: Any = (), penalties: Any = None) -> None:
         if isinstance(models, Source | SpectralModel):
@@ -86,23 +93,10 @@ class Models(ChosenModels):
     def covariance(self) -> Covariance:
         """Covariance of all parameters, linked ones repeated; that of the errors, uncorrelated, before a fit.
 
-        A member that was fitted without the others since then has its new covariance, and none with them.
+        Setting it sets the errors. An error that is set afterwards counts: row and column follow it, the correlations stay. A member
+        that was fitted without the others since then has its new covariance, and none with them.
         """
-        parameters = self.parameters
-        kept = self._covariance is not None and len(self._covariance) == len(parameters)
-        # what members share is one parameter with one error
-        data = np.array(self._covariance) if kept else Covariance.of_errors(parameters).data.copy()
-        at = 0
-        for k, m in enumerate(self):
-            block = m.covariance.data
-            part = slice(at, at + len(block))
-            at += len(block)
-            if kept and np.array_equal(block, self._blocks[k], equal_nan=True):
-                continue
-            if kept:
-                data[part], data[:, part] = 0.0, 0.0
-            data[part, part] = block
-        return Covariance(parameters, data)
+        return joint_covariance(self.parameters, list(self), self._joint)
 
     @covariance.setter
     def covariance(self, data: Any) -> None:
@@ -126,8 +120,7 @@ class Models(ChosenModels):
 
     def _keep_covariance(self, data: np.ndarray | None) -> None:
         """The matrix, and what the members have at the same time."""
-        self._covariance = data
-        self._blocks = [] if data is None else [m.covariance.data for m in self]
+        self._joint = None if data is None else keep_joint(data, list(self))
 
     def set_penalties(self, penalties: Any) -> None:
         """Set the penalties on several parameters: a `GaussianPenalty`, a list of them, or an empty list for none.
@@ -240,7 +233,7 @@ class Models(ChosenModels):
                 new.link(made.get(id(root.parent), root.parent), root.factor, root.offset)
         members = [m.with_parameters([made[id(p)] for p in m.parameters]) for m in self]
         copied = Models(members, [penalty.replace_parameters(made) for penalty in self.penalties])
-        copied._keep_covariance(None if self._covariance is None else self.covariance.data)
+        copied._keep_covariance(None if self._joint is None else self.covariance.data)
         return copied
 
     def snapshot(self) -> "Models":
@@ -253,7 +246,7 @@ class Models(ChosenModels):
                 made[id(p)] = p.snapshot(name, made)
         members = [m.with_parameters([made[id(p)] for p in m.parameters]) for m in self]
         new = Models(members, [penalty.replace_parameters(made) for penalty in self.penalties])
-        new._keep_covariance(None if self._covariance is None else self.covariance.data)
+        new._keep_covariance(None if self._joint is None else self.covariance.data)
         return new
 
     def to_parameters_table(self) -> Any:

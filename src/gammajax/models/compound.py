@@ -9,7 +9,7 @@ from astropy import units as u
 from gammajax.errors import InputError, ModelError
 from gammajax.models.base import Declared, SpectralModel
 from gammajax.models.form import difference_form, product_form, scaled_form, sum_form
-from gammajax.parameters import Covariance, Parameters
+from gammajax.parameters import Covariance, JointCovariance, Parameters, joint_covariance, keep_joint
 
 __all__ = ["CompoundSpectralModel", "ScaleSpectralModel"]
 
@@ -39,6 +39,7 @@ class CompoundSpectralModel(SpectralModel):
     """
 
     tag = ("CompoundSpectralModel", "compound")
+    _joint: JointCovariance | None = None
 
     def __init__(self, model1: SpectralModel, model2: SpectralModel, operator: Any) -> None:
         name = getattr(operator, "__name__", operator)
@@ -90,21 +91,25 @@ class CompoundSpectralModel(SpectralModel):
 
     @property
     def covariance(self) -> Covariance:
-        """Covariance of the parameters of both; that of the errors, uncorrelated, before a fit."""
-        found = Covariance.of_errors(self.parameters, self._covariance)
-        if self._covariance is not None:
-            return found
-        # what is known of each member, beside what they share
-        n, data = len(self.model1.parameters), found.data.copy()
-        data[:n, :n], data[n:, n:] = self.model1.covariance.data, self.model2.covariance.data
-        return Covariance(self.parameters, data)
+        """Covariance of the parameters of both; that of the errors, uncorrelated, before a fit.
+
+        Setting it sets the errors. An error that is set afterwards counts: row and column follow it, the correlations stay. A member
+        that was fitted without the other since then has its new covariance, and none with it.
+        """
+        return joint_covariance(self.parameters, (self.model1, self.model2), self._joint)
 
     @covariance.setter
     def covariance(self, data: Any) -> None:
         matrix = Covariance(self.parameters, np.asarray(data)).data
         n = len(self.model1.parameters)
         self.model1.covariance, self.model2.covariance = matrix[:n, :n], matrix[n:, n:]
-        self._covariance = matrix
+        self._joint = keep_joint(matrix, (self.model1, self.model2))
+
+    @property
+    def covariance_state(self) -> tuple[Any, ...]:
+        """What was set, for both together and for each: tells whether one was fitted since."""
+        own = None if self._joint is None else self._joint.matrix
+        return (own, *self.model1.covariance_state, *self.model2.covariance_state)
 
     def copy(self, parameters: Any = None) -> "CompoundSpectralModel":
         """Return an independent copy; `parameters` replaces the parameter objects. Links between the members are kept.
@@ -120,7 +125,7 @@ class CompoundSpectralModel(SpectralModel):
         parameters = list(parameters)
         n = len(self.model1.parameters)
         new = CompoundSpectralModel(self.model1.copy(parameters[:n]), self.model2.copy(parameters[n:]), self.operator)
-        new._covariance = self._covariance
+        new._joint = self._joint
         return new
 
     def __repr__(self) -> str:

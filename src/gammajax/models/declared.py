@@ -8,7 +8,7 @@ from astropy import units as u
 
 from gammajax.closed import refuse_unknown
 from gammajax.errors import InputError, UnitError
-from gammajax.parameters import Covariance, Parameter, Parameters
+from gammajax.parameters import Covariance, Parameter, Parameters, set_errors
 from gammajax.units import parsed, quantity_from_text
 
 __all__ = ["Declared", "DeclaredModel"]
@@ -120,12 +120,22 @@ class DeclaredModel:
 
     @property
     def covariance(self) -> Covariance:
-        """Covariance of this model's parameters; that of the errors, uncorrelated, before a fit."""
+        """Covariance of this model's parameters; that of the errors, uncorrelated, before a fit.
+
+        Setting it sets the errors. An error that is set afterwards counts: row and column follow it, the correlations stay.
+        """
         return Covariance.of_errors(self.parameters, self._covariance)
 
     @covariance.setter
     def covariance(self, data: Any) -> None:
-        self._covariance = Covariance(self.parameters, np.asarray(data)).data
+        matrix = Covariance(self.parameters, np.asarray(data)).data
+        set_errors(self.parameters, matrix)
+        self._covariance = matrix
+
+    @property
+    def covariance_state(self) -> tuple[Any, ...]:
+        """What was set: tells whether the model was fitted since."""
+        return (self._covariance,)
 
     def copy(self, parameters: Any = None) -> Self:
         """Return an independent copy; `parameters` replaces the parameter objects, in declared order.

@@ -13,7 +13,7 @@ from gammajax.errors import InputError, ModelError
 from gammajax.models.checked import checked
 from gammajax.models.integrate import SpectralForm
 from gammajax.models.source import Source
-from gammajax.parameters import Covariance, Parameter, Parameters
+from gammajax.parameters import Covariance, Parameter, Parameters, set_errors
 
 __all__ = ["FunctionModel", "as_parameters"]
 
@@ -122,7 +122,14 @@ class FunctionModel(Source):
         data : array, shape (n, n)
             The matrix, in the units of the parameters.
         """
-        self._covariance = np.array(data, dtype=float)
+        matrix = Covariance(self.parameters, np.asarray(data)).data
+        set_errors(self.parameters, matrix)
+        self._covariance = matrix
+
+    @property
+    def covariance_state(self) -> tuple[Any, ...]:
+        """What was set: tells whether it was fitted since."""
+        return (self._covariance,)
 
     def with_parameters(self, parameters: Sequence[Parameter]) -> "FunctionModel":
         """Return a copy of the same name that holds other parameter objects, in the same order.

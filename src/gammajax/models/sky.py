@@ -12,7 +12,7 @@ from gammajax.models.integrate import SpectralForm
 from gammajax.models.source import Source
 from gammajax.models.spectral import SpectralModel
 from gammajax.models.temporal import TemporalForm, TemporalModel
-from gammajax.parameters import Covariance, Parameter, Parameters
+from gammajax.parameters import Covariance, JointCovariance, Parameter, Parameters, joint_covariance, keep_joint
 
 __all__ = ["FoVBackgroundModel", "SkyModel"]
 
@@ -47,6 +47,11 @@ class _WithSpectrum(Source):
             The matrix, in the units of the parameters.
         """
         self.spectral_model.covariance = data
+
+    @property
+    def covariance_state(self) -> tuple[Any, ...]:
+        """What was set: tells whether the source was fitted since."""
+        return self.spectral_model.covariance_state
 
     def with_parameters(self, parameters: Sequence[Parameter]) -> Any:
         """Return a copy of the same name that holds other parameter objects, in the same order.
@@ -88,7 +93,7 @@ class SkyModel(_WithSpectrum):
     """
 
     temporal_model: TemporalModel | None
-    _covariance: np.ndarray | None = None
+    _joint: JointCovariance | None = None
 
     def __init__(
         self,
@@ -152,13 +157,7 @@ class SkyModel(_WithSpectrum):
         """Covariance of the parameters of this source; that of the errors, uncorrelated, before a fit."""
         if self.temporal_model is None or not len(self.temporal_model.parameters):
             return super().covariance
-        if self._covariance is not None:
-            return Covariance(self.parameters, self._covariance)
-        n, total = len(self.spectral_model.parameters), len(self.parameters)
-        data = np.zeros((total, total))
-        data[:n, :n] = self.spectral_model.covariance.data
-        data[n:, n:] = self.temporal_model.covariance.data
-        return Covariance(self.parameters, data)
+        return joint_covariance(self.parameters, (self.spectral_model, self.temporal_model), self._joint)
 
     def set_covariance(self, data: np.ndarray) -> None:
         """Set the covariance of its own parameters, and the blocks of its models.
@@ -172,7 +171,14 @@ class SkyModel(_WithSpectrum):
         super().set_covariance(data[:n, :n])
         if self.temporal_model is not None and len(self.temporal_model.parameters):
             self.temporal_model.covariance = data[n:, n:]
-            self._covariance = np.array(data)
+            self._joint = keep_joint(data, (self.spectral_model, self.temporal_model))
+
+    @property
+    def covariance_state(self) -> tuple[Any, ...]:
+        """What was set, for spectrum and variation in time together and for each."""
+        own = None if self._joint is None else self._joint.matrix
+        temporal = () if self.temporal_model is None else self.temporal_model.covariance_state
+        return (own, *self.spectral_model.covariance_state, *temporal)
 
     def with_parameters(self, parameters: Sequence[Parameter]) -> "SkyModel":
         """Return a copy of the same name that holds other parameter objects, in the same order.
@@ -198,7 +204,7 @@ class SkyModel(_WithSpectrum):
         """
         temporal = None if self.temporal_model is None else self.temporal_model.copy()
         new = SkyModel(self.spectral_model.copy(), name, self.datasets_names, temporal)
-        new._kept = self._kept
+        new._kept, new._joint = self._kept, self._joint
         return new
 
     def __repr__(self) -> str:

@@ -129,6 +129,11 @@ class Source(Closed):
         """
         raise NotImplementedError
 
+    @property
+    def covariance_state(self) -> tuple[Any, ...]:
+        """What was set: tells whether the source was fitted since."""
+        raise NotImplementedError
+
     def with_parameters(self, parameters: Sequence[Parameter]) -> "Source":
         """Return a copy of the same name that holds other parameter objects, in the same order.
 

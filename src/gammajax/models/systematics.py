@@ -7,7 +7,7 @@ import numpy as np
 
 from gammajax.errors import InputError
 from gammajax.models.source import Source
-from gammajax.parameters import Covariance, Parameter, Parameters
+from gammajax.parameters import Covariance, Parameter, Parameters, set_errors
 
 __all__ = ["SystematicsModel"]
 
@@ -134,7 +134,14 @@ class SystematicsModel(Source):
         data : array, shape (n, n)
             The matrix, in the units of the parameters.
         """
-        self._covariance = np.array(data, dtype=float)
+        matrix = Covariance(self.parameters, np.asarray(data)).data
+        set_errors(self.parameters, matrix)
+        self._covariance = matrix
+
+    @property
+    def covariance_state(self) -> tuple[Any, ...]:
+        """What was set: tells whether it was fitted since."""
+        return (self._covariance,)
 
     def with_parameters(self, parameters: Sequence[Parameter]) -> "SystematicsModel":
         """Return a copy of the same name that holds other parameter objects, in the same order.

@@ -1,7 +1,8 @@
 """Parameters: what a person edits, and the flat vector that everything below works on."""
 
 from gammajax.parameters.collection import Parameters, find_parameter
-from gammajax.parameters.covariance import Covariance, covariance_from_hessian
+from gammajax.parameters.covariance import Covariance, covariance_from_hessian, set_errors
+from gammajax.parameters.joint_covariance import JointCovariance, joint_covariance, keep_joint
 from gammajax.parameters.packing import ParameterTable, pack, place_of
 from gammajax.parameters.parameter import Parameter, spaced_values
 from gammajax.parameters.penalties import GaussianPenalty, PriorStructure, pack_priors, prior_stat
@@ -21,6 +22,7 @@ __all__ = [
     "GaussianPenalty",
     "GaussianPrior",
     "GeneralizedGaussianPrior",
+    "JointCovariance",
     "LogNormalPrior",
     "LogUniformPrior",
     "Parameter",
@@ -32,10 +34,13 @@ __all__ = [
     "UniformPrior",
     "covariance_from_hessian",
     "find_parameter",
+    "joint_covariance",
+    "keep_joint",
     "pack",
     "pack_priors",
     "place_of",
     "prior_classes",
     "prior_stat",
+    "set_errors",
     "spaced_values",
 ]

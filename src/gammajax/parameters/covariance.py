@@ -1,5 +1,6 @@
 """Covariance of parameters: not the Hessian, not the information, not the correlation."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from gammajax.errors import InputError
 from gammajax.parameters.collection import Parameters
 
-__all__ = ["Covariance", "covariance_from_hessian"]
+__all__ = ["Covariance", "covariance_from_hessian", "set_errors"]
 
 
 class Covariance:
@@ -35,7 +36,9 @@ class Covariance:
 
     @classmethod
     def of_errors(cls, parameters: Parameters, data: Any = None) -> "Covariance":
-        """The matrix, or that of independent errors where none was set; parameters that are one have one error.
+        r"""The matrix with the errors that the parameters have now: its correlations are kept, :math:`\rho_{ij}\sigma_i\sigma_j`.
+
+        Without a matrix that of independent errors; parameters that are one have one error.
 
         Parameters
         ----------
@@ -47,19 +50,33 @@ class Covariance:
         Examples
         --------
         >>> from gammajax.parameters import Parameter
-        >>> Covariance.of_errors(Parameters([Parameter("index", 2.0, error=0.5)])).data.tolist()
-        [[0.25]]
+        >>> index, norm = Parameter("index", 2.0, error=0.5), Parameter("norm", 1.0, error=0.1)
+        >>> Covariance.of_errors(Parameters([index, norm])).data.tolist()
+        [[0.25, 0.0], [0.0, 0.01]]
+        >>> Covariance.of_errors(Parameters([index, norm]), [[0.0625, 0.01], [0.01, 0.01]]).data.round(9).tolist()
+        [[0.25, 0.02], [0.02, 0.01]]
         """
-        if data is not None:
-            return cls(parameters, data)
-        error = np.array([p.error for p in parameters.unique_parameters])
-        if not np.any(error != 0):
-            return cls(parameters)
-        places, slopes = parameters.from_unique()
-        sigma = slopes * error[places]
+        if data is None:
+            return cls(parameters, _independent(parameters))
+        kept = cls(parameters, data)
+        error, variance = np.array([p.error for p in parameters]), np.diag(kept.data)
         # steep links of large errors may leave the range of numbers: inf says so
-        with np.errstate(over="ignore"):
-            return cls(parameters, np.where(places[:, None] == places, np.outer(sigma, sigma), 0.0))
+        with np.errstate(all="ignore"):
+            changed = ~(_close(error**2, variance) | _close(error, np.sqrt(variance)))
+            if not np.any(changed):
+                return kept
+            ratio = error / np.sqrt(variance)
+        # where there was no error, or none that is defined, there is no correlation either
+        known = np.isfinite(ratio) & (variance > 0)
+        scale = np.where(changed & known, ratio, 1.0)
+        with np.errstate(all="ignore"):
+            matrix = kept.data * np.outer(scale, scale)
+            np.fill_diagonal(matrix, np.where(changed, error**2, variance))
+        lost = changed & ~known
+        if np.any(lost):
+            independent = _independent(parameters)
+            matrix[lost], matrix[:, lost] = independent[lost], independent[:, lost]
+        return cls(parameters, matrix)
 
     @property
     def data(self) -> np.ndarray:
@@ -140,6 +157,41 @@ class Covariance:
 
     def __repr__(self) -> str:
         return f"Covariance({', '.join(self.parameters.unique_names)})\n{self._data}"
+
+
+def set_errors(parameters: Parameters, matrix: np.ndarray) -> None:
+    """Set the errors of parameters to those of a covariance; one that is linked by a formula has that of its parent.
+
+    Parameters
+    ----------
+    parameters : `Parameters`
+        The n parameters.
+    matrix : array, shape (n, n)
+        Their covariance, in their units.
+    """
+    for p, variance in zip(parameters, np.diag(matrix).tolist(), strict=True):
+        # the square of a small error may be 0, that of a large one inf: such an error stays
+        if p.follows is None and p.error * p.error != variance:
+            error = math.sqrt(variance) if variance >= 0 else math.nan
+            if p.error != error and not (math.isnan(error) and math.isnan(p.error)):
+                p.error = error
+
+
+def _close(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Equal but for rounding; nan and nan are equal."""
+    return (a == b) | (np.abs(a - b) <= 1e-12 * np.abs(b)) | (np.isnan(a) & np.isnan(b))
+
+
+def _independent(parameters: Parameters) -> np.ndarray:
+    """Covariance of the errors alone, of parameters that are one or linked too."""
+    n = len(parameters)
+    error = np.array([p.error for p in parameters.unique_parameters])
+    if not np.any(error != 0):
+        return np.zeros((n, n))
+    places, slopes = parameters.from_unique()
+    sigma = slopes * error[places]
+    with np.errstate(over="ignore"):
+        return np.where(places[:, None] == places, np.outer(sigma, sigma), 0.0)
 
 
 def covariance_from_hessian(hessian: np.ndarray) -> np.ndarray | None:
