@@ -168,11 +168,15 @@ class Datasets(ChosenDatasets):
         """
         hook("write datasets")(self, filename, filename_models, overwrite, write_covariance, checksum, format)
 
-    def stat_sum(self) -> float:
-        """Statistic summed over all data sets, priors and penalties added: what a fit minimises."""
-        models = self.models
-        added = models.parameters.prior_stat_sum() + sum(p.stat() for p in models.penalties)
-        return self.stat_sum_likelihood() + added
+    def stat_sum(self, constants: bool | None = None) -> float:
+        """Statistic summed over all data sets, priors and penalties added: what a fit minimises.
+
+        Parameters
+        ----------
+        constants : bool, optional
+            Of priors and penalties, as in `Models.prior_stat_sum`: True for all, False for none.
+        """
+        return self.stat_sum_likelihood() + self.models.prior_stat_sum(constants)
 
     def stat_sum_likelihood(self) -> float:
         """Statistic summed over all data sets, without priors and penalties."""

@@ -84,7 +84,7 @@ def goodness(problem: Any, x: np.ndarray, stat: float, flags: FitFlags) -> Goodn
     dof = like.n_bins_in_fit - len(x)
     kinds = [s.statistic for s in like.structure.datasets]
     arrays = [{k: np.asarray(v)[np.asarray(d.mask)] for k, v in d.values.items()} for d in like.data]
-    stat -= like.models.parameters.prior_stat_sum() + sum(p.stat() for p in like.models.penalties)
+    stat -= like.models.prior_stat_sum()
     stat -= sum(float(np.sum(saturated(k, v))) for k, v in zip(kinds, arrays, strict=True))
     if {"distrib", "profile"} & set(kinds):
         return _none(stat, dof, "flux points with limits or scanned likelihoods follow no chi2 distribution")

@@ -130,6 +130,18 @@ class FitResult(StoredResult):
         """Covariance of all parameters."""
         return self.models.covariance
 
+    def stat_sum(self, constants: bool | None = None) -> float:
+        """Statistic at the best fit, with or without the constants of priors and penalties.
+
+        Parameters
+        ----------
+        constants : bool, optional
+            True for the whole densities, False for no constant; `total_stat` if not given, see `Models.prior_stat_sum`.
+        """
+        if constants is None or not np.isfinite(self.total_stat):
+            return self.total_stat
+        return self.total_stat + self.models.prior_stat_sum(constants) - self.models.prior_stat_sum()
+
     @property
     def optimize_result(self) -> "FitResult":
         """The result itself, by the name that gammapy has for this part of it."""

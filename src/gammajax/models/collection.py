@@ -136,6 +136,29 @@ class Models(ChosenModels):
                 raise ModelError(f"set_penalties: got {p!r}, expected GaussianPenalty.")
         self.penalties: tuple[GaussianPenalty, ...] = tuple(members)
 
+    def prior_stat_sum(self, constants: bool | None = None) -> float:
+        r"""-2 ln of all priors and penalties at the present values: what they add to the statistic of the data.
+
+        Constants change no estimate. Statistics of models with other priors are compared with all of them, :math:`-2\ln` of
+        the whole density; a penalty alone, as a distance in sigma, goes without.
+
+        Parameters
+        ----------
+        constants : bool, optional
+            True for the whole densities, False for neither. If not given as a fit has it, and gammapy: priors with their constants,
+            penalties without.
+
+        Examples
+        --------
+        >>> from gammajax import GaussianPrior, PowerLawSpectralModel
+        >>> model = PowerLawSpectralModel(index=2.3)
+        >>> model.index.prior = GaussianPrior(mu=2.0, sigma=0.1)
+        >>> round(Models(model).prior_stat_sum(constants=False), 9)
+        9.0
+        """
+        of_priors = self.parameters.prior_stat_sum(constants is not False)
+        return of_priors + sum(p.stat(constants=constants is True) for p in self.penalties)
+
     # -- files ---------------------------------------------------------------------------------------------------
 
     @classmethod

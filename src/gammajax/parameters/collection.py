@@ -133,9 +133,15 @@ class Parameters:
                 first.setdefault(id(p), (p, name))
         return Parameters([p for p, _ in first.values()], [n for _, n in first.values()])
 
-    def prior_stat_sum(self) -> float:
-        """-2 ln of all priors at the present values, each parameter once."""
-        return sum(p.prior_stat_sum() for p in [*self.unique_parameters, *self.followers])
+    def prior_stat_sum(self, constants: bool = True) -> float:
+        """-2 ln of all priors at the present values, each parameter once.
+
+        Parameters
+        ----------
+        constants : bool
+            Keep what does not depend on the values, as a fit does.
+        """
+        return sum(p.prior_stat_sum(constants) for p in [*self.unique_parameters, *self.followers])
 
     def freeze_all(self) -> None:
         """Freeze every parameter; a linked one follows its parent."""

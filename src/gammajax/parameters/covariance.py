@@ -51,7 +51,7 @@ class Covariance:
         --------
         >>> from gammajax.parameters import Parameter
         >>> index, norm = Parameter("index", 2.0, error=0.5), Parameter("norm", 1.0, error=0.1)
-        >>> Covariance.of_errors(Parameters([index, norm])).data.tolist()
+        >>> Covariance.of_errors(Parameters([index, norm])).data.round(9).tolist()
         [[0.25, 0.0], [0.0, 0.01]]
         >>> Covariance.of_errors(Parameters([index, norm]), [[0.0625, 0.01], [0.01, 0.01]]).data.round(9).tolist()
         [[0.25, 0.02], [0.02, 0.01]]

@@ -275,9 +275,15 @@ class Parameter(Closed):
             )
         self._prior = None if value is None else value.in_unit(self._unit, f"{self.name}.prior")
 
-    def prior_stat_sum(self) -> float:
-        """-2 ln of the prior at the present value; 0 without a prior."""
-        return 0.0 if self._prior is None else float(self._prior.in_unit(self._unit).stat(self.value))
+    def prior_stat_sum(self, constants: bool = True) -> float:
+        """-2 ln of the prior at the present value; 0 without a prior.
+
+        Parameters
+        ----------
+        constants : bool
+            Keep what does not depend on the value, as a fit does.
+        """
+        return 0.0 if self._prior is None else float(self._prior.in_unit(self._unit).stat(self.value, constants))
 
     @property
     def bounds(self) -> tuple[float, float]:
