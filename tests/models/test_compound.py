@@ -19,7 +19,7 @@ from gammajax import (
     SpectrumDatasetOnOff,
     define_spectral_model,
 )
-from gammajax.errors import InputError, ModelError
+from gammajax.errors import InputError, ModelError, UnitError
 from gammajax.models import SmoothnessWarning, bin_rule, flux_per_bin
 from tests.models.table import DNDE, TEV, USERS, make_bpl, make_ebl, make_lp, make_norm, make_pl
 
@@ -117,12 +117,6 @@ def test_every_term_has_its_own_rule_and_bins_can_be_taken():
 
 def test_what_is_refused():
     pl, norm = make_pl(gm), make_norm(gm)
-    with pytest.raises(
-        InputError, match=r"PowerLawSpectralModel \* 2: expected two spectral models; multiply by a norm"
-    ):
-        2 * pl
-    with pytest.raises(InputError, match="wrap a constant flux"):
-        pl + 1e-12
     with pytest.raises(ModelError, match="two fluxes cannot be multiplied"):
         pl * make_lp(gm)
     with pytest.raises(ModelError, match="a flux and a factor cannot be added"):
@@ -131,6 +125,83 @@ def test_what_is_refused():
         CompoundSpectralModel(pl, norm, "pow")
     with pytest.raises(ModelError, match="got 3, expected a spectral model"):
         ScaleSpectralModel(3)
+
+
+FLUX = 4e-13 * DNDE
+# what is written, and its value at 2 TeV beside a power law of 1e-12 E^-2.3, by hand; whether gammapy can do it
+JOINED = {
+    "model + flux": (lambda m: m + FLUX, lambda v: v + 4e-13, True),
+    "model - flux": (lambda m: m - FLUX, lambda v: v - 4e-13, True),
+    "flux + model": (lambda m: FLUX + m, lambda v: v + 4e-13, False),
+    # gammapy has the sign the other way round where it comes to this
+    "flux - model": (lambda m: FLUX - m, lambda v: 4e-13 - v, False),
+    "other unit": (lambda m: m + (FLUX).to("MeV-1 s-1 m-2"), lambda v: v + 4e-13, True),
+    "model * number": (lambda m: m * 3, lambda v: 3 * v, False),
+    "number * model": (lambda m: np.float64(3) * m, lambda v: 3 * v, False),
+    "model * percent": (lambda m: m * (50 * u.percent), lambda v: 0.5 * v, False),
+    "quantity * model": (lambda m: u.Quantity(3) * m, lambda v: 3 * v, False),
+}
+
+
+@pytest.mark.parametrize("case", JOINED)
+def test_numbers_and_quantities(case, tmp_path):
+    theirs = pytest.importorskip("gammapy.modeling.models")
+    join, by_hand, known = JOINED[case]
+    model = gm.PowerLawSpectralModel(index=2.3)
+    joined = join(model)
+    expected = by_hand(1e-12 * 2**-2.3)
+    assert joined(2 * TEV).to_value(DNDE) == pytest.approx(expected, rel=1e-14)
+    # the members stay what they are: the index is that of the model
+    model.index.value = 2.3 + 1e-9
+    assert joined.parameters[[p is model.index for p in joined.parameters].index(True)].value == 2.3 + 1e-9
+    model.index.value = 2.3
+    if known:
+        other = join(theirs.PowerLawSpectralModel(index=2.3))
+        assert other(2 * TEV).to_value(DNDE) == pytest.approx(expected, rel=1e-12)
+        assert [p.name for p in other.parameters] == joined.parameters.names
+        assert [p.frozen for p in other.parameters] == [p.frozen for p in joined.parameters]
+    # and there and back by a file that gammapy reads
+    models = Models(SkyModel(joined, name="a"))
+    models.write(tmp_path / "models.yaml")
+    read = theirs.Models.read(tmp_path / "models.yaml")
+    assert read[0].spectral_model(2 * TEV).to_value(DNDE) == pytest.approx(expected, rel=1e-12)
+    read.write(tmp_path / "theirs.yaml")
+    again = Models.read(tmp_path / "theirs.yaml")
+    assert again[0].spectral_model(2 * TEV).to_value(DNDE) == pytest.approx(expected, rel=1e-14)
+    assert [p.frozen for p in again.parameters] == [p.frozen for p in joined.parameters]
+
+
+def test_a_factor_is_not_fitted_and_a_flux_is():
+    model = gm.PowerLawSpectralModel()
+    assert (2 * model).parameters.free_parameters.names == ["index", "amplitude"]
+    assert (model + FLUX).parameters.free_parameters.names == ["index", "amplitude", "const"]
+
+
+def test_bins_of_a_sum_with_a_flux():
+    """Closed form of both terms."""
+    found = (gm.PowerLawSpectralModel(index=2.3) + FLUX).integral(1 * TEV, 4 * TEV).to_value("cm-2 s-1")
+    assert found == pytest.approx(1e-12 * (1 - 4**-1.3) / 1.3 + 4e-13 * 3, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("join", "error", "text"),
+    [
+        (lambda m: m + 1e-12, UnitError, r"PowerLawSpectralModel \+ 1e-12: expected a quantity convertible to 'TeV-1 s-1 cm-2'"),
+        (lambda m: 1e-12 - m, UnitError, "PowerLawSpectralModel - 1e-12: expected a quantity convertible"),
+        (lambda m: m - 1 * u.cm, UnitError, "expected a quantity convertible to 'TeV-1 s-1 cm-2'"),
+        (lambda m: m * (2 * u.s), UnitError, "expected a factor without unit"),
+        (lambda m: m * [1, 2], InputError, "expected a spectral model, a finite number or a quantity, not an array"),
+        (lambda m: m + [1, 2] * DNDE, InputError, "not an array"),
+        (lambda m: np.array([1, 2]) * m, InputError, "not an array"),
+        (lambda m: m * np.nan, InputError, "a finite number"),
+        (lambda m: m * True, InputError, "a finite number"),
+        (lambda m: m + "1", InputError, "a finite number"),
+        (lambda m: gm.PowerLawNormSpectralModel() + 1, UnitError, r"write PowerLawNormSpectralModel\(norm=...\)"),
+    ],
+)  # fmt: skip
+def test_what_no_model_can_be_made_of(join, error, text):
+    with pytest.raises(error, match=text):
+        join(gm.PowerLawSpectralModel())
 
 
 def test_scale_follows_its_model():

@@ -1,11 +1,13 @@
 """The base of the spectral models: it binds names, units and limits to the functions of `gammajax.models.functions`."""
 
 from dataclasses import replace
+from numbers import Real
 from typing import Any, ClassVar
 
+import numpy as np
 from astropy import units as u
 
-from gammajax.errors import InputError
+from gammajax.errors import InputError, UnitError
 from gammajax.models.declared import Declared, DeclaredModel
 from gammajax.models.derived import DerivedQuantities
 from gammajax.models.form import SpectralForm
@@ -56,6 +58,9 @@ class SpectralModel(DeclaredModel, DerivedQuantities):
         units = [p.unit for name, p in pairs if name in self.form.linear and p.unit.is_equivalent(internal)]
         return units[0] if units and not self.is_norm_spectral_model else internal
 
+    # numbers and quantities of numpy and astropy leave what they do with a model to the model
+    __array_ufunc__ = None
+
     def __add__(self, other: Any) -> "SpectralModel":
         return _compound("add", self, other)
 
@@ -68,18 +73,39 @@ class SpectralModel(DeclaredModel, DerivedQuantities):
     def __radd__(self, other: Any) -> "SpectralModel":
         return _compound("add", self, other)
 
+    def __rsub__(self, other: Any) -> "SpectralModel":
+        return _compound("sub", self, other, swapped=True)
+
     def __rmul__(self, other: Any) -> "SpectralModel":
         return _compound("mul", self, other)
 
 
-def _compound(operator: str, first: SpectralModel, second: Any) -> SpectralModel:
-    """Two models joined; what a number means must be said."""
-    if not isinstance(second, SpectralModel):
-        if operator == "mul":
-            remedy = "multiply by a norm model such as PowerLawNormSpectralModel(norm=...), or use ScaleSpectralModel(model, norm)"
-        else:
-            remedy = "wrap a constant flux: ConstantSpectralModel(const=...)"
-        sign = {"add": "+", "sub": "-", "mul": "*"}[operator]
-        raise InputError(f"{type(first).__name__} {sign} {second!r}: expected two spectral models; {remedy}.")
+def _compound(operator: str, model: SpectralModel, other: Any, swapped: bool = False) -> SpectralModel:
+    """Two models joined; a flux per energy is a constant model, a number a factor that is not fitted."""
+    if not isinstance(other, SpectralModel):
+        other = _constant(operator, model, other)
     # by its name: the class itself is built on this base
-    return spectral_model_class("CompoundSpectralModel")(first, second, operator)
+    members = (other, model) if swapped else (model, other)
+    return spectral_model_class("CompoundSpectralModel")(*members, operator)
+
+
+def _constant(operator: str, model: SpectralModel, value: Any) -> SpectralModel:
+    """The model that a number or a quantity stands for beside another one."""
+    sign = {"add": "+", "sub": "-", "mul": "*"}[operator]
+    what = f"{type(model).__name__} {sign} {value!r}"
+    number = isinstance(value, Real | u.Quantity) and not isinstance(value, bool)
+    if not number or np.ndim(value) != 0 or not np.isfinite(getattr(value, "value", value)):
+        raise InputError(f"{what}: expected a spectral model, a finite number or a quantity, not an array.")
+    amount = u.Quantity(value)
+    if operator == "mul":
+        if amount.unit.physical_type != "dimensionless":
+            raise UnitError(f"{what}: expected a factor without unit; a flux times a quantity is no spectral model.")
+        factor = spectral_model_class("PowerLawNormSpectralModel")(norm=amount.to(""))
+        # beside the amplitude of the other model it could not be fitted
+        factor.norm.frozen = True
+        return factor
+    if model.is_norm_spectral_model:
+        raise UnitError(f"{what}: only a factor is added to a factor; write PowerLawNormSpectralModel(norm=...).")
+    if not amount.unit.is_equivalent(parsed(DNDE)):
+        raise UnitError(f"{what}: expected a quantity convertible to {DNDE!r}; a number has no unit.")
+    return spectral_model_class("ConstantSpectralModel")(const=amount)

@@ -19,6 +19,7 @@ FORMS: dict[str, Any] = {"add": sum_form, "sub": difference_form, "mul": product
 class CompoundSpectralModel(SpectralModel):
     r"""Sum, difference or product of two models, :math:`\phi_1 \pm \phi_2` or :math:`\phi_1 \phi_2`; written ``a + b``, ``a - b``, ``a * b``.
 
+    A quantity in a sum is a `ConstantSpectralModel`, a number in a product a `PowerLawNormSpectralModel` whose norm is frozen.
     Sums are integrated term by term, products between the breaks of both. The parameters are those of both models, and
     stay theirs: `parameters` lists them all, ``model1`` and ``model2`` hold them.
 
