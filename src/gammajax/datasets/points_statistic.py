@@ -6,6 +6,7 @@ import numpy as np
 from astropy import units as u
 
 from gammajax.datasets.points_arrays import DNDE
+from gammajax.datasets.points_bins import PointBins
 from gammajax.errors import DataError, InputError
 from gammajax.units import parsed
 
@@ -32,15 +33,29 @@ class PointsStatistic:
     _safe: np.ndarray
     _profile: dict[str, np.ndarray] | None
     _scan: tuple[np.ndarray, np.ndarray] | None
+    _bins: PointBins | None
+    compatibility: str | None
+
+    @property
+    def sed_type(self) -> str:
+        """What the points are: "dnde" at energies, or "flux" or "eflux" in bins, whose models are integrated."""
+        return "dnde" if self._bins is None else self._bins.sed_type
+
+    def response_arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """What integrates the models over the bins of fluxes and energy fluxes; None for points at energies.
+
+        See `PointBins.response`; with `compatibility` "gammapy" all points are at energies.
+        """
+        return None if self._bins is None or self.compatibility == "gammapy" else self._bins.response
 
     @property
     def energy(self) -> u.Quantity:
-        """Energies, TeV, shape (n,), read-only."""
+        """Energies, TeV, shape (n,), read-only; the logarithmic centres of bins."""
         return read_only(u.Quantity(self._energy, u.TeV))
 
     @property
     def dnde(self) -> u.Quantity:
-        """Fluxes, shape (n,), read-only."""
+        """Fluxes, shape (n,), read-only; of the bins of a flux or an energy flux its mean."""
         return read_only(u.Quantity(self._dnde, parsed(DNDE)))
 
     @property

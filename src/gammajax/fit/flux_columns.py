@@ -26,6 +26,8 @@ PER_BIN = (
     "norm", "norm_err", "norm_errn", "norm_errp", "norm_ul", "ts", "stat", "stat_null", "counts", "npred", "npred_excess", "success",
     "status",
 )  # fmt: skip
+# the same, where there are any
+OPTIONAL = ("marked",)
 
 
 class FluxColumns:
@@ -37,6 +39,7 @@ class FluxColumns:
     norm_ul: np.ndarray
     stat_scan: np.ndarray
     gti: GTI | None
+    energies: np.ndarray | None
 
     def quantity(self, name: str) -> u.Quantity:
         """A column in flux units, such as ``"dnde"``, ``"e2dnde_err"`` or ``"flux_ul"``; shape (K,).
@@ -53,6 +56,10 @@ class FluxColumns:
             raise InputError(
                 f"flux points have no {name!r}; known are {', '.join(UNITS)}, with _err, _errn, _errp, _ul or _ref."
             )
+        if self.energies is not None and sed in ("flux", "eflux"):
+            raise InputError(
+                f"{name}: the points are at energies, without bins, so that no flux of a bin is known; take dnde or e2dnde."
+            )
         strength = {"": "norm"}.get(suffix, f"norm_{suffix}")
         factor = 1.0 if suffix == "ref" else getattr(self, strength)
         return u.Quantity(factor * self.reference[sed], parsed(UNITS[sed]))
@@ -64,8 +71,8 @@ class FluxColumns:
 
     @property
     def energy_ref(self) -> u.Quantity:
-        """Logarithmic centres of the energy bins, TeV, shape (K,)."""
-        return self.energy_axis.center
+        """Energies of the points, or logarithmic centres of their bins, TeV, shape (K,)."""
+        return self.energy_axis.center if self.energies is None else u.Quantity(self.energies, "TeV")
 
     @property
     def energy_min(self) -> u.Quantity:
@@ -113,7 +120,9 @@ class FluxColumns:
         if self.gti is not None:
             at = (chosen["time"][0] if drop else slice(chosen["time"][0], chosen["time"][-1] + 1), at)
             new["gti"] = None if drop else _part_of(self.gti, chosen["time"])
-        arrays = {n: getattr(self, n)[at] for n in (*PER_BIN, "stat_scan")}
+        arrays = {n: getattr(self, n)[at] for n in (*PER_BIN, *OPTIONAL, "stat_scan") if getattr(self, n) is not None}
+        if self.energies is not None:
+            new["energies"] = self.energies[chosen["energy"]]
         edges = self.energy_edges[chosen["energy"][0] : chosen["energy"][-1] + 2]
         reference = {k: v[chosen["energy"]] for k, v in self.reference.items()}
         return replace(self, energy_edges=edges, reference=reference, **arrays, **new)  # type: ignore[type-var]

@@ -53,6 +53,13 @@ class FluxPoints(FluxColumns):
         The time bins of a light curve, T of them.
     status : array of int, shape (K,), optional
         How each bin ended, by its `Status`: also whether something else that was re-fitted is on a limit. By `success` alone if not given.
+    energies : array, shape (K,), optional
+        Of points that were published at energies, without bins: TeV. The edges then lie half-way between them in the logarithm, as gammapy
+        has it (around a single one a tenth of a decade), and there are no fluxes of bins.
+    sed_type_init : {"likelihood", "dnde", "e2dnde", "flux", "eflux"}
+        What the points were given in; a `FluxPointsDataset` of them compares that with its models.
+    marked : array of bool, shape (K,), optional
+        Which are upper limits by the table that they were read from.
     """
 
     energy_edges: np.ndarray
@@ -76,6 +83,9 @@ class FluxPoints(FluxColumns):
     provenance: Provenance | None = field(default=None, repr=False)
     gti: GTI | None = None
     status: np.ndarray | None = None
+    energies: np.ndarray | None = None
+    sed_type_init: str = "likelihood"
+    marked: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.status is None:
@@ -85,8 +95,15 @@ class FluxPoints(FluxColumns):
 
     @property
     def is_ul(self) -> np.ndarray:
-        """Which are shown as upper limits: a significance below 2, or no minimum; shape (K,)."""
-        return ~(self.sqrt_ts >= SQRT_TS_UL)
+        """Which are shown as upper limits, shape (K,): those that a table marks, or else a significance below 2 or no minimum.
+
+        Without a TS it is, as in gammapy, whatever has a limit, and without limits what has no flux.
+        """
+        if self.marked is not None:
+            return self.marked
+        if np.isfinite(self.ts).any() or not np.isfinite(self.norm).any():
+            return ~(self.sqrt_ts >= SQRT_TS_UL)
+        return np.isfinite(self.norm_ul) if self.has_ul else np.isnan(self.norm)
 
     @property
     def sqrt_ts(self) -> np.ndarray:
@@ -113,9 +130,7 @@ class FluxPoints(FluxColumns):
         if format not in (None, own):
             raise InputError(f"got format={format!r}, but these are {what}: leave it out, or format={own!r}.")
 
-    def write(
-        self, path: Any, overwrite: bool = False, sed_type: str = "likelihood", format: str | None = None
-    ) -> None:
+    def write(self, path: Any, overwrite: bool = False, sed_type: str | None = None, format: str | None = None) -> None:
         """Write a table that gammapy reads too; see `gammajax.io.flux_points.write_points`.
 
         Parameters
@@ -124,13 +139,15 @@ class FluxPoints(FluxColumns):
             .fits or .ecsv, which gammapy reads, or .yaml.
         overwrite : bool
             Whether an existing file is replaced.
-        sed_type : {"likelihood", "dnde", "e2dnde", "flux", "eflux"}
-            What the points are given in; only "likelihood" holds everything, scans of the statistic included.
+        sed_type : {"likelihood", "dnde", "e2dnde", "flux", "eflux"}, optional
+            What the points are given in; "likelihood", which holds everything, if not given, and without energy bins what they were read
+            from.
         format : {"gadf-sed", "lightcurve"}, optional
             As in `to_table`.
         """
         self._check_format(format)
-        hook("write points")(self, path, sed_type, overwrite)
+        own = "likelihood" if self.energies is None else self.sed_type_init
+        hook("write points")(self, path, own if sed_type is None else sed_type, overwrite)
 
     @classmethod
     def read(
@@ -216,6 +233,8 @@ class FluxPoints(FluxColumns):
 
     def __repr__(self) -> str:
         times = "" if self.gti is None else f"{len(self.gti)} time bins, "
+        if self.energies is not None:
+            return f"FluxPoints({times}{len(self.energies)} points at energies from {self.energies[0]:.3g} to {self.energies[-1]:.3g} TeV)"
         bins = f"{len(self.energy_edges) - 1} energy bins from {self.energy_edges[0]:.3g} to {self.energy_edges[-1]:.3g} TeV"
         return f"FluxPoints({times}{bins})"
 
@@ -233,6 +252,10 @@ def points_table(points: FluxPoints, sed_type: str, formatted: bool = False) -> 
     if sed_type not in SED_TYPES:
         raise InputError(f"to_table: got sed_type={sed_type!r}, expected one of {', '.join(SED_TYPES)}.")
     p = points
+    if p.energies is not None and sed_type in ("likelihood", "flux", "eflux"):
+        raise InputError(
+            f"to_table: the points are at energies, without bins, so that there is no {sed_type}; take sed_type='dnde', 'e2dnde' or 'norm'."
+        )
     meta = {"SED_TYPE": sed_type, "UL_CONF": round(erf(p.n_sigma_ul / 2**0.5), 7), "N_SIGMA": p.n_sigma}
     # the level has seven digits; a keyword of FITS has eight letters
     meta["NSIGMAUL"] = p.n_sigma_ul
@@ -244,8 +267,10 @@ def points_table(points: FluxPoints, sed_type: str, formatted: bool = False) -> 
         """Values of the energy bins, for each of the time bins."""
         return np.broadcast_to(values, p.norm.shape).copy()
 
-    lo, hi = p.energy_edges[:-1], p.energy_edges[1:]
-    for name, e in (("e_ref", np.sqrt(lo * hi)), ("e_min", lo), ("e_max", hi)):
+    energies = {"e_ref": p.energy_ref.value}
+    if p.energies is None:
+        energies |= {"e_min": p.energy_edges[:-1], "e_max": p.energy_edges[1:]}
+    for name, e in energies.items():
         table[name] = u.Quantity(spread(e), "TeV")
     if sed_type == "likelihood":
         for name, unit in UNITS.items():

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from astropy import units as u
 
 from gammajax.errors import InputError
 from gammajax.fit import FluxPoints
@@ -18,10 +19,12 @@ from gammajax.io.points_table import points_from_table, same_reference
 from gammajax.io.results import read_result, write_result
 from gammajax.io.results_code import encode
 from gammajax.io.tables import read_table, table_bytes
+from gammajax.units import parsed
 
 __all__ = ["flux_points_bytes", "read_flux_points", "read_points", "write_flux_points", "write_points"]
 
 FORMATS = {".fits": "fits", ".ecsv": "ecsv"}
+UNIT = {"dnde": "TeV-1 s-1 cm-2", "flux": "s-1 cm-2", "eflux": "TeV s-1 cm-2"}
 
 
 def read_flux_points(filename: str | Path) -> Any:
@@ -47,6 +50,8 @@ def read_flux_points(filename: str | Path) -> Any:
 def write_flux_points(dataset: Any, filename: str | Path, overwrite: bool = False) -> None:
     """Write flux points with the columns e_ref, dnde, dnde_err, is_ul, mask_fit and mask_safe, and dnde_errn, dnde_errp and dnde_ul.
 
+    Fluxes and energy fluxes of bins are written as such, with e_min and e_max.
+
     Scanned likelihoods are written by gammapy's columns norm, norm_err, ..., ref_dnde, stat, norm_scan and stat_scan beside them.
 
     Parameters
@@ -67,11 +72,18 @@ def flux_points_bytes(dataset: Any, kind: str) -> bytes:
     """The table of a `FluxPointsDataset` as a whole file, "fits" (with checksums) or "ecsv"."""
     from astropy.table import QTable
 
-    table = QTable(meta={"SED_TYPE": "dnde"})
-    table["e_ref"], table["dnde"], table["dnde_err"] = dataset.energy, dataset.dnde, dataset.dnde_err
-    for name, values in (("dnde_errn", dataset._errn), ("dnde_errp", dataset._errp), ("dnde_ul", dataset._limit)):
-        if np.isfinite(values).any():
-            table[name] = values * dataset.dnde.unit
+    table = QTable(meta={"SED_TYPE": dataset.sed_type})
+    table["e_ref"] = dataset.energy
+    sed, bins = dataset.sed_type, dataset._bins
+    if bins is not None:
+        table["e_min"], table["e_max"] = bins.low * u.TeV, bins.high * u.TeV
+    factor = 1.0 if bins is None else bins.factor
+    columns = {
+        "": dataset._dnde, "_err": dataset._error, "_errn": dataset._errn, "_errp": dataset._errp, "_ul": dataset._limit,
+    }  # fmt: skip
+    for suffix, values in columns.items():
+        if suffix in ("", "_err") or np.isfinite(values).any():
+            table[f"{sed}{suffix}"] = u.Quantity(values * factor, parsed(UNIT[sed]))
     if dataset._scan is not None:
         _add_scans(table, dataset)
     table["is_ul"] = dataset.is_ul
@@ -82,14 +94,21 @@ def flux_points_bytes(dataset: Any, kind: str) -> bytes:
 
 
 def _add_scans(table: Any, dataset: Any) -> None:
-    """Scans of the statistic over strengths, and all else in strengths too: for gammapy both belong together."""
+    """Scans of the statistic over strengths, and all else in strengths too: for gammapy both belong together.
+
+    In bins the fluxes stay, with those of strength 1 beside them: strengths would be compared with models at the centres.
+    """
+    norm, stat = dataset._scan
+    table["stat"] = np.zeros(len(stat))
+    table["norm_scan"], table["stat_scan"] = np.broadcast_to(norm, stat.shape).copy(), stat
+    if dataset._bins is not None:
+        unit = table[dataset.sed_type].unit
+        table[f"ref_{dataset.sed_type}"] = dataset._reference * dataset._bins.factor * unit
+        return
     table.meta["SED_TYPE"] = "likelihood"
     table["ref_dnde"] = dataset._reference * dataset.dnde.unit
     for name in [n for n in table.colnames if n.startswith("dnde")]:
         table[name.replace("dnde", "norm")] = (table[name] / table["ref_dnde"]).to_value("")
-    norm, stat = dataset._scan
-    table["stat"] = np.zeros(len(stat))
-    table["norm_scan"], table["stat_scan"] = np.broadcast_to(norm, stat.shape).copy(), stat
 
 
 def write_points(

@@ -58,22 +58,9 @@ def points_from_table(table: Any, where: str, reference_model: Any = None, sed_t
 def _points(table: Any, where: str, model: Any, sed_type: str | None) -> FluxPoints:
     meta = {k.upper(): v for k, v in table.meta.items()}
     gti = _gti(table, meta, where) if "time_min" in table.colnames else None
-    missing = [c for c in ("e_min", "e_max") if c not in table.colnames]
-    if missing:
-        raise FileFormatError(
-            f"{where}: column {missing[0]} is missing; flux points belong to energy bins. Read energies alone with "
-            "FluxPointsDataset.read."
-        )
-    lo, hi = (_column(table, c, "TeV", where) for c in ("e_min", "e_max"))
-    shape = lo.shape
-    lo, hi = (_equal_rows(a, gti, where) for a in (lo, hi))
-    if len(lo) > 1 and not np.allclose(hi[:-1], lo[1:], rtol=GRID_TOLERANCE, atol=0):
-        i = int(np.argmax(~np.isclose(hi[:-1], lo[1:], rtol=GRID_TOLERANCE, atol=0)))
-        raise FileFormatError(
-            f"{where}: energy bin {i} ends at {hi[i]:.6g} TeV and the next begins at {lo[i + 1]:.6g} TeV; expected bins without gaps."
-        )
-    edges = np.append(lo, hi[-1])
-    reference, norms = _norms(table, edges, shape, gti, where, model, sed_type)
+    sed = _sed_type(table, meta, where, sed_type)
+    energies, edges, shape = _energies(table, sed, gti, where)
+    reference, norms = _norms(table, (energies, edges), shape, gti, where, model, sed)
 
     def plain(name: str, default: float = np.nan) -> np.ndarray:
         values = _column(table, name, "", where) if name in table.colnames else np.full(shape, default)
@@ -99,7 +86,80 @@ def _points(table: Any, where: str, model: Any, sed_type: str | None) -> FluxPoi
         edges, reference, norm, norms["norm_err"], norms["norm_errn"], norms["norm_errp"], norms["norm_ul"], ts, stat,
         plain("stat_null") if "stat_null" in table.colnames else stat + ts, plain("counts"), plain("npred"),
         plain("npred_excess"), grid, scan, success.reshape(shape), float(meta.get("N_SIGMA", 1.0)), _sigmas(meta, where), _provenance(meta, where), gti, status,
+        energies, "likelihood" if sed == "norm" else sed, _marked(table, shape, where),
     )  # fmt: skip
+
+
+def _sed_type(table: Any, meta: dict[str, Any], where: str, wanted: str | None) -> str:
+    """The columns to be read: what is wanted, or else what the table says it is given in, or else the first that is there."""
+    if wanted is None:
+        stated = str(meta.get("SED_TYPE", "")).strip().lower()
+        wanted = stated if stated in UNITS and stated in table.colnames else None
+    there = [s for s in ("norm", *UNITS) if s in table.colnames]
+    # strengths without all that they are relative to are of no use where there are fluxes
+    whole = {"e_min", "ref_dnde", "ref_flux", "ref_eflux"} <= set(table.colnames)
+    found = next((s for s in there if s != "norm" or whole), next(iter(there), None))
+    if wanted is not None:
+        asked = "norm" if wanted == "likelihood" else wanted
+        found = asked if asked in ("norm", *UNITS) and asked in table.colnames else None
+    if found is None:
+        raise FileFormatError(
+            f"{where}: the columns are {', '.join(table.colnames)}; expected {wanted or 'norm, dnde, e2dnde, flux or eflux'}."
+        )
+    return found
+
+
+def _energies(
+    table: Any, sed: str, gti: GTI | None, where: str
+) -> tuple[np.ndarray | None, np.ndarray, tuple[int, ...]]:
+    """Energies of points without bins, or None; edges; and the shape of a column."""
+    missing = [c for c in ("e_min", "e_max") if c not in table.colnames]
+    if not missing:
+        lo, hi = (_column(table, c, "TeV", where) for c in ("e_min", "e_max"))
+        shape = lo.shape
+        lo, hi = (_equal_rows(a, gti, where) for a in (lo, hi))
+        if len(lo) > 1 and not np.allclose(hi[:-1], lo[1:], rtol=GRID_TOLERANCE, atol=0):
+            i = int(np.argmax(~np.isclose(hi[:-1], lo[1:], rtol=GRID_TOLERANCE, atol=0)))
+            raise FileFormatError(
+                f"{where}: energy bin {i} ends at {hi[i]:.6g} TeV and the next begins at {lo[i + 1]:.6g} TeV; expected bins without gaps. "
+                "FluxPointsDataset.read takes them."
+            )
+        return None, np.append(lo, hi[-1]), shape
+    if sed not in ("dnde", "e2dnde") or "e_ref" not in table.colnames:
+        raise FileFormatError(
+            f"{where}: column {missing[0]} is missing; {sed} belongs to energy bins. dnde and e2dnde may be given at energies e_ref."
+        )
+    every = _column(table, "e_ref", "TeV", where)
+    energies = _equal_rows(every, gti, where)
+    bad = np.flatnonzero(~(np.isfinite(energies) & (energies > 0)) | (np.diff(energies, prepend=0.0) <= 0))
+    if len(bad):
+        raise FileFormatError(
+            f"{where}, column e_ref, row {bad[0]}: value {energies[bad[0]]:g} TeV, expected increasing energies above 0."
+        )
+    return energies, _edges_between(energies), every.shape
+
+
+def _edges_between(energies: np.ndarray) -> np.ndarray:
+    """Half-way between energies in the logarithm, and as far beyond the ends, as gammapy has it; around one a tenth of a decade."""
+    x = np.log(energies)
+    if len(x) == 1:
+        x = x + np.log(10) * np.array([-0.05, 0.05])
+    else:
+        middle = 0.5 * (x[1:] + x[:-1])
+        x = np.concatenate([[2 * x[0] - middle[0]], middle, [2 * x[-1] - middle[-1]]])
+    return np.exp(x)
+
+
+def _marked(table: Any, shape: tuple[int, ...], where: str) -> np.ndarray | None:
+    """Which are upper limits, if the table says so."""
+    if "is_ul" not in table.colnames:
+        return None
+    values = np.ma.filled(np.ma.asarray(table["is_ul"]), False)
+    if values.shape != shape or values.dtype.kind not in "biu":
+        raise FileFormatError(
+            f"{where}: column is_ul has shape {values.shape} and type {values.dtype}, expected flags."
+        )
+    return np.asarray(values).astype(bool)
 
 
 def _sigmas(meta: dict[str, Any], where: str) -> float:
@@ -172,24 +232,17 @@ def _equal_rows(values: np.ndarray, gti: GTI | None, where: str) -> np.ndarray:
 
 def _norms(
     table: Any,
-    edges: np.ndarray,
+    grid: tuple[np.ndarray | None, np.ndarray],
     shape: tuple[int, ...],
     gti: GTI | None,
     where: str,
     model: Any,
-    sed_type: str | None,
+    sed: str,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Reference fluxes of the energy bins, and strengths relative to them."""
-    sed = next((s for s in ("norm", *UNITS) if s in table.colnames), None)
-    if sed_type is not None:
-        sed = "norm" if sed_type == "likelihood" else sed_type
-        sed = sed if sed in ("norm", *UNITS) and sed in table.colnames else None
-    if sed is None:
-        raise FileFormatError(
-            f"{where}: the columns are {', '.join(table.colnames)}; expected {sed_type or 'norm, dnde, e2dnde, flux or eflux'}."
-        )
-    centre = np.sqrt(edges[:-1] * edges[1:])
     if sed == "norm":
+        edges = grid[1]
+        centre = np.sqrt(edges[:-1] * edges[1:])
         names = [f"ref_{s}" for s in ("dnde", "flux", "eflux")]
         missing = [n for n in names if n not in table.colnames]
         if missing:
@@ -199,7 +252,7 @@ def _norms(
         reference = {"dnde": dnde, "e2dnde": centre**2 * dnde, "flux": flux, "eflux": eflux}
         factor: Any = 1.0
     else:
-        reference = _reference(PowerLawSpectralModel() if model is None else model, edges)
+        reference = _reference(PowerLawSpectralModel() if model is None else model, *grid)
         factor = reference[sed]
     unit = "" if sed == "norm" else UNITS[sed]
     norms = {
@@ -211,23 +264,25 @@ def _norms(
     return reference, norms
 
 
-def _reference(model: Any, edges: np.ndarray) -> dict[str, np.ndarray]:
-    """Fluxes of a model in the energy bins."""
+def _reference(model: Any, energies: np.ndarray | None, edges: np.ndarray) -> dict[str, np.ndarray]:
+    """Fluxes of a model in the energy bins; at energies without bins nan for those that belong to bins."""
     spectrum = getattr(model, "spectral_model", model)
     if not isinstance(spectrum, SpectralModel):
         raise InputError(f"reference_model: got {model!r}, expected a spectral model or a SkyModel.")
-    centre = np.sqrt(edges[:-1] * edges[1:])
-    low, high = u.Quantity(edges[:-1], "TeV"), u.Quantity(edges[1:], "TeV")
-    dnde = spectrum(u.Quantity(centre, "TeV")).to_value(parsed(UNITS["dnde"]))
-    flux = spectrum.integral(low, high).to_value(parsed(UNITS["flux"]))
-    eflux = spectrum.energy_flux(low, high).to_value(parsed(UNITS["eflux"]))
-    return {"dnde": dnde, "e2dnde": centre**2 * dnde, "flux": flux, "eflux": eflux}
+    at = np.sqrt(edges[:-1] * edges[1:]) if energies is None else energies
+    dnde = spectrum(u.Quantity(at, "TeV")).to_value(parsed(UNITS["dnde"]))
+    found = {"dnde": dnde, "e2dnde": at**2 * dnde, "flux": np.full(len(at), np.nan), "eflux": np.full(len(at), np.nan)}
+    if energies is None:
+        low, high = u.Quantity(edges[:-1], "TeV"), u.Quantity(edges[1:], "TeV")
+        found["flux"] = spectrum.integral(low, high).to_value(parsed(UNITS["flux"]))
+        found["eflux"] = spectrum.energy_flux(low, high).to_value(parsed(UNITS["eflux"]))
+    return found
 
 
 def same_reference(points: FluxPoints, model: Any, where: str) -> FluxPoints:
     """The points as they are; refuses a model that is not the one that their strengths are relative to."""
     if model is not None:
-        own, given = points.reference["dnde"], _reference(model, points.energy_edges)["dnde"]
+        own, given = points.reference["dnde"], _reference(model, points.energies, points.energy_edges)["dnde"]
         known = np.isfinite(own)
         if not np.allclose(own[known], given[known], rtol=SAME_MODEL, atol=0):
             i = int(np.argmax(np.abs(given / own - 1)[known]))

@@ -56,7 +56,7 @@ def plot_flux_points(
     points: Any,
     ax: Any = None,
     sed_type: str = "e2dnde",
-    sqrt_ts_threshold_ul: float = 2,
+    sqrt_ts_threshold_ul: float | None = None,
     energy_power: float = 0,
     **kwargs: Any,
 ) -> Any:
@@ -70,8 +70,8 @@ def plot_flux_points(
         Axes; new ones if not given.
     sed_type : {"e2dnde", "dnde", "flux", "eflux", "norm"}
         What is shown.
-    sqrt_ts_threshold_ul : float
-        Points of less significance are shown as limits.
+    sqrt_ts_threshold_ul : float, optional
+        Points of less significance are shown as limits; those of `is_ul`, a significance below 2 or what a table marks, if not given.
     energy_power : float
         Power of the energy (TeV, at the logarithmic centres) that it is multiplied with.
     **kwargs
@@ -82,18 +82,21 @@ def plot_flux_points(
     `matplotlib.axes.Axes`
     """
     edges = points.energy_edges
-    centre = np.sqrt(edges[:-1] * edges[1:])
+    centre = points.energy_ref.value
     ax = new_axes(ax)
     factor, text = own_unit(ax, sed_type, energy_power)
     value, error, below, above, limit = (
         factor * column(points, sed_type, s) * centre**energy_power for s in ("", "_err", "_errn", "_errp", "_ul")
     )
     both = np.stack([below, above])
-    as_limit = np.isfinite(limit) & ~(points.sqrt_ts >= sqrt_ts_threshold_ul)
+    weak = points.is_ul if sqrt_ts_threshold_ul is None else ~(points.sqrt_ts >= sqrt_ts_threshold_ul)
+    as_limit = np.isfinite(limit) & weak
     shown = ~as_limit & np.isfinite(value)
     # a side that was not found is nan, or below 0 in some files
     both = np.where(both >= 0, both, error)
     width = np.stack([centre - edges[:-1], edges[1:] - centre])
+    if points.energies is not None:
+        width *= 0
     style = {"marker": "o", "linestyle": "none", "color": "black", "markersize": 4} | long_names(kwargs)
     ax.errorbar(centre[shown], value[shown], yerr=both[:, shown], xerr=width[:, shown], **style)
     if as_limit.any():

@@ -17,7 +17,7 @@ def plot_light_curve(
     points: Any,
     ax: Any = None,
     sed_type: str = "flux",
-    sqrt_ts_threshold_ul: float = 2,
+    sqrt_ts_threshold_ul: float | None = None,
     time_format: str = "mjd",
     **kwargs: Any,
 ) -> Any:
@@ -31,8 +31,8 @@ def plot_light_curve(
         Axes; the current ones if not given.
     sed_type : {"flux", "eflux", "dnde", "e2dnde", "norm"}
         What is shown.
-    sqrt_ts_threshold_ul : float
-        Points of less significance are shown as limits.
+    sqrt_ts_threshold_ul : float, optional
+        Points of less significance are shown as limits; those of `is_ul`, a significance below 2 or what a table marks, if not given.
     time_format : {"mjd", "iso"}
         Whether the axis counts days or shows dates.
     **kwargs
@@ -54,7 +54,8 @@ def plot_light_curve(
     ax = new_axes(ax)
     factor, text = own_unit(ax, sed_type)
     columns = {s: factor * column(points, sed_type, s) for s in ("", "_err", "_errn", "_errp", "_ul")}
-    as_limit = np.isfinite(columns["_ul"]) & ~(points.sqrt_ts >= sqrt_ts_threshold_ul)
+    weak = points.is_ul if sqrt_ts_threshold_ul is None else ~(points.sqrt_ts >= sqrt_ts_threshold_ul)
+    as_limit = np.isfinite(columns["_ul"]) & weak
     edges = points.energy_edges
     for k in range(len(edges) - 1):
         shown = ~as_limit[:, k] & np.isfinite(columns[""][:, k])
