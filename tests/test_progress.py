@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import subprocess
 import sys
 
@@ -125,6 +126,51 @@ def test_scans_node_by_node_and_in_one_batch_show_bars(monkeypatch, fit, capsys)
     set_progress(False)
     fit.stat_profile("beta", [0.1, 0.2], reoptimize=True, backend="newton")
     assert capsys.readouterr().err == ""
+
+
+# as many as there are, by the names of the options that make each go its own way
+BACKENDS = {
+    "newton": {}, "minuit": {}, "scipy": {}, "scipy nelder-mead": {"method": "Nelder-Mead"},
+    "optax": {"max_steps": 50},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_fit_that_takes_long_shows_its_evaluations(monkeypatch, clock, fit, capsys, name):
+    """Two seconds per evaluation: the bar is there from the first one on, and ends at what the result says."""
+    monkeypatch.setattr(module, "interactive", lambda: True)
+
+    def later(bar, value, seen=module.Evaluations.seen):
+        clock.now += 2.0
+        seen(bar, value)
+
+    monkeypatch.setattr(module.Evaluations, "seen", later)
+    backend = name.split()[0]
+    fit.datasets.models.parameters["beta"].value = 0.3
+    result = fit.run(backend=backend, optimize_opts=BACKENDS[name])
+    err = capsys.readouterr().err
+    shown = re.findall(rf"fit with {backend}: ([\d.]+) evaluations [^\r]*stat = ([\d.]+)", err)[-1]
+    # three digits of the number; the optimiser's own lowest value, before the last Newton steps
+    assert float(shown[0]) == pytest.approx(result.nfev, rel=5e-3)
+    assert 0 <= float(shown[1]) - result.total_stat + 1e-5 < 0.1
+
+
+def test_a_short_fit_says_nothing(monkeypatch, fit, capsys):
+    monkeypatch.setattr(module, "interactive", lambda: True)
+    fit.run()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_long_fit_where_nobody_looks(monkeypatch, clock, caplog):
+    monkeypatch.setattr(module, "interactive", lambda: False)
+    caplog.set_level(logging.INFO, "gammajax")
+    with module.Evaluations("fit with scipy") as bar:
+        for value in (5.0, 3.25, np.nan, 4.0):
+            clock.now += 16
+            bar.seen(value)
+    assert [r.getMessage() for r in caplog.records] == [
+        "fit with scipy: 2 evaluations, stat = 3.25", "fit with scipy: 4 evaluations, stat = 3.25",
+    ]  # fmt: skip
 
 
 def test_messages_of_fits_and_scans(fit, caplog):

@@ -1,16 +1,17 @@
 """Bars for what takes longer than a second, and the one switch for all of them."""
 
 import logging
+import math
 import os
 import sys
 from collections.abc import Iterable, Iterator
 from time import monotonic
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from gammajax.errors import InputError
 
-__all__ = ["AFTER", "Bar", "interactive", "new_bar", "progress_wanted", "set_progress", "track"]
+__all__ = ["AFTER", "Bar", "Bytes", "Evaluations", "interactive", "new_bar", "progress_wanted", "set_progress", "track"]
 
 log = logging.getLogger(__name__)
 # seconds before a bar shows, and between two lines of a log
@@ -69,7 +70,7 @@ def interactive() -> bool:
     return bool(getattr(sys.stderr, "isatty", lambda: False)())
 
 
-def new_bar(total: int, initial: int, name: str, unit: str) -> Any:
+def new_bar(total: int | None, initial: int, name: str, unit: str) -> Any:
     """A bar of tqdm."""
     import warnings
 
@@ -96,19 +97,23 @@ class Bar:
 
     Parameters
     ----------
-    total : int
-        How much there is.
+    total : int or None
+        How much there is; None where nobody knows.
     name : str
         What it is.
     unit : str
         Of what.
     """
 
-    def __init__(self, total: int, name: str, unit: str) -> None:
+    def __init__(self, total: int | None, name: str, unit: str) -> None:
         self.total, self.name, self.unit, self.done = total, name, unit, 0
         self._wanted = progress_wanted()
         self._began = self._last = monotonic()
         self._bar: Any = None
+
+    def note(self) -> str:
+        """What is said beside the number."""
+        return ""
 
     def update(self, n: int = 1) -> None:
         """So much more is done."""
@@ -117,14 +122,24 @@ class Bar:
         if not self._wanted or now - self._began < AFTER:
             return
         if self._bar is not None:
+            self._say_note()
             self._bar.update(n)
         elif interactive():
-            self._bar = new_bar(self.total, self.done, self.name, self.unit)
+            unit = self.unit if self.total is not None else f" {self.unit}s"
+            self._bar = new_bar(self.total, self.done, self.name, unit)
+            self._say_note()
         elif now - self._last >= EVERY:
             self._last = now
-            log.info("%s: %d of %d %ss", self.name, self.done, self.total, self.unit)
+            of = "" if self.total is None else f" of {self.total}"
+            log.info(
+                "%s: %d%s %ss%s", self.name, self.done, of, self.unit, f", {note}" if (note := self.note()) else ""
+            )
 
-    def __enter__(self) -> "Bar":
+    def _say_note(self) -> None:
+        if note := self.note():
+            self._bar.set_postfix_str(note, refresh=False)
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -132,6 +147,60 @@ class Bar:
     ) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+class Evaluations(Bar):
+    """How often a fit has asked for its statistic, and the lowest value so far.
+
+    Parameters
+    ----------
+    name : str
+        What is fitted.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(None, name, "evaluation")
+        self.lowest = math.inf
+        self._next = 1
+
+    def note(self) -> str:
+        """The lowest value."""
+        return f"stat = {self.lowest:.8g}"
+
+    def seen(self, value: float) -> None:
+        """One more value."""
+        if value < self.lowest:
+            self.lowest = value
+        if self.done + 1 < self._next:
+            self.done += 1
+            return
+        self.update()
+        if monotonic() - self._began < AFTER:
+            # whole fits take a millisecond: the clock is looked at after twice as many, when twice the time has passed
+            self._next = 2 * self.done
+
+
+class Bytes(Bar):
+    """How much of a file has come, as pooch reports it.
+
+    Parameters
+    ----------
+    name : str
+        The file.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(None, name, "B")
+
+    def reset(self) -> None:
+        """All is there: pooch begins anew, and says once how much it was."""
+        self.done = 0
+        if self._bar is not None:
+            self._bar.reset(self.total)
+
+    def close(self) -> None:
+        """Nothing more comes."""
+        self.__exit__(None, None, None)
 
 
 def track(items: Iterable[Any], total: int, name: str, unit: str) -> Iterator[Any]:

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+import gammajax.progress as progress
 from gammajax.cli import main
 from gammajax.data import download as module
 from gammajax.data.download import GROUPS, download, registry, select
@@ -99,6 +100,19 @@ def test_another_file_that_is_there_is_not_touched_unasked(server, tmp_path):
     assert mine.read_bytes() == CONTENT["ebl/b.fits"]
 
 
+def test_a_file_that_takes_long_shows_a_bar(server, tmp_path, monkeypatch, capsys):
+    _, url, _ = server
+    monkeypatch.setattr(progress, "interactive", lambda: True)
+    download(["ebl/b.fits"], tmp_path / "data", url)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(progress, "AFTER", 0.0)
+    download(["hawc/c.fits"], tmp_path / "data", url)
+    err = capsys.readouterr().err
+    assert "hawc/c.fits: 100%" in err
+    assert "70.0k/70.0k" in err
+    assert tree(tmp_path / "data")["hawc/c.fits"] == CONTENT["hawc/c.fits"]
+
+
 def test_no_server(tmp_path, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with socket.socket() as taken:
@@ -116,7 +130,7 @@ def test_the_command(server, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("GAMMAJAX_DATA_URL", url)
     assert main(["download", "ebl"]) == 0
     out = capsys.readouterr().out
-    assert "ebl/a.fits\nebl/b.fits\n" in out
+    assert "[1/2] ebl/a.fits\n[2/2] ebl/b.fits\n" in out
     assert "2 files fetched, 0 were there." in out
     assert set(tree(tmp_path / "data")) == {"ebl/a.fits", "ebl/b.fits"}
     assert main(["download", "EBL"]) == 2

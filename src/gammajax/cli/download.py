@@ -1,6 +1,7 @@
 """``gammajax download``: gammapy's public data sets into $GAMMAPY_DATA."""
 
 import argparse
+from itertools import count
 
 __all__ = ["add_arguments", "run"]
 
@@ -27,9 +28,11 @@ def run(arguments: argparse.Namespace) -> int:
             for path in select([group]):
                 print(f"    {path}")
         return 0
+    n, number = len(select(arguments.names)), count(1)
     done = download(
-        arguments.names, arguments.folder, arguments.base_url, arguments.overwrite, arguments.timeout, progress=print
-    )
+        arguments.names, arguments.folder, arguments.base_url, arguments.overwrite, arguments.timeout,
+        progress=lambda path: print(f"[{next(number)}/{n}] {path}", flush=True),
+    )  # fmt: skip
     fetched = sum(v == "fetched" for v in done.values())
     print(f"{fetched} files fetched, {len(done) - fetched} were there.")
     return 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gammajax.errors import DownloadError, InputError
+from gammajax.progress import Bytes
 
 __all__ = ["BASE_URL", "GROUPS", "download", "registry", "select"]
 
@@ -76,7 +77,7 @@ def download(
     """Fetch data sets of gammapy into a folder.
 
     A file that is there with the right checksum is left alone, so that a download that was cut off goes on with what is missing. A
-    file is written beside its place, checked, and renamed: no half file is ever there.
+    file is written beside its place, checked, and renamed: no half file is ever there. A file that takes longer than a second shows a bar.
 
     Parameters
     ----------
@@ -145,9 +146,12 @@ def _one(path: str, sha256: str, place: Path, url: str, overwrite: bool, timeout
 def _fetch(path: str, sha256: str, place: Path, url: str, timeout: float) -> None:
     import pooch
 
-    downloader = pooch.HTTPDownloader(timeout=timeout) if url.startswith(("http://", "https://")) else None
+    bar = Bytes(path)
+    downloader = (
+        pooch.HTTPDownloader(timeout=timeout, progressbar=bar) if url.startswith(("http://", "https://")) else None
+    )
     store = pooch.create(path=place, base_url=url, registry={path: sha256})
-    with _quiet():
+    with _quiet(), bar:
         try:
             store.fetch(path, downloader=downloader)
         except ValueError as error:

@@ -21,6 +21,7 @@ from gammajax.fit.valley import Descents
 from gammajax.fit.verdict import Settled, settle
 from gammajax.likelihood import Likelihood
 from gammajax.parameters import Covariance, Parameters
+from gammajax.progress import Evaluations
 from gammajax.provenance import provenance
 
 __all__ = ["covariance_of", "run_fit", "write_back"]
@@ -57,7 +58,8 @@ def run_fit(
     ways = Descents(problem, objective)
     objective.endless = ways.endless
     # a parameter on its way to infinity overflows there, and the verdict says so
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"), Evaluations(f"fit with {name}") as bar:
+        objective.watch = bar.seen
         out = polished(objective, minimize(objective, **options))
         end = settle(problem, objective, out, ways)
         if name != "newton":

@@ -56,6 +56,8 @@ class Objective:
         takes long to find out.
     trace : list or None
         Takes (value, parameters) of each evaluation when it is a list.
+    watch : callable or None
+        Is told the value of each evaluation.
     """
 
     names: tuple[str, ...]
@@ -73,6 +75,7 @@ class Objective:
     unit: Callable[[float], float] = lambda value: 1.0
     endless: Callable[[np.ndarray], bool] | None = None
     trace: list | None = None
+    watch: Callable[[float], None] | None = None
     counts: Counts = field(default_factory=Counts)
 
     def value(self, x: np.ndarray) -> float:
@@ -82,6 +85,8 @@ class Objective:
         value = float(self.fun(x))
         if self.trace is not None:
             self.trace.append((value, x))
+        if self.watch is not None:
+            self.watch(value)
         return value
 
     def gradient(self, x: np.ndarray) -> np.ndarray:
@@ -109,6 +114,8 @@ class Objective:
         residuals = np.array(self.residuals(x))
         if self.trace is not None:
             self.trace.append((float(np.sum(residuals**2)), x))
+        if self.watch is not None:
+            self.watch(float(np.sum(residuals**2)))
         return residuals
 
     @property
