@@ -2,8 +2,8 @@
 
 JAX hands a program on a CPU to a thread of its own and waits for it. Both threads sleep and are woken, which takes 50 to 100 us, three times
 what a small program takes; the switch for it is one for the whole process and belongs to the person. So small programs run on a
-client of our own, which has no such thread. It is used where the CPU is JAX's only device and nobody chose another one; where
-this version of JAX does not make one, everything runs as JAX has it.
+client of our own, which has no such thread. It is used where the CPU is JAX's only device and nobody chose another one, and beside
+accelerators, whose every call costs more than a small program; where this version of JAX does not make one, everything runs as JAX has it.
 """
 
 import os
@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from typing import Any
 from weakref import ref
 
-__all__ = ["Scope", "direct", "direct_device", "own_devices", "shared"]
+__all__ = ["Scope", "direct", "direct_device", "home_device", "own_devices", "shared"]
 
 # the device of this process, None where there is none; a child by fork makes its own
 _made: dict[int, Any] = {}
@@ -41,7 +41,7 @@ def _make() -> Any:
     import numpy as np
 
     devices = jax.local_devices()
-    if len(devices) != 1 or devices[0].platform != "cpu" or jax.process_count() != 1:
+    if (len(devices) != 1 and devices[0].platform == "cpu") or jax.process_count() != 1:
         return None
     try:
         from jax._src.lib import xla_client  # type: ignore[attr-defined]
@@ -58,11 +58,21 @@ def _make() -> Any:
 
 
 def own_devices() -> tuple:
-    """Devices of this process that large work is spread over: the one of our own client if there is no other."""
+    """Devices of this process that large work is spread over: accelerators, or the one of our own client if there is no other."""
+    import jax
+
+    device, others = direct_device(), tuple(jax.local_devices())
+    return others if device is None or others[0].platform != "cpu" else (device,)
+
+
+def home_device() -> Any:
+    """The device of small work, where the arrays lie that `direct` returns: our own client's, or JAX's default."""
     import jax
 
     device = direct_device()
-    return tuple(jax.local_devices()) if device is None else (device,)
+    if device is not None:
+        return device
+    return jax.config.jax_default_device or jax.local_devices()[0]
 
 
 def direct(tree: Any) -> Any:

@@ -18,7 +18,7 @@ from gammajax.likelihood import likelihood_of
 from gammajax.scan import Refit, fast_surface, frozen_grid, profile_grid
 from gammajax.scan import surface as module
 from gammajax.solve import Status, derivatives
-from gammajax.solve.surface import TILE, cut
+from gammajax.solve.surface import TILE, Layout, cut, layout_of
 from tests.problems import small
 
 AMPLITUDE = 2e-12 / u.cm**2 / u.s / u.TeV
@@ -97,6 +97,22 @@ def test_equal_to_node_by_node(make, names, axes, reoptimize):
     assert np.all(np.isnan(fast.edm)) if not reoptimize else np.all(fast.edm[fast.status == 0] < 1e-9)
 
 
+@pytest.mark.parametrize("name", [n for n in CASES if n != "order of the axes"])
+def test_all_nodes_of_a_call_at_once_as_on_an_accelerator(name, monkeypatch):
+    monkeypatch.setattr("gammajax.scan.blocks.layout_of", lambda *a: Layout((8, 8), (8, 8)))
+    test_equal_to_node_by_node(*CASES[name])
+
+
+def test_layouts_of_accelerators_are_few_and_fit():
+    for shape in ((300, 300), (1, 20_000), (20_000, 1), (1000, 1000), (10_000, 10_000)):
+        tile, (rows, columns) = layout = layout_of("gpu", True, shape)
+        assert tile == (rows, columns)
+        assert rows * columns in (1 << 18, 1 << 20)
+        assert columns in {1 << k for k in range(11)}
+        _covered(shape, layout, 1)
+    assert layout_of("gpu", True, (1000, 1000)) == layout_of("gpu", True, (900, 600))
+
+
 def test_re_fits_equal_scipy():
     datasets = _one(_log_parabola())
     spectrum = datasets[0].models[0].spectral_model
@@ -155,18 +171,22 @@ def test_small_scans_compile_nothing_until_there_are_many(monkeypatch):
     assert fast_surface(likelihood, [2, 3], [ALPHA, BETA], None) is not None
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (20, 20), (32, 40), (33, 41), (300, 300), (5, 1000), (1000, 7)])
-@pytest.mark.parametrize("parallel", [1, 2, 7])
-def test_blocks_cover_the_grid_once_and_fit(shape, parallel):
-    capacity = (8 * TILE[0], 4 * TILE[1])
+def _covered(shape, layout, parallel):
+    """Blocks cover the grid once and fit into a call."""
     seen = np.zeros(shape, dtype=int)
-    for block in cut(shape, capacity, parallel):
+    for block in cut(shape, layout, parallel):
         seen[block] += 1
-        assert all(0 < s.stop - s.start <= c for s, c in zip(block, capacity, strict=True))
+        assert all(0 < s.stop - s.start <= c for s, c in zip(block, layout.capacity, strict=True))
     assert np.all(seen == 1)
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (20, 20), (32, 40), (33, 41), (300, 300), (5, 1000), (1000, 7)])
+@pytest.mark.parametrize("parallel", [1, 2, 7])
+def test_blocks_cover_the_grid_once_and_fit(shape, parallel):
+    _covered(shape, Layout(TILE, (8 * TILE[0], 4 * TILE[1])), parallel)
+
+
 def test_large_grids_in_many_calls(monkeypatch):
-    monkeypatch.setattr("gammajax.scan.blocks.capacity_of", lambda large: (TILE[0], TILE[1]))
+    monkeypatch.setattr("gammajax.scan.blocks.layout_of", lambda *a: Layout(TILE, TILE))
     likelihood, fast, plain = _scan(_one(_log_parabola()), ("alpha", "beta"), (ALPHA, BETA), False)
     np.testing.assert_allclose(fast.stat, plain.stat, rtol=1e-9, atol=1e-10)

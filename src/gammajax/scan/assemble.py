@@ -27,10 +27,11 @@ class Values:
         self.spec, self.info = spec, info
         self.size = int(spec["chunk_size"])
         self.n = sum(g.size for g in grids_of(spec))
-        self.stat = np.full(self.n, np.nan)
-        self.edm = np.full(self.n, np.nan)
-        self.status = np.full(self.n, Status.NOT_DONE.value)
-        self.nuisance = np.full((len(info["stored"]), self.n), np.nan)
+        refits = spec["kind"] == "profile"
+        # written once: what was not done is filled in at the end
+        self.stat, self.status = np.empty(self.n), np.empty(self.n, dtype=np.int8)
+        self.edm = np.empty(self.n) if refits else np.broadcast_to(np.nan, self.n)
+        self.nuisance = np.empty((len(info["stored"]) if refits else 0, self.n))
         self.failures: dict[int, str] = {}
         self._done: set[int] = set()
 
@@ -40,16 +41,31 @@ class Values:
 
     def commit(self, number: int, arrays: dict[str, np.ndarray]) -> bool:
         """Fill in a chunk."""
-        at = self._nodes(number)
-        self.stat[at], self.status[at] = arrays["stat"], arrays["status"]
-        if "edm" in arrays:
-            self.edm[at], self.nuisance[:, at] = arrays["edm"], arrays["nuisance"]
+        for name, here in self.room(number).items():
+            if not np.may_share_memory(here, arrays[name]):
+                here[...] = arrays[name]
         self._done.add(number)
         return True
 
+    def room(self, number: int) -> dict[str, np.ndarray]:
+        """The arrays of a chunk, to be filled."""
+        at = self._nodes(number)
+        out: dict[str, np.ndarray] = {"stat": self.stat[at], "status": self.status[at]}
+        if self.spec["kind"] == "profile":
+            out |= {"edm": self.edm[at], "nuisance": self.nuisance[:, at]}
+        return out
+
+    def finish(self) -> None:
+        """Fill in what was not done."""
+        for number in range(-(-self.n // self.size)):
+            if number not in self._done:
+                for name, here in self.room(number).items():
+                    here[...] = Status.NOT_DONE.value if name == "status" else np.nan
+        for number in self.failures:
+            self.status[self._nodes(number)] = Status.FAILED.value
+
     def fail(self, number: int, error: str, attempts: int = 1) -> None:
         """Mark a chunk as failed."""
-        self.status[self._nodes(number)] = Status.FAILED.value
         self.failures[number] = error
 
     def hint(self) -> str:
@@ -63,6 +79,7 @@ class Values:
 def results(values: Values, provenance: Provenance | None) -> list[ScanResult]:
     """One result for each grid."""
     out, begin = [], 0
+    values.finish()
     for grid in grids_of(values.spec):
         out.append(_result(values, grid, begin, provenance))
         begin += grid.size

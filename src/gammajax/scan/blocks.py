@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from gammajax.direct import own_devices
+from gammajax.direct import home_device, own_devices
 from gammajax.likelihood.factors import parts_of
 from gammajax.solve import Status, fitted
 from gammajax.solve.programs import in_parallel
-from gammajax.solve.surface import TILE, capacity_of, cut, filled, surface_program
+from gammajax.solve.surface import Layout, cut, filled, layout_of, surface_program
 from gammajax.solve.watch import nodes_done
 from gammajax.units import double_precision
 
@@ -57,7 +57,7 @@ class Blocks:
         leaves, self.tree = jax.tree.flatten(compact)
         self.parts, self.pair, self.refitted = parts, pair, refitted
         self._leaves: dict[Any, tuple] = {None: tuple(leaves)}
-        self._programs: dict[tuple[int, int], Any] = {}
+        self._programs: dict[Layout, Any] = {}
 
     @classmethod
     def of(cls, compact: Any, pair: tuple[int, int], refitted: int | None) -> "Blocks | None":
@@ -66,8 +66,9 @@ class Blocks:
         return None if parts is None else cls(compact, parts, pair, refitted)
 
     def run(
-        self, setting: Setting, axes: list[np.ndarray], device: Any = None, large: bool = True, parallel: int = 1
-    ) -> tuple[np.ndarray, ...]:
+        self, setting: Setting, axes: list[np.ndarray], devices: tuple = (), large: bool = True, parallel: int = 1,
+        into: tuple[np.ndarray, ...] | None = None,
+    ) -> tuple[np.ndarray, ...]:  # fmt: skip
         """The statistic at all nodes; with a strength re-fitted also that, the EDM and the status.
 
         Parameters
@@ -76,47 +77,56 @@ class Blocks:
             What the nodes have in common.
         axes : list of array
             Values of x and y.
-        device : jax.Device, optional
-            A CPU device; the first one by default.
+        devices : tuple of jax.Device, optional
+            Devices of one kind that take turns; the first one of this process by default. Of CPU devices only the first works: its threads
+            have all cores.
         large : bool
             Whether to use the program for large grids.
         parallel : int
             Blocks that there are at least; how a grid is cut, and with it the last bit of a node, depends on nothing else but its shape.
+        into : tuple of array, optional
+            Where to put what is returned, arrays of the shape of the grid.
         """
-        shape, capacity = (len(axes[0]), len(axes[1])), capacity_of(large)
-        blocks = cut(shape, capacity, parallel)
+        devices = devices or own_devices()[:1]
+        platform = devices[0].platform
+        devices = devices[:1] if platform == "cpu" else devices
+        shape = (len(axes[0]), len(axes[1]))
+        layout = layout_of(platform, large, shape)
+        blocks = cut(shape, layout, parallel)
         kinds = (float,) if self.refitted is None else (float, float, float, np.int8)
-        out = tuple(np.empty(shape, kind) for kind in kinds)
-        program, leaves = self._program(capacity), self._on(device)
+        out = tuple(np.empty(shape, kind) for kind in kinds) if into is None else into
+        program, leaves = self._program(layout), [self._on(d) for d in devices]
 
         def call(begin: int, end: int) -> None:
-            for block in blocks[begin:end]:
+            for n, block in enumerate(blocks[begin:end], begin):
                 parts = [a[s] for a, s in zip(axes, block, strict=True)]
-                tiles = [ceil(len(p) / t) for p, t in zip(parts, TILE, strict=True)]
-                values = [filled(p, c) for p, c in zip(parts, capacity, strict=True)]
+                tiles = [ceil(len(p) / t) for p, t in zip(parts, layout.tile, strict=True)]
+                values = [filled(p, c) for p, c in zip(parts, layout.capacity, strict=True)]
                 common = np.concatenate([setting.theta, setting.middle, tiles, setting.limits, [setting.tol], *values])
-                found = np.asarray(program(leaves, common))[: len(parts[0]), : len(parts[1])]
-                for k, column in enumerate(out):
-                    column[block] = _codes(found) if column.dtype == np.int8 else found[..., k]
+                columns, codes = program(leaves[n % len(leaves)], common)
+                found = np.asarray(columns)[:, : len(parts[0]), : len(parts[1])]
+                for column, new in zip(out, found, strict=False):
+                    column[block] = new
+                if codes is not None:
+                    out[3][block] = _codes(np.asarray(codes)[: len(parts[0]), : len(parts[1])], found[0])
 
         if len(blocks) == 1:
             with double_precision():
                 call(0, 1)
             return out
-        key = (
-            "surface", self.tree, self.parts, self.pair, self.refitted, capacity, device, tuple(a.shape for a in leaves),
-        )  # fmt: skip
-        for begin, end, _ in in_parallel(call, len(blocks), 1, 1, "cpu", key):
+        arrays = tuple(a.shape for a in self._leaves[None])
+        key = ("surface", self.tree, self.parts, self.pair, self.refitted, layout, devices, arrays)
+        for begin, end, _ in in_parallel(call, len(blocks), 1, 1, platform, key, devices=len(devices)):
             nodes_done(sum(out[0][block].size for block in blocks[begin:end]))
         return out
 
-    def _program(self, capacity: tuple[int, int]) -> Any:
-        if capacity not in self._programs:
-            self._programs[capacity] = surface_program(self.tree, self.parts, self.pair, self.refitted, capacity)
-        return self._programs[capacity]
+    def _program(self, layout: Layout) -> Any:
+        if layout not in self._programs:
+            self._programs[layout] = surface_program(self.tree, self.parts, self.pair, self.refitted, layout)
+        return self._programs[layout]
 
     def _on(self, device: Any) -> tuple:
-        if device == own_devices()[0]:
+        if device == home_device():
             device = None
         if device not in self._leaves:
             with double_precision():
@@ -124,10 +134,10 @@ class Blocks:
         return self._leaves[device]
 
 
-def _codes(found: np.ndarray) -> np.ndarray:
+def _codes(status: np.ndarray, stat: np.ndarray) -> np.ndarray:
     """Status of the nodes of a block; where the statistic is not finite, that of a node which is not done."""
-    finite = np.isfinite(found[..., 0])
-    return found[..., 3] if finite.all() else np.where(finite, found[..., 3], Status.ITERATION_LIMIT.value)
+    finite = np.isfinite(stat)
+    return status if finite.all() else np.where(finite, status, np.int8(Status.ITERATION_LIMIT.value))
 
 
 def missing(out: tuple[np.ndarray, ...]) -> np.ndarray:

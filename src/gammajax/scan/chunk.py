@@ -11,7 +11,7 @@ from gammajax.scan.refit import Refit
 from gammajax.scan.rows import rows_of
 from gammajax.scan.task import Grid, Task
 from gammajax.solve import Plan, Status, evaluate_batch, fitted
-from gammajax.solve.devices import ACCELERATE
+from gammajax.solve.devices import ACCELERATE, cpu_device
 from gammajax.solve.sharded import replicated
 from gammajax.solve.watch import nodes_done
 from gammajax.units import double_precision, require_device
@@ -31,7 +31,7 @@ def devices_for(task: Task, device: Any = None) -> tuple:
     require_device()
     devices = own_devices()
     if devices[0].platform != "cpu" and task.n_nodes < ACCELERATE:
-        return tuple(jax.local_devices(backend="cpu"))[:1]
+        return (cpu_device(),)
     return devices
 
 
@@ -45,7 +45,7 @@ class _Placed:
             self._compact = (
                 replicated(task.compact, devices) if len(devices) > 1 else jax.device_put(task.compact, devices[0])
             )
-        self.rows = rows_of(task, devices[0])
+        self.rows = rows_of(task, devices)
 
     def compact(self) -> Any:
         """The likelihood on the devices."""
@@ -96,7 +96,9 @@ def _groups(task: Task, begin: int, end: int) -> list[tuple[Grid, np.ndarray]]:
     return groups
 
 
-def compute_chunk(task: Task, number: int, device: Any = None) -> dict[str, np.ndarray]:
+def compute_chunk(
+    task: Task, number: int, device: Any = None, into: dict[str, np.ndarray] | None = None
+) -> dict[str, np.ndarray]:
     """Statistic, status and nuisance parameters of the nodes of a chunk.
 
     Parameters
@@ -107,16 +109,20 @@ def compute_chunk(task: Task, number: int, device: Any = None) -> dict[str, np.n
         Which chunk.
     device : jax.Device, optional
         Where to run; all devices of the process by default.
+    into : dict of str to array, optional
+        Contiguous arrays of the chunk, as they are returned, that may be filled instead of new ones.
 
     Returns
     -------
     dict of str to array
         "stat" and "edm", shape (n,), "status", shape (n,), and "nuisance", shape (k, n): the stored parameters in their own units.
     """
-    return compute_nodes(task, *node_range(task, number), device)
+    return compute_nodes(task, *node_range(task, number), device, into)
 
 
-def compute_nodes(task: Task, begin: int, end: int, device: Any = None) -> dict[str, np.ndarray]:
+def compute_nodes(
+    task: Task, begin: int, end: int, device: Any = None, into: dict[str, np.ndarray] | None = None
+) -> dict[str, np.ndarray]:
     """The same for the nodes begin:end."""
     devices = devices_for(task, device)
     placed = _placed(task, devices)
@@ -124,7 +130,8 @@ def compute_nodes(task: Task, begin: int, end: int, device: Any = None) -> dict[
     slab = max(numbers // (len(task.theta) * task.spec["starts"]), SMALLEST)
     if placed.rows is not None:
         # few nodes are left to the general solver: not worth a program of their own
-        return placed.rows.compute(begin, end, _refit(task, placed, _plan(task, devices)._replace(large=False)), slab)
+        refit = _refit(task, placed, _plan(task, devices)._replace(large=False))
+        return placed.rows.compute(begin, end, refit, slab, into)
     n, k = end - begin, len(task.info["stored"])
     out: dict[str, np.ndarray] = {"stat": np.empty(n), "status": np.empty(n, dtype=np.int8)}
     if task.refits:

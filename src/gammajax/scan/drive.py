@@ -51,7 +51,7 @@ def run_chunks(
     outcome = Outcome(task, sink, report)
     try:
         if executor is None:
-            _here(outcome, todo, Here(task, device, report.part))
+            _here(outcome, todo, Here(task, device, report.part, getattr(sink, "room", None)))
         else:
             spread(outcome, todo, executor, timeout)
     except KeyboardInterrupt as interrupt:

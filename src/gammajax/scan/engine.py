@@ -47,12 +47,14 @@ def is_device_error(error: BaseException) -> bool:
     return isinstance(error, jax.errors.JaxRuntimeError) and "callback" not in str(error).lower()
 
 
-def guarded(task: Task, number: int, device: Any = None) -> dict[str, np.ndarray]:
-    """Compute a chunk; where a device runs out of memory, with smaller and smaller batches, which is said once."""
+def guarded(
+    task: Task, number: int, device: Any = None, into: dict[str, np.ndarray] | None = None
+) -> dict[str, np.ndarray]:
+    """Compute a chunk, see `compute_chunk`; where a device runs out of memory, with smaller and smaller batches, which is said once."""
     halved = False
     while True:
         try:
-            out = compute_chunk(task, number, device)
+            out = compute_chunk(task, number, device, *(() if into is None else (into,)))
         except (jax.errors.JaxRuntimeError, ValueError, MemoryError) as error:
             # on a CPU device and host share their memory: whose allocation fails is chance
             short = is_out_of_memory(error) or isinstance(error, MemoryError)

@@ -27,10 +27,18 @@ class Here:
         Where to run.
     tell : callable
         Is told now and then, in the thread of the caller, how many nodes of the chunk are done.
+    room : callable, optional
+        Gives the arrays of a chunk where its values are to be, see `compute_chunk`.
     """
 
-    def __init__(self, task: Task, device: Any, tell: Callable[[int], None]) -> None:
-        self.task, self.device, self.tell = task, device, tell
+    def __init__(
+        self,
+        task: Task,
+        device: Any,
+        tell: Callable[[int], None],
+        room: Callable[[int], dict[str, np.ndarray]] | None = None,
+    ) -> None:
+        self.task, self.device, self.tell, self.room = task, device, tell, room
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="gammajax-chunk")
 
     def __call__(self, number: int) -> dict[str, np.ndarray]:
@@ -47,7 +55,7 @@ class Here:
 
     def _compute(self, number: int, watch: Watch) -> dict[str, np.ndarray]:
         with watched(watch):
-            return guarded(self.task, number, self.device)
+            return guarded(self.task, number, self.device, None if self.room is None else self.room(number))
 
     def close(self) -> None:
         """Let the thread go, without waiting for it."""

@@ -15,7 +15,7 @@ log = logging.getLogger("gammajax.scan")
 SPARE = 0.1
 # working arrays of a scan that is computed at once, numbers for each parameter and node
 WORKING = 8
-LEAST_BATCH = 1
+LEAST_BATCH, LEAST_SURFACE = 1, 1 << 10
 SMALL = 1 << 26
 
 
@@ -87,6 +87,7 @@ def halve_batches(platform: str, refits: bool) -> bool:
     if inner < LEAST_BATCH:
         return False
     setattr(size, which, inner)
+    size.surface = max(size.surface // 2, min(size.surface, LEAST_SURFACE))
     # on a device that shares its memory with the host the arrays of a call are as much in the way as those of a batch
     size.capacity, size.large = (max(lanes // 2, inner) for lanes in (size.capacity, size.large))
     return True

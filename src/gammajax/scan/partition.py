@@ -1,6 +1,5 @@
 """How many nodes make a chunk: settled once, when a scan begins, and stored with it."""
 
-import math
 from time import perf_counter
 from typing import Any
 
@@ -9,7 +8,7 @@ from gammajax.scan.chunk import by_rows, compute_nodes, devices_for
 from gammajax.scan.rows import LEAST_ROWS
 from gammajax.scan.task import Task
 from gammajax.solve.programs import ALONE, ALONE_FITS, workers
-from gammajax.solve.surface import TILE, capacity_of
+from gammajax.solve.surface import TILE, layout_of
 
 __all__ = ["check_size", "measured_size", "size_in_memory"]
 
@@ -25,6 +24,8 @@ MOST = 320_000_000
 WHOLE = 32
 # nodes of a chunk that is not stored, node by node and by whole rows: no need to be long, and the bar moves
 IN_MEMORY, ROWS_IN_MEMORY = 1 << 17, 1 << 20
+# on an accelerator, which has several calls under way
+IN_MEMORY_ELSEWHERE, ROWS_ELSEWHERE = 1 << 20, 1 << 23
 
 
 def check_size(size: Any, nodes: int) -> int:
@@ -42,9 +43,10 @@ def check_size(size: Any, nodes: int) -> int:
 
 def size_in_memory(task: Task, device: Any = None) -> int:
     """Nodes per chunk of a scan that is not stored."""
+    cpu = devices_for(task, device)[0].platform == "cpu"
     if _rows_fit(task, device):
-        return _whole_rows(task, ROWS_IN_MEMORY)
-    return min(IN_MEMORY, task.n_nodes)
+        return _whole_rows(task, ROWS_IN_MEMORY if cpu else ROWS_ELSEWHERE)
+    return min(IN_MEMORY if cpu else IN_MEMORY_ELSEWHERE, task.n_nodes)
 
 
 def measured_size(task: Task, device: Any = None, alone: bool = True) -> int:
@@ -81,7 +83,8 @@ def _threads(task: Task, nodes: int, device: Any) -> int:
     if devices[0].platform != "cpu" or len(devices) > 1:
         return 1
     if by_rows(task, device):
-        least = math.prod(capacity_of(large=True))
+        rows, columns = layout_of("cpu", True, (1, 1)).capacity
+        least = rows * columns
     else:
         least = ALONE_FITS if task.refits else ALONE
     return min(workers(), max(nodes // least, 1))

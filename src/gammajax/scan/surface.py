@@ -67,7 +67,7 @@ def fast_surface(
     """
     n = len(axes[0]) * len(axes[1]) if len(axes) == 2 else 0
     refitted = _strength(likelihood, index, refit)
-    if n == 0 or refitted == -1 or pick_device(device, n).platform != "cpu":
+    if n == 0 or refitted == -1:
         return None
     blocks = _prepared(likelihood, index, refitted, n)
     if blocks is None:
@@ -76,7 +76,7 @@ def fast_surface(
     tol = 0.0 if refit is None else refit.options.get("tol", TOL)
     setting = Setting(likelihood.start, middle_of(axes), limits, tol)
     parallel = 1 if n < ALONE[refitted is not None] else workers()
-    out = blocks.run(setting, axes, pick_device(device, n), n >= LARGE, parallel)
+    out = blocks.run(setting, axes, (pick_device(device, n),), n >= LARGE, parallel)
     return _held(likelihood, index, axes, out) if refit is None else _fitted(refit, index, axes, out, refitted)
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from gammajax.direct import own_devices
+from gammajax.direct import home_device
 from gammajax.progress import Bar
 from gammajax.solve.devices import pick_device
 from gammajax.solve.few import MAX_STEPS, evaluate_few, minimize_few, worthwhile
@@ -87,7 +87,7 @@ def _compact(likelihood: Any, device: Any, lanes: int, plan: Plan | None = None)
     if plan is not None and plan.devices:
         return likelihood.compact(), plan.devices[0].platform
     compact, device = likelihood.compact(), pick_device(device, lanes)
-    if device != own_devices()[0]:
+    if device != home_device():
         compact = jax.device_put(compact, device)
     return compact, device.platform
 

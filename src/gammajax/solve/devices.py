@@ -4,11 +4,11 @@ from typing import Any
 
 import jax
 
-from gammajax.direct import own_devices
+from gammajax.direct import direct_device, own_devices
 from gammajax.errors import InputError
 from gammajax.units import require_device
 
-__all__ = ["ACCELERATE", "pick_device", "resolve_device"]
+__all__ = ["ACCELERATE", "cpu_device", "pick_device", "resolve_device"]
 
 # lanes from which on an accelerator is used by itself; below, sending the work there costs more than it saves
 ACCELERATE = 20_000
@@ -27,6 +27,8 @@ def resolve_device(device: Any) -> Any:
     require_device()
     if device == own_devices()[0].platform:
         return own_devices()[0]
+    if device == "cpu":
+        return cpu_device()
     try:
         return jax.devices(str(device))[0]
     except RuntimeError:
@@ -42,4 +44,10 @@ def pick_device(device: Any, lanes: int) -> Any:
     default = own_devices()[0]
     if default.platform == "cpu" or lanes >= ACCELERATE:
         return default
-    return jax.local_devices(backend="cpu")[0]
+    return cpu_device()
+
+
+def cpu_device() -> Any:
+    """The processor, beside accelerators."""
+    device = direct_device()
+    return jax.local_devices(backend="cpu")[0] if device is None else device

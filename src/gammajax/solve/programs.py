@@ -41,6 +41,8 @@ OPTIONS = {
 # evaluations, and re-fits, that one thread has done before another has begun
 ALONE = 200
 ALONE_FITS = 96
+# threads for each accelerator
+FEEDERS = 3
 # pieces of what may be stopped between two of them, at least; none has fewer lanes than that
 FINE = 64
 
@@ -60,6 +62,8 @@ class Sizes:
         self.large = 8192 if cpu else 1 << 16
         self.minimize = 32 if cpu else 1 << 14
         self.evaluate = 32 if cpu else 1 << 16
+        # of a surface, see `gammajax.solve.surface`; on a CPU it has tiles
+        self.surface = 0 if cpu else 1 << 20
 
 
 @cache
@@ -84,7 +88,7 @@ class Program:
         self.__doc__ = function.__doc__
         self.compiled = jax.jit(function, static_argnames=static, compiler_options=OPTIONS)
 
-    def __call__(self, *arguments: Any, **static: Any) -> jax.Array:
+    def __call__(self, *arguments: Any, **static: Any) -> Any:
         """Run it; compiled the first time for arrays of these shapes."""
         try:
             return self.compiled(*arguments, **static)
@@ -201,6 +205,13 @@ def workers() -> int:
     return _workers()[1]
 
 
+@cache
+def _feeders(devices: int) -> tuple[ThreadPoolExecutor, int]:
+    """Threads that feed accelerators: while a program runs, lanes are filled for the next one and results of the last are fetched."""
+    n = FEEDERS * devices
+    return ThreadPoolExecutor(n, thread_name_prefix="gammajax-feed"), n
+
+
 def pieces(n: int, capacity: int, inner: int, parallel: int, least: int = 1) -> list[tuple[int, int]]:
     """Begin and end of each call: whole inner batches, `least` to `capacity` lanes, and even over the workers."""
     batches = -(-n // inner)
@@ -217,14 +228,16 @@ _ran: set[Hashable] = set()
 
 
 def in_parallel(
-    call: Callable[[int, int], Any], n: int, capacity: int, inner: int, platform: str, program: Hashable, least: int = 1
-) -> Iterator[tuple[int, int, Any]]:
-    """Run ``call(begin, end)`` over all pieces, on a CPU with one thread per core; yields them in order.
+    call: Callable[[int, int], Any], n: int, capacity: int, inner: int, platform: str, program: Hashable, least: int = 1,
+    devices: int = 1,
+) -> Iterator[tuple[int, int, Any]]:  # fmt: skip
+    """Run ``call(begin, end)`` over all pieces, on a CPU with one thread per core, on accelerators with a few; yields them in order.
 
     XLA runs these small loops on one core; a second thread gains a factor of almost two on two. The first time that a
     `program` runs, its first piece runs alone: two threads would both compile it.
     """
-    pool, workers = _workers() if platform == "cpu" else (None, 1)
+    cpu = platform == "cpu"
+    pool, workers = _workers() if cpu else _feeders(devices)
 
     def scoped(begin: int, end: int) -> Any:
         # the scoped double precision holds for one thread
@@ -232,9 +245,9 @@ def in_parallel(
             return call(begin, end)
 
     # shorter ones where somebody may want to stop
-    parts = -(-FINE // workers) * workers if pool is not None and watching() else workers
-    todo = pieces(n, capacity, inner, parts, least)
-    if pool is None or len(todo) == 1:
+    parts = -(-FINE // workers) * workers if cpu and watching() else workers
+    todo = pieces(n, capacity, inner, parts if cpu else 1, least)
+    if len(todo) == 1:
         for a, b in todo:
             go_on()
             yield a, b, scoped(a, b)

@@ -1,6 +1,7 @@
 """How one minimisation ended."""
 
 from enum import IntEnum
+from functools import reduce
 
 import numpy as np
 
@@ -70,4 +71,8 @@ _FITTED = np.array([s.fitted for s in Status])
 
 def fitted(status: np.ndarray) -> np.ndarray:
     """Which lanes ended at a minimum, by their `Status`; same shape."""
+    status = np.asarray(status)
+    if status.dtype == np.int8:
+        # many nodes: taken from a table they would have to be wide numbers
+        return reduce(np.logical_or, [status == s.value for s in Status if s.fitted])
     return _FITTED[np.asarray(status, dtype=int)]

@@ -11,14 +11,23 @@ import numpy as np
 from gammajax.elementary import total
 from gammajax.likelihood.compact import Compact
 from gammajax.likelihood.factors import counts_of_tile, tables_of
-from gammajax.solve.programs import Program
+from gammajax.solve.programs import Program, sizes
 from gammajax.solve.separable import settle
 from gammajax.solve.status import Status
 
-__all__ = ["TILE", "capacity_of", "cut", "filled", "surface_program"]
+__all__ = ["TILE", "Layout", "cut", "filled", "layout_of", "surface_program"]
 
-# nodes of a tile along x and y: temporaries stay in the cache, and few nodes of a small surface are computed in vain
+# nodes of a tile along x and y on a CPU: temporaries stay in the cache, and few nodes of a small surface are computed in vain
 TILE = (4, 10)
+# most nodes along y of a call on an accelerator, which computes all nodes of it at once; grids that fit get a call of a quarter
+WIDEST, QUARTER = 1024, 4
+
+
+class Layout(NamedTuple):
+    """How a grid is cut: nodes of a tile, which are computed together, and most nodes of one call, along x and y."""
+
+    tile: tuple[int, int]
+    capacity: tuple[int, int]
 
 
 class _Refitted(NamedTuple):
@@ -30,6 +39,9 @@ class _Refitted(NamedTuple):
 
 def _along(values: jax.Array, n: Any, block: int, function: Any) -> tuple[jax.Array, jax.Array]:
     """`function` of the first n blocks of values, one row each, and the largest magnitude over the rows."""
+    if block == len(values):
+        new = jax.vmap(function)(values)
+        return new, jnp.max(jnp.abs(new), axis=0)
     one = jax.eval_shape(function, values[0])
     zero = jnp.zeros(one.shape, one.dtype)
 
@@ -48,9 +60,7 @@ def _along(values: jax.Array, n: Any, block: int, function: Any) -> tuple[jax.Ar
 
 
 @lru_cache(maxsize=64)
-def surface_program(
-    tree: Any, parts: tuple, pair: tuple[int, int], refitted: int | None, capacity: tuple[int, int]
-) -> Program:
+def surface_program(tree: Any, parts: tuple, pair: tuple[int, int], refitted: int | None, layout: Layout) -> Program:
     """Program of ``(leaves, common)`` for the statistic on a grid, with what was re-fitted, its EDM and its status.
 
     Parameters
@@ -63,18 +73,19 @@ def surface_program(
         Positions of x and y in theta.
     refitted : int or None
         Position of the strength that is re-fitted.
-    capacity : (int, int)
-        Most nodes along x and y, multiples of `TILE`.
+    layout : `Layout`
+        Most nodes along x and y, multiples of those of a tile.
 
     Returns
     -------
     `Program`
         It takes besides one array of shape (P + 7 + sum of capacity,): parameters, x and y in the middle of the grid, tiles that
-        count along x and y, limits of the strength, `tol`; then the values of x and y, filled up with the last one. It returns an
-        array of shape (*capacity, 1 or 4): the statistic; with a strength re-fitted also that, the EDM and the status. All is nan where products of factors could
-        leave the range of numbers: such a grid is computed node by node.
+        count along x and y, limits of the strength, `tol`; then the values of x and y, filled up with the last one. It returns
+        an array of shape (1 or 3, *capacity): the statistic; with a strength re-fitted also that and the EDM; and then the status, int8, shape
+        `capacity`, otherwise None. The numbers are nan where products of factors could leave the range of numbers: such a grid is computed
+        node by node.
     """
-    static = {"tree": tree, "parts": parts, "pair": pair, "refitted": refitted, "capacity": capacity}
+    static = {"tree": tree, "parts": parts, "pair": pair, "refitted": refitted, "layout": layout}
     return Program(partial(_surface, **static), ())
 
 
@@ -86,35 +97,41 @@ def _surface(
     parts: tuple,
     pair: tuple[int, int],
     refitted: int | None,
-    capacity: tuple[int, int],
-) -> jax.Array:
+    layout: Layout,
+) -> tuple[jax.Array, jax.Array | None]:
     compact: Compact = jax.tree.unflatten(tree, leaves)
+    shape, capacity = layout
     n_par = len(common) - 7 - sum(capacity)
     theta = [common[i] for i in range(n_par)]
     middle = [common[n_par], common[n_par + 1]]
     tiles = common[n_par + 2 : n_par + 4].astype(int)
     lower, upper, tol = common[n_par + 4], common[n_par + 5], common[n_par + 6]
     axes = jnp.split(common[n_par + 7 :], [capacity[0]])
-    along = tuple(partial(_along, a, n, t) for a, n, t in zip(axes, tiles, TILE, strict=True))
+    along = tuple(partial(_along, a, n, t) for a, n, t in zip(axes, tiles, shape, strict=True))
     tables = tables_of(compact, parts, pair, theta, middle, along)  # type: ignore[arg-type]
     node = _held(compact) if refitted is None else _fitted(compact, theta, refitted, lower, upper, tol)
     width = 1 if refitted is None else 4
 
     def tile(x: jax.Array, y: jax.Array) -> jax.Array:
         def cut(k: int, begin: Any) -> Any:
-            return lambda a: jax.lax.dynamic_slice_in_dim(a, begin, TILE[k])
+            return lambda a: jax.lax.dynamic_slice_in_dim(a, begin, shape[k])
 
         rows, columns = cut(0, x), cut(1, y)
         counts = counts_of_tile(compact, parts, theta, tables, rows(axes[0]), columns(axes[1]), rows, columns)
-        return jax.vmap(node)(*counts).reshape(*TILE, width)
+        return jax.vmap(node)(*counts).reshape(*shape, width)
 
     def body(k: jax.Array, out: jax.Array) -> jax.Array:
-        x, y = (k // tiles[1]) * TILE[0], (k % tiles[1]) * TILE[1]
-        new = jax.lax.cond(k >= 0, tile, lambda x, y: jnp.zeros((*TILE, width), common.dtype), x, y)
+        x, y = (k // tiles[1]) * shape[0], (k % tiles[1]) * shape[1]
+        new = jax.lax.cond(k >= 0, tile, lambda x, y: jnp.zeros((*shape, width), common.dtype), x, y)
         return jax.lax.dynamic_update_slice(out, new, (x, y, jnp.zeros_like(x)))
 
-    out = jax.lax.fori_loop(0, tiles[0] * tiles[1], body, jnp.zeros((*capacity, width), common.dtype))
-    return jnp.where(tables.usable, out, jnp.nan)
+    if shape == capacity:
+        first = jnp.zeros((), int)
+        out = tile(first, first)
+    else:
+        out = jax.lax.fori_loop(0, tiles[0] * tiles[1], body, jnp.zeros((*capacity, width), common.dtype))
+    columns = jnp.where(tables.usable, jnp.moveaxis(out, 2, 0), jnp.nan)
+    return (columns, None) if refitted is None else (columns[:3], out[..., 3].astype(jnp.int8))
 
 
 def _held(compact: Compact) -> Any:
@@ -152,18 +169,31 @@ def _fitted(compact: Compact, theta: list, refitted: int, lower: Any, upper: Any
     return node
 
 
-def capacity_of(large: bool) -> tuple[int, int]:
-    """Most nodes of one call along x and y."""
-    return (128, 120) if large else (32, 40)
+def layout_of(platform: str, large: bool, shape: tuple[int, int]) -> Layout:
+    """How a grid of some shape is cut on a kind of device; `large` for the program for large grids of a CPU."""
+    if platform == "cpu":
+        return Layout(TILE, (128, 120) if large else (32, 40))
+    # powers of two: few programs serve all grids
+    columns = min(1 << (shape[1] - 1).bit_length(), WIDEST)
+    nodes = sizes(platform).surface
+    if QUARTER * shape[0] * columns <= nodes:
+        nodes //= QUARTER
+    whole = (max(nodes // columns, 1), columns)
+    return Layout(whole, whole)
 
 
-def cut(shape: tuple[int, int], capacity: tuple[int, int], parallel: int) -> list[tuple[slice, slice]]:
+def cut(shape: tuple[int, int], layout: Layout, parallel: int) -> list[tuple[slice, slice]]:
     """Blocks of a grid that fit into one call each, and at least as many as there are to work on them."""
-    n_x, n_y = (ceil(n / c) for n, c in zip(shape, capacity, strict=True))
-    if n_x * n_y % parallel:
-        n_x = min(ceil(n_x / parallel) * parallel, ceil(shape[0] / TILE[0]))
-    # whole tiles: the last block is the smaller one
-    rows, columns = (ceil(ceil(n / k) / t) * t for n, k, t in zip(shape, (n_x, n_y), TILE, strict=True))
+    tile, capacity = layout
+    if tile == capacity:
+        # what is not asked for is computed in vain: as few calls as there can be, all alike
+        rows, columns = (ceil(n / ceil(n / c)) for n, c in zip(shape, capacity, strict=True))
+    else:
+        n_x, n_y = (ceil(n / c) for n, c in zip(shape, capacity, strict=True))
+        if n_x * n_y % parallel:
+            n_x = min(ceil(n_x / parallel) * parallel, ceil(shape[0] / tile[0]))
+        # whole tiles: the last block is the smaller one
+        rows, columns = (ceil(ceil(n / k) / t) * t for n, k, t in zip(shape, (n_x, n_y), tile, strict=True))
     return [
         (slice(i, min(i + rows, shape[0])), slice(j, min(j + columns, shape[1])))
         for i in range(0, shape[0], rows)
