@@ -35,6 +35,7 @@ from gammajax import (
     define_spectral_model,
 )
 from gammajax.errors import DataError, DeviceError, InputError, ModelError, PrecisionError
+from gammajax.fit.judge import known_part
 from gammajax.fit.kinks import mean_curvature
 from tests.problems import embedded, small, stacked
 from tests.scan import lost_device
@@ -335,6 +336,71 @@ def parameter_without_effect():
         assert result.flags.unidentified == ("dark.spectral.index",)
         # the others are what they are without it
         assert result.parameters["alpha"].error == pytest.approx(alone.parameters["alpha"].error, rel=1e-2)
+
+
+@entry(55)
+def break_between_linked_indices():
+    equal_indices((True,), ("minuit",))
+
+
+@entry(55, slow=True)
+def break_between_equal_indices():
+    equal_indices((True, False), ("newton", "minuit"))
+
+
+def equal_indices(links, backends):
+    """There is no break: where it is and how sharp has no effect, and the rest is the fit of a power law."""
+    d = crab()
+    d.models = SkyModel(power_law(2.6, 4e-11), name="crab")
+    alone = Fit(d, backend="newton").run().parameters
+    for linked in links:
+        d = crab()
+        model = SmoothBrokenPowerLawSpectralModel(index1=2.6, index2=2.6, amplitude=4e-11 * FLUX)
+        model.beta.frozen = False
+        if linked:
+            model.index2 = model.index1
+        d.models = SkyModel(model, name="crab")
+        for row in backends:
+            with d.models.restore_status():
+                result = fitted(d, row)
+            assert result.status == Status.UNIDENTIFIED
+            assert set(result.flags.unidentified) == {"crab.spectral.ebreak", "crab.spectral.beta"}
+            found = result.parameters
+            # MIGRAD ends somewhat before the minimum where it is asked for the impossible
+            assert found["amplitude"].error == pytest.approx(alone["amplitude"].error, rel=1e-3)
+            index = found["crab.spectral.index1"]
+            assert np.isnan(found["ebreak"].error)
+            assert np.isnan(found["beta"].error)
+            if linked:
+                assert index.error == pytest.approx(alone["index"].error, rel=1e-3)
+                assert "does not rise" not in str(result)
+            else:
+                # only their sum is known
+                assert np.isnan(index.error)
+                assert np.isnan(found["crab.spectral.index2"].error)
+                assert set(result.flags.direction) == {"crab.spectral.index1", "crab.spectral.index2"}
+
+
+KNOWN = {
+    # matrix, variances: nan where a combination is not known
+    "two of three": ([[2, 2, 0], [2, 2, 0], [0, 0, 8]], [np.nan, np.nan, 0.25]),
+    # x + y and z are correlated: with s = x + y the matrix of (s, z) is [[2, 1], [1, 2]], whose inverse has 2/3
+    "correlated with their sum": ([[2, 2, 1], [2, 2, 1], [1, 1, 2]], [np.nan, np.nan, 4 / 3]),
+    "very different sizes": ([[2e24, 2e12, 1e12], [2e12, 2, 1], [1e12, 1, 2]], [np.nan, np.nan, 4 / 3]),
+    "all known": ([[2, 0], [0, 8]], [1.0, 0.25]),
+    "downwards": ([[2, 3, 0], [3, 2, 0], [0, 0, 2]], None),
+    "without curvature": ([[0, 0], [0, 2]], None),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_what_is_known_beside_what_is_not(name):
+    matrix, expected = KNOWN[name]
+    found = known_part(np.array(matrix, dtype=float))
+    if expected is None:
+        assert found is None
+    else:
+        np.testing.assert_allclose(np.diag(found), expected, rtol=1e-9)
 
 
 @entry(56)

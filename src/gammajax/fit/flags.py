@@ -107,7 +107,11 @@ class FitFlags:
         out += [f"{name} has no effect on the statistic; its error is nan." for name in self.unidentified]
         if self.away_from_minimum and self.converged:
             out.append("The covariance was taken away from the minimum, see the EDM; use tighter options.")
-        elif self.away_from_minimum and self.status in (Status.NOT_CONVERGED, Status.ITERATION_LIMIT):
+        elif self.away_from_minimum and self.status in (
+            Status.NOT_CONVERGED,
+            Status.ITERATION_LIMIT,
+            Status.UNIDENTIFIED,
+        ):
             out.append("The end is still away from the minimum, see the EDM; use tighter options or backend 'newton'.")
         out += [
             f"{name} moves a kink of the model: its curvature is the mean over one error to both sides, since that at the best "

@@ -7,12 +7,14 @@ import numpy as np
 from gammajax.fit.flags import FitFlags
 from gammajax.parameters import covariance_from_hessian
 
-__all__ = ["EDM_MINIMUM", "EDM_NOTE", "Verdict", "judge", "weakest_direction"]
+__all__ = ["EDM_MINIMUM", "EDM_NOTE", "Verdict", "judge", "known_part", "weakest_direction"]
 
 # a larger expected distance is no minimum; MINUIT's own goal at tol = 0.1 is 2e-4
 EDM_MINIMUM = 1e-3
 # above this the covariance says where it was taken, and an optimiser that says it failed is believed
 EDM_NOTE = 1e-6
+# of the largest curvature, in units of the parameters' own: what is left of a direction along which nothing changes
+NOTHING = 1e-10
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ def judge(
     success: bool = True,
     corners: tuple[int, ...] = (),
     unit: float = 1.0,
+    without: tuple[int, ...] = (),
 ) -> Verdict:
     """Judge an end point by its exact derivatives.
 
@@ -58,6 +61,9 @@ def judge(
         Parameters at a corner of the statistic, held there like on a limit.
     unit : float
         What counts as one unit of the statistic, see `gammajax.fit.precision.Precision`.
+    without : tuple of int
+        Parameters that were found to have no effect, whatever is left of their derivatives: the verdict is that of the other ones.
+        Where these are perfectly correlated, those that are not among them have errors all the same.
     """
     n = len(names)
     undefined = np.full((n, n), np.nan)
@@ -70,26 +76,31 @@ def judge(
     moving = np.array([m not in pushed for m in names])
     moving[list(corners)] = False
     dead = moving & (diagonal == 0) & (gradient == 0) & ~np.any(hessian != 0, axis=1)
+    dead[list(without)] = True
     keep = np.flatnonzero(moving & ~dead)
     block = hessian[np.ix_(keep, keep)]
     covariance = covariance_from_hessian(block)
     near, full, direction, edm = {}, undefined, {}, np.nan
-    if covariance is None:
+    positive = covariance is not None
+    if not positive:
         direction = weakest_direction(block, [names[i] for i in keep])[1]
-    else:
-        edm = float(0.25 * gradient[keep] @ covariance @ gradient[keep])
+        covariance = known_part(block) if without else None
+    if covariance is not None:
+        known = np.isfinite(np.diag(covariance))
+        held = np.where(known, gradient[keep], 0.0)
+        edm = float(0.25 * held @ np.nan_to_num(covariance) @ held)
         full = np.zeros((n, n))
         full[np.ix_(keep, keep)] = covariance
         full[dead, dead] = np.nan
         near = _within_an_error(names, x, lower, upper, full, keep)
-    minimum = covariance is not None and edm <= EDM_MINIMUM * unit and not np.any(dead)
+    minimum = positive and edm <= EDM_MINIMUM * unit and not np.any(dead)
     stopped = not success and not edm <= EDM_NOTE * unit
     flags = FitFlags(
         converged=minimum and not stopped,
         at_limit=tuple(pushed),
         near_limit=tuple(near),
         call_limit=call_limit,
-        hessian_not_positive_definite=covariance is None,
+        hessian_not_positive_definite=not positive,
         unidentified=tuple(names[i] for i in np.flatnonzero(dead)),
         away_from_minimum=covariance is not None and edm > EDM_NOTE * unit,
         direction=direction,
@@ -98,6 +109,29 @@ def judge(
         stopped=stopped,
     )
     return Verdict(flags, edm, full)
+
+
+def known_part(hessian: np.ndarray) -> np.ndarray | None:
+    """Covariance where some parameters are perfectly correlated: nan for those, that of the other ones beside; None where there is none.
+
+    Parameters
+    ----------
+    hessian : array, shape (n, n)
+        Second derivatives of the statistic, never negative but singular.
+    """
+    diagonal = np.diag(hessian)
+    if len(hessian) == 0 or np.any(diagonal <= 0):
+        return None
+    scale = 1 / np.sqrt(diagonal)
+    values, vectors = np.linalg.eigh(hessian * np.outer(scale, scale))
+    null = values <= NOTHING * values[-1]
+    if np.any(values < -NOTHING * values[-1]):
+        return None
+    # along what is not known a parameter that is known does not move
+    known = np.sum(vectors[:, null] ** 2, axis=1) < NOTHING
+    some = vectors[:, ~null]
+    covariance = 2 * (some / values[~null]) @ some.T * np.outer(scale, scale)
+    return np.where(known[:, None] & known, covariance, np.nan) if np.any(known) else None
 
 
 def _pushed(

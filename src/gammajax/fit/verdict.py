@@ -70,7 +70,12 @@ def settle(problem: Problem, objective: Objective, out: BackendResult, ways: Des
 
 
 def _judged(
-    problem: Problem, objective: Objective, x: np.ndarray, out: BackendResult, corners: tuple[int, ...] = ()
+    problem: Problem,
+    objective: Objective,
+    x: np.ndarray,
+    out: BackendResult,
+    corners: tuple[int, ...] = (),
+    without: tuple[int, ...] = (),
 ) -> tuple[float, Verdict, np.ndarray]:
     stat, gradient, hessian = problem.stat(x), problem.gradient(x), problem.hessian(x)
     kinked: tuple[str, ...] = ()
@@ -82,7 +87,7 @@ def _judged(
         kinked = tuple(objective.names[i] for i in changed)
     verdict = judge(
         objective.names, x, objective.lower, objective.upper, stat, gradient, hessian, out.call_limit, out.success, corners,
-        objective.unit(stat),
+        objective.unit(stat), without,
     )  # fmt: skip
     if kinked:
         verdict = replace(verdict, flags=replace(verdict.flags, kinked=kinked))
@@ -165,6 +170,10 @@ def _in_doubt(problem: Problem, objective: Objective, out: BackendResult, end: S
             away[objective.names[i]] = side
     if away and way is not None:
         return _on_its_way(problem, objective, out, replace(way, sides=away))
+    if idle and np.isnan(end.verdict.covariance).any():
+        # what is left of the slopes of parameters without effect, where others stand as they do, leaves those no errors
+        verdict = _judged(problem, objective, x, out, without=idle)[1]
+        end, flags = replace(end, verdict=verdict), verdict.flags
     if idle or away:
         return _marked(objective, end, idle, **_running(flags, away))
     if flags.call_limit and not flags.converged:
