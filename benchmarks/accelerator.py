@@ -139,7 +139,7 @@ def systems(kind: str) -> dict[str, Any]:
             row = {}
             for label, solve in (("written out", _written_out), ("library", _library)):
                 compiled = jax.jit(jax.vmap(solve))
-                first, seconds, _ = timed(lambda f=compiled: jax.block_until_ready(f(matrix, vector)))
+                first, seconds, _ = timed(lambda f=compiled, m=matrix, v=vector: jax.block_until_ready(f(m, v)))
                 row |= {label: seconds / LANES * 1e9, f"{label}, seconds of the first call": first}
             rows[str(n)] = row
             print("systems", n, row, flush=True)
