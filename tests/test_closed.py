@@ -97,14 +97,16 @@ def test_the_mask_of_points_may_be_set_later():
 def test_what_an_estimator_computes_may_be_set_later_and_is_shown():
     estimator = FluxPointsEstimator([1, 10] * u.TeV, source="crab")
     estimator.selection_optional = "all"
-    assert estimator.selection_optional == ("errn-errp", "ul", "scan")
-    assert "selection=('errn-errp', 'ul', 'scan'), n_sigma=1.0, n_sigma_ul=2.0, source='crab'" in repr(estimator)
+    assert estimator.selection_optional == ("errn-errp", "ul", "scan", "sensitivity")
+    assert "selection=('errn-errp', 'ul', 'scan', 'sensitivity'), n_sigma=1.0, n_sigma_ul=2.0, n_sigma_sens" in repr(
+        estimator
+    )
     assert "energy_edges=[1, 10]" in repr(estimator)
     with pytest.raises(
-        InputError, match="selection_optional: unknown 'limits'; known are: errn-errp, ul, scan, or 'all'"
+        InputError, match="selection_optional: unknown 'limits'; known are: errn-errp, ul, scan, sensitivity, or 'all'"
     ):
         estimator.selection_optional = ["limits"]
-    assert estimator.selection_optional == ("errn-errp", "ul", "scan")
+    assert estimator.selection_optional == ("errn-errp", "ul", "scan", "sensitivity")
 
 
 def test_things_may_be_noted_on_a_fit():

@@ -10,6 +10,7 @@ import numpy as np
 
 from gammajax.errors import DataError
 from gammajax.fit.flux_refits import Refits, belonging
+from gammajax.fit.sensitivity import norm_sensitivity
 from gammajax.likelihood import STATISTICS
 from gammajax.models import Models, SkyModel
 from gammajax.solve import Status, fitted
@@ -19,7 +20,7 @@ from gammajax.units import double_precision
 __all__ = ["Bins"]
 
 # one number for each bin, as they come out of a program
-SINGLE = ("norm", "success", "best", "stat", "null", "curvature", "error")
+SINGLE = ("norm", "success", "limited", "best", "stat", "null", "curvature", "error")
 TOTALS = ("counts", "npred", "npred_excess")
 
 
@@ -53,20 +54,44 @@ class Bins:
             else Refits(members, [p.segment for p in self.parts], self.n, refit, source.name)
         )
 
-    def solve(self, grid: np.ndarray, levels: np.ndarray, sides: np.ndarray) -> dict[str, np.ndarray]:
-        """Strengths (n,) with statistic and counts, its scan (n, L), and where it rises by levels (C,) on their sides, (n, C)."""
+    def solve(
+        self, grid: np.ndarray, levels: np.ndarray, sides: np.ndarray, limits: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Strengths (n,) with statistic and counts, its scan (n, L), and where it rises by levels (C,) on their sides, (n, C).
+
+        The strengths keep within limits (2,), which may be infinite.
+        """
         with double_precision():
             if self.refitted is not None:
-                found = _estimates(self.refitted.curve, self.refitted.start(), grid, levels, sides, HOST)
+                found = _estimates(self.refitted.curve, self.refitted.start(), grid, levels, sides, limits, HOST)
                 found |= dict(zip(TOTALS, self.refitted.counts(found["best"]), strict=True))
             else:
-                found = self._in_one_program(grid, levels, sides)
-            found["success"] = found["success"] == 1
+                found = self._in_one_program(grid, levels, sides, limits)
+            found["success"], found["limited"] = found["success"] == 1, found["limited"] == 1
             found["status"] = self._status(found)
         return found
 
-    def _in_one_program(self, grid: np.ndarray, levels: np.ndarray, sides: np.ndarray) -> dict[str, np.ndarray]:
-        packed = np.asarray(_solved(self.kinds, self.arrays, grid, levels, sides))
+    def sensitivity(self, best: np.ndarray, level: float) -> np.ndarray:
+        """Strengths (n,) at which data as predicted would have a TS of `level`; the others where they fit best at strengths `best` (n,)."""
+        kinds, arrays = (self.kinds, self.arrays) if self.refitted is None else self._refitted_arrays(best)
+        with double_precision():
+            return np.asarray(norm_sensitivity(kinds, arrays, level))
+
+    def _refitted_arrays(self, best: np.ndarray) -> tuple[tuple, tuple]:
+        """The arrays with the other models where they fit best in each bin."""
+        assert self.refitted is not None
+        parts = []
+        for j, members, source in self.refitted.members(best):
+            for d, segment in members:
+                part = _Part(d, source, np.array([0.0, np.inf]), 0)
+                part.segment = np.where(segment == j, j, -1)
+                parts.append(part)
+        return self.kinds, tuple(_sorted([p for p in parts if p.kind == kind], self.n) for kind in self.kinds)
+
+    def _in_one_program(
+        self, grid: np.ndarray, levels: np.ndarray, sides: np.ndarray, limits: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        packed = np.asarray(_solved(self.kinds, self.arrays, grid, levels, sides, limits))
         ends = np.cumsum([1] * (len(SINGLE) + len(TOTALS)) + [len(grid)])
         *single, scan, crossing = np.split(packed, ends, axis=1)
         found = {name: a[:, 0] for name, a in zip((*SINGLE, *TOTALS), single, strict=True)}
@@ -80,7 +105,8 @@ class Bins:
             np.full(self.n, Status.CONVERGED.value) if self.refitted is None else self.refitted.status(found["best"])
         )
         # where the others could not be fitted, that is why
-        return np.where(found["success"] | ~fitted(refits), refits, failed)
+        found_at = np.where(found["success"] | ~fitted(refits), refits, failed)
+        return np.where(found["limited"] & fitted(found_at), Status.AT_LIMIT, found_at)
 
 
 class _Part:
@@ -135,28 +161,40 @@ def _sorted(parts: list[_Part], n: int) -> np.ndarray:
     return out
 
 
-def _estimates(curve: Curve, start: Any, grid: Any, levels: Any, sides: Any, way: Way) -> dict[str, Any]:
+def _estimates(curve: Curve, start: Any, grid: Any, levels: Any, sides: Any, limits: Any, way: Way) -> dict[str, Any]:
     """Minimum, statistic there, without the source and along the scan, error from the curvature, and crossings."""
-    xp = way.xp
-    norm, success = norm_minimum(curve, start, way)
-    best = xp.where(success, norm, 0.0)
-    n = len(start)
+    xp, n = way.xp, len(start)
+    norm, inner = norm_minimum(curve, start, way)
+    low, high = limits[0], limits[1]
+    nothing = xp.zeros(n)
+    # the statistic is convex: if its minimum lies outside, or if it has none, the limit is tried
+    tried = xp.clip(xp.where(inner, norm, xp.where(xp.isfinite(low), low, 0.0)), low, high)
+    default = xp.clip(nothing, low, high)
     scanned = xp.broadcast_to(grid, (n, len(grid)))
-    stats, _, curvatures = curve(xp.concatenate([best[:, None], xp.zeros((n, 1)), scanned], axis=1))
-    stat, curvature = stats[:, 0], curvatures[:, 0]
+    stats, slopes, curvatures = curve(
+        xp.concatenate([tried[:, None], default[:, None], nothing[:, None], scanned], axis=1)
+    )
+    rising, falling = (tried == low) & (slopes[:, 0] > 0), (tried == high) & (slopes[:, 0] < 0)
+    limited = xp.isfinite(stats[:, 0]) & (rising | falling)
+    success = limited | (inner & (norm >= low) & (norm <= high))
+    best = xp.where(success, tried, default)
+    stat, curvature = (xp.where(success, a[:, 0], a[:, 1]) for a in (stats, curvatures))
     error = xp.where(success, xp.sqrt(2 / xp.where(curvature > 0, curvature, xp.nan)), xp.nan)
     crossing = norm_crossings(curve, best, stat, error, levels, sides, way)
+    crossing = xp.where((crossing >= low) & (crossing <= high), crossing, xp.nan)
     return {
-        "norm": norm, "success": success, "best": best, "stat": stat, "null": stats[:, 1], "curvature": curvature, "error": error,
-        "scan": stats[:, 2:], "crossing": crossing,
+        "norm": tried, "success": success, "limited": limited, "best": best, "stat": stat, "null": stats[:, 2],
+        "curvature": curvature, "error": error, "scan": stats[:, 3:], "crossing": crossing,
     }  # fmt: skip
 
 
 @partial(jax.jit, static_argnums=0)
-def _solved(kinds: tuple[str, ...], parts: tuple, grid: jax.Array, levels: jax.Array, sides: jax.Array) -> Any:
+def _solved(
+    kinds: tuple[str, ...], parts: tuple, grid: jax.Array, levels: jax.Array, sides: jax.Array, limits: jax.Array
+) -> Any:
     """All of `_estimates`, and counts, with the other models held: one call, for each wakes other threads; one array."""
     start = jnp.ones(parts[0].shape[1])
-    found = _estimates(partial(_curve, kinds, parts), start, grid, levels, sides, TRACED)
+    found = _estimates(partial(_curve, kinds, parts), start, grid, levels, sides, limits, TRACED)
     found |= dict(zip(TOTALS, _totals(kinds, parts, found["best"]), strict=True))
     single = [found[name][:, None].astype(float) for name in (*SINGLE, *TOTALS)]
     return jnp.concatenate([*single, found["scan"], found["crossing"]], axis=1)

@@ -20,11 +20,14 @@ WORDS = {
     "flux": "Flux in the bins",
     "eflux": "Energy flux in the bins",
 }
-SUFFIXES = {"": "", "_err": ", error", "_errn": ", error below", "_errp": ", error above", "_ul": ", upper limit"}
+SUFFIXES = {
+    "": "", "_err": ", error", "_errn": ", error below", "_errp": ", error above", "_ul": ", upper limit",
+    "_sensitivity": ", detectable",
+}  # fmt: skip
 # what has one entry per bin, and what has none
 PER_BIN = (
-    "norm", "norm_err", "norm_errn", "norm_errp", "norm_ul", "ts", "stat", "stat_null", "counts", "npred", "npred_excess", "success",
-    "status",
+    "norm", "norm_err", "norm_errn", "norm_errp", "norm_ul", "norm_sensitivity", "ts", "stat", "stat_null", "counts", "npred",
+    "npred_excess", "success", "status",
 )  # fmt: skip
 # the same, where there are any
 OPTIONAL = ("marked",)
@@ -49,12 +52,12 @@ class FluxColumns:
         Parameters
         ----------
         name : str
-            One of dnde, e2dnde, flux and eflux, alone or with _err, _errn, _errp, _ul, or with _ref for those of the model.
+            One of dnde, e2dnde, flux and eflux, alone or with _err, _errn, _errp, _ul, _sensitivity, or with _ref for those of the model.
         """
         sed, _, suffix = name.partition("_")
         if sed not in UNITS or f"_{suffix}" not in (*SUFFIXES, "_", "_ref"):
             raise InputError(
-                f"flux points have no {name!r}; known are {', '.join(UNITS)}, with _err, _errn, _errp, _ul or _ref."
+                f"flux points have no {name!r}; known are {', '.join(UNITS)}, with _err, _errn, _errp, _ul, _sensitivity or _ref."
             )
         if self.energies is not None and sed in ("flux", "eflux"):
             raise InputError(

@@ -1,6 +1,8 @@
 """Estimators of flux points: the strength of a source in energy and time bins, all bins in one batch."""
 
 from collections.abc import Sequence
+from inspect import signature
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -8,15 +10,20 @@ from astropy import units as u
 
 from gammajax.datasets import Datasets
 from gammajax.errors import DataError, FitError, InputError
-from gammajax.fit.estimator import Estimator
+from gammajax.fit.estimator import Estimator, refuse_elsewhere
 from gammajax.fit.flux_bins import Bins
 from gammajax.fit.flux_points import UNITS, FluxPoints
 from gammajax.fit.resolve import as_datasets
+from gammajax.fit.strength import as_norm
 from gammajax.models import SkyModel
+from gammajax.parameters import Parameter
 from gammajax.provenance import provenance
 from gammajax.units import energy_values, parsed
 
 __all__ = ["FluxPointsEstimator"]
+
+# edges that have passed through another unit are still the same
+INSIDE = 1 + 1e-9
 
 
 class FluxPointsEstimator(Estimator):
@@ -25,50 +32,94 @@ class FluxPointsEstimator(Estimator):
     Parameters
     ----------
     energy_edges : `~astropy.units.Quantity`, shape (K + 1,)
-        Edges; each is moved to the nearest edge of the reconstructed axis.
+        Edges; each is moved to the nearest edge of the reconstructed axis. From 1 to 10 TeV if not given, as in gammapy.
     source : str or int
         Name or number of the source.
     n_sigma, n_sigma_ul : float
         Of the errors on both sides and of the upper limit: the statistic rises by their square.
-    selection_optional : "all", or list of {"errn-errp", "ul", "scan"}
+    n_sigma_sensitivity : float
+        Of the sensitivity: the strength at which data as predicted would have this significance.
+    selection_optional : "all", or list of {"errn-errp", "ul", "scan", "sensitivity"}
         What is computed beside the strength, its error and the TS.
+    norm : `Parameter` or dict, optional
+        The strength, with limits and the scan: a parameter named "norm", or arguments of one such as ``{"min": 0}``. Without limits, and
+        scanned at 11 values from 0.2 to 5 in equal ratios, as in gammapy, if not given. A strength on a limit has the status AT_LIMIT,
+        and what lies outside of the limits is nan. The minimum does not depend on its value.
     norm_scan : array, shape (L,), optional
-        Strengths of the scan; 11 from 0.2 to 5 in equal ratios, as in gammapy, if not given.
+        Strengths of the scan, in the place of those of `norm`.
     reoptimize : bool
         Re-fit the free parameters of all other models in each bin, with their priors, at every strength: errors, limits, TS and scans
         are those of the profile, and `stat` holds the priors. What the source shares with other models stays as it is, and so does
         what has no effect in a bin. Parameters that the channels of a bin do not tell apart give `success` false there: use wider
         bins, freeze one or set a prior.
+    sum_over_energy_groups : bool
+        Add the channels of each energy bin up to one, data set by data set, before it is fitted; see `SpectrumDataset.to_image`.
+    **gammapy
+        Further arguments of gammapy's estimator (n_jobs, parallel_backend, fit, allow_multiple_telescopes) are refused with the reason,
+        unless they ask for what is done anyway.
 
     Examples
     --------
-    >>> estimator = FluxPointsEstimator([1, 3, 10] * u.TeV, source="crab", selection_optional="all")
-    >>> estimator.n_sigma_ul
-    2.0
+    >>> estimator = FluxPointsEstimator([1, 3, 10] * u.TeV, source="crab", selection_optional="all", norm={"min": 0})
+    >>> estimator.n_sigma_ul, estimator.norm.min
+    (2.0, 0.0)
     """
 
     energy_edges: np.ndarray
     source: str | int
-    norm_scan: np.ndarray
     reoptimize: bool
+    sum_over_energy_groups: bool
 
     def __init__(
         self,
-        energy_edges: u.Quantity,
+        energy_edges: Any = None,
         source: str | int = 0,
         *,
         n_sigma: float = 1,
         n_sigma_ul: float = 2,
+        n_sigma_sensitivity: float = 5,
         selection_optional: str | Sequence[str] | None = None,
+        norm: Any = None,
         norm_scan: Any = None,
         reoptimize: bool = False,
+        sum_over_energy_groups: bool = False,
+        **gammapy: Any,
     ) -> None:
-        self.energy_edges = np.atleast_1d(energy_values(energy_edges, "energy_edges"))
+        refuse_elsewhere(type(self).__name__, gammapy, self._known())
+        wanted = [1, 10] * u.TeV if energy_edges is None else energy_edges
+        self.energy_edges = np.atleast_1d(energy_values(wanted, "energy_edges"))
         if len(self.energy_edges) < 2 or np.any(np.diff(self.energy_edges) <= 0):
             raise InputError(f"energy_edges: got {energy_edges}, expected at least two increasing energies.")
-        self._set(selection_optional, n_sigma, n_sigma_ul)
+        self._set(selection_optional, n_sigma, n_sigma_ul, n_sigma_sensitivity)
         self.source, self.reoptimize = source, bool(reoptimize)
-        self.norm_scan = np.geomspace(0.2, 5, 11) if norm_scan is None else np.array(norm_scan, dtype=float)
+        self.sum_over_energy_groups = bool(sum_over_energy_groups)
+        self.norm = norm
+        if norm_scan is not None:
+            self.norm_scan = norm_scan
+
+    @classmethod
+    def _known(cls) -> list[str]:
+        """Names of the arguments."""
+        every = [p for base in cls.__mro__ if (own := vars(base).get("__init__")) for p in _arguments(own)]
+        return list(dict.fromkeys(p for p in every if p != "gammapy"))
+
+    @property
+    def norm(self) -> Parameter:
+        """The strength as a parameter: its limits and its scan; set a `Parameter`, a dictionary or None."""
+        return self._norm
+
+    @norm.setter
+    def norm(self, norm: Any) -> None:
+        self._norm = as_norm(norm)
+
+    @property
+    def norm_scan(self) -> np.ndarray:
+        """Strengths of the scan, shape (L,)."""
+        return self._norm.scan_values
+
+    @norm_scan.setter
+    def norm_scan(self, values: Any) -> None:
+        self._norm.scan_values = np.array(values, dtype=float)
 
     def run(self, datasets: Any) -> FluxPoints:
         """Estimate the points from spectra with models.
@@ -88,7 +139,7 @@ class FluxPointsEstimator(Estimator):
         joined = as_datasets(datasets, None)
         source = self._source(joined.models)
         edges = _snapped(self.energy_edges, joined)
-        bins = Bins([(d, 0) for d in joined], source, edges, 1, joined.models if self.reoptimize else None)
+        bins = Bins(self._members(joined, 0, edges), source, edges, 1, joined.models if self.reoptimize else None)
         if np.any(bins.inside == 0):
             k = int(np.argmax(bins.inside == 0))
             raise DataError(
@@ -102,13 +153,37 @@ class FluxPointsEstimator(Estimator):
     def _provenance(self, bins: Bins, source: SkyModel) -> Any:
         return provenance(
             bins.arrays, source=source.name, selection_optional=list(self.selection),
-            n_sigma=self.n_sigma, n_sigma_ul=self.n_sigma_ul, reoptimize=self.reoptimize,
-            energy_edges=self.energy_edges.tolist(), norm_scan=self.norm_scan.tolist(), **self._settings(),
+            n_sigma=self.n_sigma, n_sigma_ul=self.n_sigma_ul, n_sigma_sensitivity=self.n_sigma_sensitivity, reoptimize=self.reoptimize,
+            energy_edges=self.energy_edges.tolist(), norm_scan=self.norm_scan.tolist(), norm_min=_limit(self.norm.min), norm_max=_limit(self.norm.max),
+            sum_over_energy_groups=self.sum_over_energy_groups, **self._settings(),
         )  # fmt: skip
 
     def _settings(self) -> dict[str, Any]:
         """What else the result depends on."""
         return {}
+
+    def _members(self, datasets: Any, row: int, edges: np.ndarray) -> list[tuple[Any, int]]:
+        """Data sets with the number of their time bin; of each the energy bins added up, if that is asked for."""
+        if not self.sum_over_energy_groups:
+            return [(d, row) for d in datasets]
+        if self.reoptimize:
+            raise InputError(
+                "sum_over_energy_groups: not together with reoptimize, which needs all channels of the other models."
+            )
+        found = []
+        for d in datasets:
+            axis = d.counts.geom.axis.edges_tev
+            for low, high in pairwise(edges):
+                # from edge to edge of its own axis, if it has any there
+                if (
+                    low < axis[-1]
+                    and high > axis[0]
+                    and np.any((axis[:-1] * INSIDE >= low) & (axis[1:] <= high * INSIDE))
+                ):
+                    image = d.slice_by_energy(low * u.TeV, high * u.TeV, d.name).to_image(d.name)
+                    image.models = d.models
+                    found.append((image, row))
+        return found
 
     def _source(self, models: Any) -> SkyModel:
         if not any(isinstance(m, SkyModel) for m in models):
@@ -123,7 +198,12 @@ class FluxPointsEstimator(Estimator):
         grid = self.norm_scan if "scan" in self.selection else np.zeros(0)
         levels = np.array([self.n_sigma**2, self.n_sigma**2, self.n_sigma_ul**2])
         asked = np.array(["errn-errp" in self.selection] * 2 + ["ul" in self.selection])
-        found = bins.solve(grid, levels[asked], np.array([1.0, -1.0, 1.0])[asked])
+        limits = np.where(np.isnan([self.norm.min, self.norm.max]), [-np.inf, np.inf], [self.norm.min, self.norm.max])
+        found = bins.solve(grid, levels[asked], np.array([1.0, -1.0, 1.0])[asked], limits)
+        reached = np.full(bins.n, np.nan)
+        if "sensitivity" in self.selection:
+            reached = bins.sensitivity(found["best"], self.n_sigma_sensitivity**2)
+            reached = np.where((reached >= limits[0]) & (reached <= limits[1]), reached, np.nan)
         success, best = found["success"], found["best"]
         crossing = np.full((bins.n, 3), np.nan)
         crossing[:, asked] = found["crossing"]
@@ -133,7 +213,20 @@ class FluxPointsEstimator(Estimator):
             "norm": np.where(success, found["norm"], np.nan), "norm_err": found["error"], "norm_errn": errn, "norm_errp": errp,
             "norm_ul": crossing[:, 2], "ts": found["null"] - found["stat"], "stat_null": found["null"], "norm_scan": grid,
             "stat_scan": found["scan"], "n_sigma": self.n_sigma, "n_sigma_ul": self.n_sigma_ul,
+            "norm_sensitivity": reached, "n_sigma_sensitivity": self.n_sigma_sensitivity,
         }  # fmt: skip
+
+
+def _limit(value: float) -> float | None:
+    return None if np.isnan(value) else value
+
+
+def _arguments(function: Any) -> list[str]:
+    return [
+        n
+        for n, p in signature(function).parameters.items()
+        if n != "self" and p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
 
 
 def _snapped(wanted: np.ndarray, datasets: Datasets) -> np.ndarray:

@@ -53,6 +53,10 @@ class FluxPoints(FluxColumns):
         The time bins of a light curve, T of them.
     status : array of int, shape (K,), optional
         How each bin ended, by its `Status`: also whether something else that was re-fitted is on a limit. By `success` alone if not given.
+    norm_sensitivity : array, shape (K,), optional
+        Strength at which data as predicted would have a significance of `n_sigma_sensitivity`; nan if not given.
+    n_sigma_sensitivity : float
+        See there.
     energies : array, shape (K,), optional
         Of points that were published at energies, without bins: TeV. The edges then lie half-way between them in the logarithm, as gammapy
         has it (around a single one a tenth of a decade), and there are no fluxes of bins.
@@ -83,6 +87,8 @@ class FluxPoints(FluxColumns):
     provenance: Provenance | None = field(default=None, repr=False)
     gti: GTI | None = None
     status: np.ndarray | None = None
+    norm_sensitivity: np.ndarray | None = None
+    n_sigma_sensitivity: float = 5.0
     energies: np.ndarray | None = None
     sed_type_init: str = "likelihood"
     marked: np.ndarray | None = None
@@ -91,6 +97,8 @@ class FluxPoints(FluxColumns):
         if self.status is None:
             known = np.where(self.success, Status.CONVERGED, Status.NOT_CONVERGED)
             object.__setattr__(self, "status", known.astype(int))
+        if self.norm_sensitivity is None:
+            object.__setattr__(self, "norm_sensitivity", np.full(np.shape(self.norm), np.nan))
         lock_arrays(self)
 
     @property
@@ -259,6 +267,10 @@ def points_table(points: FluxPoints, sed_type: str, formatted: bool = False) -> 
     meta = {"SED_TYPE": sed_type, "UL_CONF": round(erf(p.n_sigma_ul / 2**0.5), 7), "N_SIGMA": p.n_sigma}
     # the level has seven digits; a keyword of FITS has eight letters
     meta["NSIGMAUL"] = p.n_sigma_ul
+    suffixes = ["", "_err", "_errn", "_errp", "_ul"]
+    if np.isfinite(p.quantity("dnde_sensitivity").value).any():
+        suffixes.append("_sensitivity")
+        meta["NSIGMASN"] = p.n_sigma_sensitivity
     table = QTable(meta=meta | ({} if p.gti is None else _time_header(p.gti)))
     if p.gti is not None:
         table["time_min"], table["time_max"] = p.gti.time_start.mjd, p.gti.time_stop.mjd
@@ -275,7 +287,7 @@ def points_table(points: FluxPoints, sed_type: str, formatted: bool = False) -> 
     if sed_type == "likelihood":
         for name, unit in UNITS.items():
             table[f"ref_{name}"] = u.Quantity(spread(p.reference[name]), parsed(unit))
-    for suffix in ("", "_err", "_errn", "_errp", "_ul"):
+    for suffix in suffixes:
         if sed_type in ("likelihood", "norm"):
             table[f"norm{suffix}"] = getattr(p, f"norm{suffix}")
         else:
@@ -285,7 +297,10 @@ def points_table(points: FluxPoints, sed_type: str, formatted: bool = False) -> 
     table["status"] = p.status
     if np.isfinite(p.norm_ul).any():
         table["is_ul"] = p.is_ul
-    if sed_type == "likelihood" and len(p.norm_scan):
+    if len(p.norm_scan):
+        if sed_type in UNITS:
+            # what the strengths of the scan are relative to, which no other column tells
+            table[f"ref_{sed_type}"] = u.Quantity(spread(p.reference[sed_type]), parsed(UNITS[sed_type]))
         table["stat_scan"] = p.stat_scan
         table["norm_scan"] = np.broadcast_to(p.norm_scan, p.stat_scan.shape).copy()
     if formatted:

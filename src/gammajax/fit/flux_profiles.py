@@ -157,7 +157,8 @@ class _Points:
         self._at[x] = values, status, theta, slope
         if Status(status).fitted:
             self._fitted.append(x)
-        else:
+        elif values[0] != np.inf:
+            # outside of the domain, where a bin without counts is led, is known
             self.failures += 1
 
     def values(self, x: float) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Flux points with all other free parameters re-fitted in each bin: profiles of all strengths, by the batched solver."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -80,11 +80,26 @@ class Refits:
             out[where] = profiles.status(norm[where])
         return out
 
+    def members(self, norm: np.ndarray) -> Iterator[tuple[int, list[tuple[Any, np.ndarray]], SkyModel]]:
+        """Number of each bin, its data sets with the bin of each channel, and the source at strength 1; models where they fit best."""
+        varied = self._varied(norm)
+        for r in self._rows:
+            for j in r.bins:
+                for p, value in zip([r.likelihood.unique[i] for i in r.varied], varied[j], strict=True):
+                    p.value = value / p.factor
+                r.source.spectral_model.model1.norm.value = 1.0
+                yield j, list(zip(r.datasets, r.segments, strict=True)), r.source
+
+    def _varied(self, norm: np.ndarray) -> dict[int, np.ndarray]:
+        """The parameters that vary, by the number of the bin, where they fit best at strengths (n,)."""
+        found: dict[int, np.ndarray] = {}
+        for where, profiles in self._profiles:
+            found |= dict(zip(where.tolist(), profiles.theta(norm[where]), strict=True))
+        return found
+
     def counts(self, norm: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Measured counts, predicted counts and those of the source in each bin, at strengths (n,), the others where they fit best."""
-        varied: dict[int, np.ndarray] = {}
-        for where, profiles in self._profiles:
-            varied |= dict(zip(where.tolist(), profiles.theta(norm[where]), strict=True))
+        varied = self._varied(norm)
         out = np.full((3, self.n), np.nan)
         for r in self._rows:
             at = np.tile(r.likelihood.start, (len(r.bins), 1))
@@ -120,6 +135,7 @@ class _Row:
             new = d.copy(name=d.name)
             new.mask_fit, new.models = segment >= 0, own
             members.append(new)
+        self.datasets, self.source = members, own[source]
         self.likelihood, self.segments = Likelihood(Datasets(members)), segments
         self.measured = np.concatenate([d.counts.data for d in datasets])
         strength = own[source].spectral_model.model1.norm

@@ -21,7 +21,8 @@ __all__ = ["LightCurveEstimator"]
 
 # what has one entry per bin
 COLUMNS = (
-    "norm", "norm_err", "norm_errn", "norm_errp", "norm_ul", "ts", "stat", "stat_null", "counts", "npred", "npred_excess",
+    "norm", "norm_err", "norm_errn", "norm_errp", "norm_ul", "norm_sensitivity", "ts", "stat", "stat_null", "counts", "npred",
+    "npred_excess",
 )  # fmt: skip
 
 
@@ -33,7 +34,7 @@ class LightCurveEstimator(FluxPointsEstimator):
     Parameters
     ----------
     energy_edges : `~astropy.units.Quantity`, shape (K + 1,)
-        Edges; each is moved to the nearest edge of the reconstructed axis.
+        Edges; each is moved to the nearest edge of the reconstructed axis. From 1 to 10 TeV if not given, as in gammapy.
     source : str or int
         Name or number of the source.
     time_intervals : list of pairs of `~astropy.time.Time`, optional
@@ -43,7 +44,7 @@ class LightCurveEstimator(FluxPointsEstimator):
     stack_over_time_interval : bool
         Add the data sets of a time bin up, instead of joining them.
     **kwargs
-        n_sigma, n_sigma_ul, selection_optional, norm_scan and reoptimize: as in `FluxPointsEstimator`.
+        All further arguments of `FluxPointsEstimator`.
 
     Examples
     --------
@@ -58,7 +59,7 @@ class LightCurveEstimator(FluxPointsEstimator):
 
     def __init__(
         self,
-        energy_edges: u.Quantity,
+        energy_edges: Any = None,
         source: str | int = 0,
         *,
         time_intervals: Sequence[Any] | None = None,
@@ -102,7 +103,7 @@ class LightCurveEstimator(FluxPointsEstimator):
         if self.stack_over_time_interval:
             groups = [_stacked(g, joined, row) for row, g in enumerate(groups)]
         edges = _snapped(self.energy_edges, joined)
-        members = [(d, row) for row, g in enumerate(groups) for d in g]
+        members = [m for row, g in enumerate(groups) for m in self._members(g, row, edges)]
         bins = Bins(members, source, edges, len(groups), joined.models if self.reoptimize else None)
         if bins.n == 0:
             raise DataError(

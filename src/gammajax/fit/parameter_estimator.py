@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from gammajax.fit.estimator import Estimator
+from gammajax.errors import InputError
+from gammajax.fit.asimov import parameter_sensitivity
+from gammajax.fit.estimator import Estimator, refuse_elsewhere
 from gammajax.fit.fit import Fit
 from gammajax.fit.flags import FitFlags
 from gammajax.fit.resolve import as_datasets, as_likelihood, parameter_index
@@ -16,13 +18,17 @@ from gammajax.solve import Status
 
 __all__ = ["ParameterEstimate", "ParameterEstimator"]
 
+ARGUMENTS = (
+    "n_sigma", "n_sigma_ul", "n_sigma_sensitivity", "null_value", "selection_optional", "reoptimize", "backend", "fit",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class ParameterEstimate(Mapping, StoredResult):
     """Everything about one parameter, all others re-fitted; numbers in its unit, nan where not asked for or not defined.
 
     Readable like gammapy's dictionary: for a parameter "alpha" the keys alpha, alpha_err, stat, stat_null, ts, success, counts, npred,
-    datasets, and as asked for alpha_errp and alpha_errn, alpha_ul, alpha_scan and stat_scan.
+    datasets, and as asked for alpha_errp and alpha_errn, alpha_ul, alpha_scan and stat_scan, alpha_sensitivity.
 
     Attributes
     ----------
@@ -52,6 +58,8 @@ class ParameterEstimate(Mapping, StoredResult):
         Why an error or a limit is nan, and what to know of the TS.
     provenance : `gammajax.provenance.Provenance` or None
         Versions, hash of the data, time and settings.
+    sensitivity, n_sigma_sensitivity : float
+        By how much the parameter would have to exceed `null_value` for that significance in data as predicted, and what was asked for.
     """
 
     parameter: str
@@ -77,6 +85,8 @@ class ParameterEstimate(Mapping, StoredResult):
     flags: FitFlags = field(repr=False)
     notes: tuple[str, ...] = ()
     provenance: Provenance | None = field(default=None, repr=False)
+    sensitivity: float = np.nan
+    n_sigma_sensitivity: float = 5.0
 
     def __post_init__(self) -> None:
         lock_arrays(self)
@@ -104,6 +114,8 @@ class ParameterEstimate(Mapping, StoredResult):
             out[f"{n}_ul"] = self.ul
         if "scan" in self.selection:
             out |= {f"{n}_scan": self.scan, "stat_scan": self.stat_scan}
+        if "sensitivity" in self.selection:
+            out[f"{n}_sensitivity"] = self.sensitivity
         return out
 
     def to_table(self) -> Any:
@@ -111,7 +123,7 @@ class ParameterEstimate(Mapping, StoredResult):
         from astropy.table import Table
 
         table = Table({k: [v] for k, v in self.to_dict().items()})
-        for column in {self.name, *(f"{self.name}_{k}" for k in ("err", "errn", "errp", "ul", "scan"))}:
+        for column in {self.name, *(f"{self.name}_{k}" for k in ("err", "errn", "errp", "ul", "scan", "sensitivity"))}:
             if self.unit and column in table.colnames:
                 table[column].unit = self.unit
         table["status"] = [self.status.name.lower()]
@@ -136,43 +148,72 @@ class ParameterEstimate(Mapping, StoredResult):
             lines.append(f"errors -{self.errn:.4g} +{self.errp:.4g} at {self.n_sigma:g} sigma")
         if "ul" in self.selection:
             lines.append(f"upper limit {self.ul:.6g} at {self.n_sigma_ul:g} sigma")
+        if "sensitivity" in self.selection:
+            lines.append(
+                f"detectable at {self.n_sigma_sensitivity:g} sigma: {self.sensitivity:.6g} above {self.null_value:g}"
+            )
         return "\n".join([*lines, *(f"note: {n}" for n in self.notes)])
 
 
 class ParameterEstimator(Estimator):
-    """Estimates one parameter, all other free parameters re-fitted.
+    """Estimates one parameter, all other free parameters re-fitted or held.
 
     Parameters
     ----------
     n_sigma, n_sigma_ul : float
         Of the errors on both sides and of the upper limit: the re-optimised statistic rises by their square.
+    n_sigma_sensitivity : float
+        Of the sensitivity: by how much the parameter must exceed the null value for data as predicted to have this significance, the others
+        held at the best fit, as in gammapy. Values below the null value are not looked at.
     null_value : float
         Value under the null hypothesis of the TS, in the unit of the parameter.
-    selection_optional : "all", or list of {"errn-errp", "ul", "scan"}
+    selection_optional : "all", or list of {"errn-errp", "ul", "scan", "sensitivity"}
         What is computed beside the value, its error and the TS.
+    reoptimize : bool
+        Whether all other free parameters are re-fitted; they keep their values otherwise.
     backend : str
         Optimiser, as in `Fit`.
+    fit : `Fit`, optional
+        One whose backend and options are taken.
+    **gammapy
+        Further arguments of gammapy's estimators are refused with the reason, unless they ask for what is done anyway.
 
     Examples
     --------
     >>> ParameterEstimator(selection_optional="all").selection
-    ('errn-errp', 'ul', 'scan')
+    ('errn-errp', 'ul', 'scan', 'sensitivity')
     """
 
     null_value: float
     backend: str
+    reoptimize: bool
+    fit: Any
 
     def __init__(
         self,
         *,
         n_sigma: float = 1,
         n_sigma_ul: float = 2,
+        n_sigma_sensitivity: float = 5,
         null_value: float = 0.0,
         selection_optional: str | Sequence[str] | None = None,
+        reoptimize: bool = True,
         backend: str = "newton",
+        fit: Fit | None = None,
+        **gammapy: Any,
     ) -> None:
-        self._set(selection_optional, n_sigma, n_sigma_ul)
-        self.null_value, self.backend = float(null_value), backend
+        refuse_elsewhere("ParameterEstimator", gammapy, ARGUMENTS)
+        self._set(selection_optional, n_sigma, n_sigma_ul, n_sigma_sensitivity)
+        self.null_value, self.backend, self.reoptimize = float(null_value), backend, bool(reoptimize)
+        if fit is not None and not isinstance(fit, Fit):
+            raise InputError(
+                f"fit: got {type(fit).__name__}, expected a gammajax.Fit, whose backend and options are taken."
+            )
+        if fit is not None and backend != "newton":
+            raise InputError(
+                f"ParameterEstimator: got backend={backend!r} and a fit with {fit.backend!r}; give one of them."
+            )
+        self.fit = fit
 
     def run(self, datasets: Any, parameter: Any) -> ParameterEstimate:
         """Fit, and estimate the parameter.
@@ -198,7 +239,22 @@ class ParameterEstimator(Estimator):
         """
         joined = as_datasets(datasets, None)
         _, live, unique = parameter_index(as_likelihood(joined), parameter)
-        fit = Fit(joined, backend=self.backend)
+        if self.reoptimize:
+            return self._estimate(joined, live, unique)
+        # as in gammapy a parameter that is asked for by itself is free
+        with joined.models.restore_status(restore_values=False):
+            joined.models.freeze()
+            live.frozen = False
+            return self._estimate(joined, live, unique)
+
+    def _fit(self, datasets: Any) -> Fit:
+        if self.fit is None:
+            return Fit(datasets, backend=self.backend)
+        options = {"optimize_opts": self.fit.optimize_opts, "confidence_opts": self.fit.confidence_opts}
+        return Fit(datasets, backend=self.fit.backend, **options)
+
+    def _estimate(self, joined: Any, live: Any, unique: str) -> ParameterEstimate:
+        fit = self._fit(joined)
         test = fit.ts({live: self.null_value})
         best, notes = live.value, list(test.notes)
         errn = errp = limit = np.nan
@@ -214,15 +270,24 @@ class ParameterEstimator(Estimator):
         if "scan" in self.selection:
             profile = fit.stat_profile(unique, reoptimize=True)
             scan, stat_scan = np.array(profile[f"{unique}_scan"]), np.array(profile["stat_scan"])
+        reached = np.nan
+        if "sensitivity" in self.selection:
+            reached = parameter_sensitivity(list(joined), live, self.null_value, self.n_sigma_sensitivity)
+            notes += [] if np.isfinite(reached) else ["sensitivity: no value within the limits has this significance."]
         counts, npred = np.array([_counts(d) for d in joined]).reshape(-1, 2).T
         result = test.fit
         source = result.provenance
-        settings = {"parameter": unique, "selection_optional": list(self.selection), "backend": self.backend}
+        settings: dict[str, Any] = {
+            "parameter": unique,
+            "selection_optional": list(self.selection),
+            "backend": fit.backend,
+        }
+        settings["reoptimize"] = self.reoptimize
         return ParameterEstimate(
             unique, live.unit.to_string(), best, live.error, errn, errp, limit, test.ts, result.total_stat,
             test.fit_null.total_stat, scan, stat_scan, tuple(joined.names), counts.copy(), npred.copy(), self.n_sigma, self.n_sigma_ul,
             self.null_value, self.selection, test.success, result.flags, tuple(notes),
-            None if source is None else replace(source, settings=dict(source.settings) | settings),
+            None if source is None else replace(source, settings=dict(source.settings) | settings), reached, self.n_sigma_sensitivity,
         )  # fmt: skip
 
 

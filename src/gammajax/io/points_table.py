@@ -1,6 +1,7 @@
 """From a table by the columns of GADF to flux points."""
 
 import json
+import warnings
 from math import erf
 from typing import Any
 
@@ -19,7 +20,7 @@ from gammajax.units import parsed
 
 __all__ = ["points_from_table", "same_reference"]
 
-SUFFIXES = ("", "_err", "_errn", "_errp", "_ul")
+SUFFIXES = ("", "_err", "_errn", "_errp", "_ul", "_sensitivity")
 # gammapy's edges have passed through logarithms
 GRID_TOLERANCE = 1e-6
 
@@ -71,7 +72,7 @@ def _points(table: Any, where: str, model: Any, sed_type: str | None) -> FluxPoi
     if "ts" not in table.colnames and "sqrt_ts" in table.colnames:
         ts = plain("sqrt_ts") ** 2
     grid, scan = np.zeros(0), np.zeros((*shape, 0))
-    if "stat_scan" in table.colnames and "norm_scan" in table.colnames:
+    if "stat_scan" in table.colnames and "norm_scan" in table.colnames and _has_reference(table, sed, model, where):
         scan, every = (_column(table, c, "", where) for c in ("stat_scan", "norm_scan"))
         grid = every.reshape(-1, every.shape[-1])[0]
         if not np.allclose(every, grid, rtol=1e-9, equal_nan=True):
@@ -86,8 +87,21 @@ def _points(table: Any, where: str, model: Any, sed_type: str | None) -> FluxPoi
         edges, reference, norm, norms["norm_err"], norms["norm_errn"], norms["norm_errp"], norms["norm_ul"], ts, stat,
         plain("stat_null") if "stat_null" in table.colnames else stat + ts, plain("counts"), plain("npred"),
         plain("npred_excess"), grid, scan, success.reshape(shape), float(meta.get("N_SIGMA", 1.0)), _sigmas(meta, where), _provenance(meta, where), gti, status,
-        energies, "likelihood" if sed == "norm" else sed, _marked(table, shape, where),
+        norms["norm_sensitivity"], float(meta.get("NSIGMASN", 5.0)), energies, "likelihood" if sed == "norm" else sed,
+        _marked(table, shape, where),
     )  # fmt: skip
+
+
+def _has_reference(table: Any, sed: str, model: Any, where: str) -> bool:
+    """Whether it is known what the strengths of a scan are relative to; says so where they are left out."""
+    if sed == "norm" or model is not None or f"ref_{sed}" in table.colnames:
+        return True
+    warnings.warn(
+        f"{where}: the strengths norm_scan are relative to a model that the table does not tell, since it has no column ref_{sed}; stat_scan "
+        "is left out. Give reference_model=, or write the points with sed_type='likelihood'.",
+        stacklevel=4,
+    )
+    return False
 
 
 def _sed_type(table: Any, meta: dict[str, Any], where: str, wanted: str | None) -> str:
@@ -253,6 +267,10 @@ def _norms(
         factor: Any = 1.0
     else:
         reference = _reference(PowerLawSpectralModel() if model is None else model, *grid)
+        if model is None and f"ref_{sed}" in table.colnames:
+            # the strengths are what they were; in other units by the shape of the model
+            own = _equal_rows(_column(table, f"ref_{sed}", UNITS[sed], where), gti, where)
+            reference = {name: values * (own / reference[sed]) for name, values in reference.items()}
         factor = reference[sed]
     unit = "" if sed == "norm" else UNITS[sed]
     norms = {
