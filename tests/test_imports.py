@@ -20,7 +20,7 @@ SOURCE = ROOT / "src"
 # Data sets carry models and responses and so stand on them; `fit` calls `scan` (Fit.stat_profile), never the
 # reverse.
 LAYERS = [
-    ["errors", "direct", "runtime"],
+    ["direct", "elsewhere", "errors", "runtime"],
     ["closed", "units", "cache", "elementary", "hooks", "lazy", "progress", "provenance", "sequence", "times"],
     ["parameters"],
     ["models", "response", "stats"],

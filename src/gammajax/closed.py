@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, ClassVar, get_origin
 
+from gammajax.elsewhere import Pointing
 from gammajax.errors import InputError
 
 __all__ = ["Closed", "foreign_hint", "refuse_unknown"]
@@ -48,7 +49,7 @@ def refuse_unknown(instance: Any, name: str, settable: tuple[str, ...], what: st
     raise InputError(f"{type(instance).__name__} has no {what} {name!r}, and setting it would have no effect; {hint}")
 
 
-class Closed:
+class Closed(Pointing):
     """Base of objects that refuse an attribute which their class neither defines nor annotates.
 
     A misspelt name, ``dataset.model = ...``, would otherwise be kept and have no effect. Names that begin with an underscore are free.

@@ -11,6 +11,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from gammajax.elsewhere import Pointing
+
 __all__ = ["StoredResult", "hook", "hooks", "lock_arrays", "register_hook"]
 
 # most of what a result holds beside arrays
@@ -39,6 +41,7 @@ _HOMES = {
         "evaluate npred_signal",
         "evaluate stat_array",
     ),
+    "gammajax.models.collection": ("collection of models", "collection of one"),
     "gammajax.models.spectral": ("spectral models",),
     "gammajax.models.temporal.known": ("temporal models",),
 }
@@ -80,7 +83,7 @@ def lock_arrays(result: Any) -> None:
             values += value.values()
 
 
-class StoredResult:
+class StoredResult(Pointing):
     """A result that can be written to a file and read back with the same numbers."""
 
     def write(self, path: str | Path, overwrite: bool = False) -> None:

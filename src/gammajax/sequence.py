@@ -5,12 +5,13 @@ from typing import Any, Self
 
 import numpy as np
 
+from gammajax.elsewhere import Pointing
 from gammajax.errors import InputError
 
 __all__ = ["NamedSequence"]
 
 
-class NamedSequence:
+class NamedSequence(Pointing):
     """Base of collections whose members have unique names: a member is asked for by its number, its name or itself.
 
     A subclass holds its members in the list `_members`, and its constructor refuses what does not belong there; what is added later goes
@@ -147,6 +148,20 @@ class NamedSequence:
             Its name, or itself.
         """
         self.pop(self.index(value))
+
+    def count(self, value: Any) -> int:
+        """How often a member is there: 1 or 0.
+
+        Parameters
+        ----------
+        value : str or member
+            Its name, or itself.
+        """
+        return int(value in self)
+
+    def reverse(self) -> None:
+        """Turn the order round."""
+        self._replace(self._members[::-1])
 
     def clear(self) -> None:
         """Take all members out."""

@@ -8,13 +8,13 @@ import numpy as np
 
 from gammajax.errors import InputError
 from gammajax.models.source import Source
-from gammajax.parameters import Covariance, Parameters
+from gammajax.parameters import Covariance, Parameters, SampledParameters
 from gammajax.sequence import NamedSequence
 
 __all__ = ["ChosenModels"]
 
 
-class ChosenModels(NamedSequence):
+class ChosenModels(SampledParameters, NamedSequence):
     """What `Models` does to some or all of its members, by gammapy's names."""
 
     @property
@@ -50,17 +50,73 @@ class ChosenModels(NamedSequence):
         frozen : bool, optional
             Whether all parameters are frozen.
         """
+        mask = self.selection_mask(name_substring, datasets_names, tag, model_type, frozen)
+        return self._part([m for m, fits in zip(self, mask, strict=True) if fits])
+
+    def selection_mask(
+        self,
+        name_substring: str | None = None,
+        datasets_names: Any = None,
+        tag: Any = None,
+        model_type: str | None = None,
+        frozen: bool | None = None,
+    ) -> np.ndarray:
+        """Which members fit all that is given, as in `select`; shape (n,).
+
+        Parameters
+        ----------
+        name_substring : str, optional
+            Part of the name.
+        datasets_names : str or list of str, optional
+            Data sets, in one of which the member shows.
+        tag : str or list of str, optional
+            Class name or short tag.
+        model_type : {"spectral", "temporal"}, optional
+            What `tag` is that of.
+        frozen : bool, optional
+            Whether all parameters are frozen.
+        """
         tags, names = ([v] if isinstance(v, str) else v for v in (tag, datasets_names))
-        return self._part(
-            [
-                m
-                for m in self
-                if (name_substring is None or name_substring in m.name)
-                and (names is None or any(m.shows_in(n) for n in names))
-                and (tags is None or any(t in _tags(m, model_type) for t in tags))
-                and (frozen is None or m.frozen == frozen)
-            ]
-        )
+        fits = [
+            (name_substring is None or name_substring in m.name)
+            and (names is None or any(m.shows_in(n) for n in names))
+            and (tags is None or any(t in _tags(m, model_type) for t in tags))
+            and (frozen is None or m.frozen == frozen)
+            for m in self
+        ]
+        return np.array(fits, dtype=bool)
+
+    def reassign(self, dataset_name: Any, new_dataset_name: Any) -> Self:
+        """Copies of all members by the same names, which show in other data sets; what is linked stays linked.
+
+        Parameters
+        ----------
+        dataset_name : str or list of str
+            Data sets that they show in now.
+        new_dataset_name : str or list of str
+            As many, to be there in their places.
+        """
+        copied = self.copy()
+        for m in copied:
+            m.datasets_names = m.reassign(dataset_name, new_dataset_name).datasets_names
+        return copied
+
+    def set_prior(self, parameters: Any, priors: Any) -> None:
+        """Set priors of several parameters.
+
+        Parameters
+        ----------
+        parameters : iterable of `Parameter` or str
+            Parameters, or their names.
+        priors : iterable of `Prior`
+            As many.
+        """
+        for p, prior in zip(list(parameters), list(priors), strict=True):
+            self.parameters[p].prior = prior
+
+    def copy(self) -> Any:
+        """Independent copies of all members."""
+        raise NotImplementedError
 
     @property
     def frozen(self) -> bool:

@@ -8,11 +8,11 @@ import numpy as np
 
 from gammajax.closed import foreign_hint
 from gammajax.errors import ModelError
-from gammajax.hooks import hook
+from gammajax.hooks import hook, register_hook
 from gammajax.models.chosen import ChosenModels
 from gammajax.models.sky import FoVBackgroundModel, SkyModel
 from gammajax.models.source import Source
-from gammajax.models.spectral import SpectralModel
+from gammajax.models.spectral import PowerLawSpectralModel, SpectralModel
 from gammajax.parameters import (
     Covariance,
     GaussianPenalty,
@@ -290,3 +290,15 @@ class Models(ChosenModels):
 
     def _repr_html_(self) -> str:
         return self.to_parameters_table()._repr_html_()
+
+
+def _of_one(model: Any) -> Models:
+    """One source: of a spectral model, of a power law with a temporal model, or of a power law alone."""
+    kind = "" if model is None else model.model_type
+    spectrum = model if kind == "spectral" else PowerLawSpectralModel()
+    return Models([SkyModel(spectrum, name="model", temporal_model=model if kind == "temporal" else None)])
+
+
+# a single model or source is written as a collection of one
+register_hook("collection of models", Models)
+register_hook("collection of one", _of_one)

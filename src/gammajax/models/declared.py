@@ -7,8 +7,10 @@ import numpy as np
 from astropy import units as u
 
 from gammajax.closed import refuse_unknown
+from gammajax.elsewhere import pointer
 from gammajax.errors import InputError, UnitError
-from gammajax.parameters import Covariance, Parameter, Parameters, set_errors
+from gammajax.models.plain import PlainModel
+from gammajax.parameters import Covariance, Parameter, Parameters, SampledParameters, set_errors
 from gammajax.units import parsed, quantity_from_text
 
 __all__ = ["Declared", "DeclaredModel"]
@@ -26,7 +28,7 @@ class Declared:
     linear: bool = False
 
 
-class DeclaredModel:
+class DeclaredModel(SampledParameters, PlainModel):
     """Base of models that declare their parameters.
 
     Parameters
@@ -42,6 +44,8 @@ class DeclaredModel:
 
     def __getattr__(self, name: str) -> Any:
         # reached only for what is not there: says what is, and tells a type checker that parameters are attributes
+        if hint := pointer(type(self), name):
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}; {hint}.")
         known = "" if name.startswith("_") else ", ".join(self.parameters.names) or "none"
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}; its parameters are: {known}.")
 
@@ -101,6 +105,24 @@ class DeclaredModel:
     def parameter_names(self) -> list[str]:
         """Names that are unique inside the model: ``"model1.index"`` in a compound."""
         return [d.name for d in self.declared]
+
+    @property
+    def parameters_unique_names(self) -> list[str]:
+        """The same, by gammapy's name."""
+        return self.parameter_names
+
+    @classmethod
+    def from_parameters(cls, parameters: Any, **kwargs: Any) -> Self:
+        """Build a model that holds the given parameters themselves.
+
+        Parameters
+        ----------
+        parameters : iterable of `Parameter`
+            Parameters of its names; those that are not given have their defaults.
+        **kwargs
+            Further arguments of the class.
+        """
+        return cls(**{p.name: p for p in parameters}, **kwargs)
 
     @property
     def frozen(self) -> bool:

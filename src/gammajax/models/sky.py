@@ -9,9 +9,10 @@ from astropy import units as u
 from gammajax.closed import foreign_hint
 from gammajax.errors import ModelError, UnitError
 from gammajax.models.integrate import SpectralForm
+from gammajax.models.registry import spectral_model_class
 from gammajax.models.source import Source
 from gammajax.models.spectral import SpectralModel
-from gammajax.models.temporal import TemporalForm, TemporalModel
+from gammajax.models.temporal import TemporalForm, TemporalModel, temporal_model_class
 from gammajax.parameters import Covariance, JointCovariance, Parameter, Parameters, joint_covariance, keep_joint
 
 __all__ = ["FoVBackgroundModel", "SkyModel"]
@@ -121,6 +122,37 @@ class SkyModel(_WithSpectrum):
         super().__init__(name, datasets_names)
         self.spectral_model = spectral_model
         self.temporal_model = temporal_model
+
+    @classmethod
+    def create(
+        cls, spectral_model: str, spatial_model: None = None, temporal_model: str | None = None, **kwargs: Any
+    ) -> "SkyModel":
+        """Build a source from the tags of its models.
+
+        Parameters
+        ----------
+        spectral_model : str
+            Tag or class name, such as ``"pl"``.
+        spatial_model : None
+            gammapy's; only None.
+        temporal_model : str, optional
+            Tag or class name, such as ``"const"``.
+        **kwargs
+            To `SkyModel`: ``name``, ``datasets_names``.
+
+        Examples
+        --------
+        >>> SkyModel.create("pl", name="crab").parameters.names
+        ['index', 'amplitude', 'reference']
+        """
+        spectrum = spectral_model_class(spectral_model)()
+        temporal = None if temporal_model is None else temporal_model_class(temporal_model)()
+        return cls(spectrum, temporal_model=temporal, spatial_model=spatial_model, **kwargs)
+
+    @property
+    def spatial_model(self) -> None:
+        """None: there are no spatial models here."""
+        return None
 
     @property
     def temporal_form(self) -> TemporalForm | None:
@@ -250,6 +282,24 @@ class FoVBackgroundModel(_WithSpectrum):
             )
         super().__init__(f"{dataset_name}-bkg" if name is None else name, [str(dataset_name)])
         self.spectral_model = spectral_model
+
+    def copy(self, name: str | None = None) -> "FoVBackgroundModel":
+        """Return an independent copy for the same data set.
+
+        Parameters
+        ----------
+        name : str, optional
+            Name of the copy; ``"<dataset_name>-bkg"`` if not given.
+        """
+        assert self.datasets_names is not None
+        return FoVBackgroundModel(self.datasets_names[0], self.spectral_model.copy(), name)
+
+    def reset_to_default(self) -> None:
+        """Set the parameters to the values that its norm model begins with; those that are linked stay."""
+        for d in self.spectral_model.declared:
+            p = getattr(self.spectral_model, d.name)
+            if p.follows is None:
+                p.quantity = u.Quantity(d.value, d.unit)
 
     def __repr__(self) -> str:
         return f"FoVBackgroundModel({self.datasets_names}, {self.spectral_model!r}, name={self.name!r})"

@@ -3,21 +3,22 @@
 from collections.abc import Sequence
 from html import escape
 from itertools import count
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from gammajax.closed import Closed
-from gammajax.errors import ModelError
+from gammajax.errors import InputError, ModelError
+from gammajax.hooks import hook
 from gammajax.models.integrate import SpectralForm
-from gammajax.parameters import Covariance, Parameter, Parameters
+from gammajax.parameters import Covariance, Parameter, Parameters, SampledParameters
 
 __all__ = ["Source"]
 
 _numbers = count(1)
 
 
-class Source(Closed):
+class Source(SampledParameters, Closed):
     """Base of what `Models` holds.
 
     Attributes
@@ -45,6 +46,59 @@ class Source(Closed):
     def parameters(self) -> Parameters:
         """All parameters with their unique names."""
         raise NotImplementedError
+
+    @property
+    def parameters_unique_names(self) -> list[str]:
+        """Names of the parameters without that of the source, such as ``"spectral.index"``."""
+        return [name.removeprefix(f"{self.name}.") for name in self.parameters.unique_names]
+
+    def to_dict(self, full_output: bool = False) -> dict[str, Any]:
+        """Return it as plain values by gammapy's names.
+
+        Parameters
+        ----------
+        full_output : bool
+            Whether parameters at their defaults are written out as well.
+        """
+        return hook("models to dict")(hook("collection of models")([self]), full_output)["components"][0]
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Build it from plain values, as `to_dict` makes them.
+
+        Parameters
+        ----------
+        data : dict
+            Plain values.
+
+        Raises
+        ------
+        ModelError
+            If they are those of another class.
+        """
+        (found,) = hook("models from dict")({"components": [data]})
+        if not isinstance(found, cls):
+            raise ModelError(f"{cls.__name__}.from_dict: the values are those of a {type(found).__name__}.")
+        return found
+
+    def reassign(self, datasets_names: Any, new_datasets_names: Any) -> Self:
+        """Return a copy of the same name that shows in other data sets.
+
+        Parameters
+        ----------
+        datasets_names : str or list of str
+            Data sets that it shows in now.
+        new_datasets_names : str or list of str
+            As many, to be there in their places.
+        """
+        old, new = ([v] if isinstance(v, str) else list(v) for v in (datasets_names, new_datasets_names))
+        if len(old) != len(new):
+            raise InputError(f"reassign: got {len(old)} data sets and {len(new)} new ones, expected as many.")
+        places = dict(zip(old, new, strict=True))
+        copied = hook("collection of models")([self]).copy()[0]
+        if self.datasets_names is not None:
+            copied.datasets_names = [places.get(n, n) for n in self.datasets_names]
+        return copied
 
     def models_of(self, model_type: str | None) -> list[Any]:
         """Its spectral and its temporal model, or one of them; an empty list where there is none.

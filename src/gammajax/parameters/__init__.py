@@ -16,6 +16,7 @@ from gammajax.parameters.priors import (
     prior_classes,
 )
 from gammajax.parameters.sample_priors import SamplesKDEPrior
+from gammajax.parameters.sampling import SampledParameters
 
 __all__ = [
     "Covariance",
@@ -30,6 +31,7 @@ __all__ = [
     "Parameters",
     "Prior",
     "PriorStructure",
+    "SampledParameters",
     "SamplesKDEPrior",
     "UniformPrior",
     "covariance_from_hessian",

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gammajax.elsewhere import Pointing
 from gammajax.errors import InputError
 from gammajax.parameters.parameter import Parameter
 
@@ -15,7 +16,7 @@ __all__ = ["Parameters", "find_parameter"]
 COLUMNS = ("name", "value", "unit", "error", "min", "max", "frozen", "link", "prior")
 
 
-class Parameters:
+class Parameters(Pointing):
     """An ordered collection of `Parameter` objects; linked ones appear once for each model that holds them.
 
     Parameters
@@ -64,6 +65,27 @@ class Parameters:
                 return int(key) % len(self)
             raise InputError(f"parameter number {key}: there are only {len(self)} parameters.")
         return find_parameter(key, self._parameters, self._unique_names)
+
+    def copy(self) -> "Parameters":
+        """Independent, editable copies, which follow no other parameters; one that stands at several places stays one."""
+        made: dict[int, Parameter] = {}
+        return Parameters([made.setdefault(id(p), p.copy()) for p in self], self._unique_names)
+
+    def count(self, parameter: Parameter) -> int:
+        """At how many places a parameter stands.
+
+        Parameters
+        ----------
+        parameter : `Parameter`
+            Which.
+        """
+        return sum(p is parameter for p in self)
+
+    @property
+    def types(self) -> list[str]:
+        """What each belongs to, "spectral", "temporal" or "systematics": the middle of its unique name; empty where that has none."""
+        parts = [name.rsplit(".", 2) for name in self._unique_names]
+        return [part[1] if len(part) == 3 else "" for part in parts]
 
     @property
     def names(self) -> list[str]:

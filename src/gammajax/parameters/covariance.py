@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from gammajax.elsewhere import Pointing
 from gammajax.errors import InputError
 from gammajax.parameters.collection import Parameters
 
 __all__ = ["Covariance", "covariance_from_hessian", "set_errors"]
 
 
-class Covariance:
+class Covariance(Pointing):
     r"""Covariance matrix of a set of parameters, in the units of the parameters.
 
     With the statistic on the -2 ln L scale, :math:`C = 2 H^{-1}` where :math:`H` is the exact Hessian of the
@@ -99,6 +100,13 @@ class Covariance:
         scale = self.errors
         with np.errstate(invalid="ignore", divide="ignore"):
             return self._data / np.outer(scale, scale)
+
+    @property
+    def scipy_mvn(self) -> Any:
+        """`scipy.stats.multivariate_normal` of values and covariance of all parameters."""
+        from scipy.stats import multivariate_normal
+
+        return multivariate_normal(self.parameters.value, self._data, allow_singular=True)
 
     def scaled(self, factor: float) -> "Covariance":
         """The same times a factor, such as chi2 per degree of freedom where only the ratios of the errors of the data are known.

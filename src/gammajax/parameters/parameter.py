@@ -173,6 +173,19 @@ class Parameter(Closed):
     def max(self, value: Any) -> None:
         self._max = self._number(value, "max")
 
+    def set_lim(self, min: Any = None, max: Any = None) -> None:
+        """Set one limit or both.
+
+        Parameters
+        ----------
+        min, max : float or `~astropy.units.Quantity`, optional
+            Limits in `unit`; one that is not given stays, nan takes it away.
+        """
+        if min is not None:
+            self.min = min
+        if max is not None:
+            self.max = max
+
     @property
     def frozen(self) -> bool:
         """Whether the parameter is kept fixed in fits; True for a linked one, which a fit does not vary by itself."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from astropy import units as u
 
+from gammajax.elsewhere import Pointing
 from gammajax.errors import InputError, UnitError
 from gammajax.parameters import prior_functions as functions
 from gammajax.units import double_precision, to_unit
@@ -33,7 +34,7 @@ class PriorValue:
     positive: bool = False
 
 
-class Prior:
+class Prior(Pointing):
     """Base of the priors: a value that never changes; to change a number, set a new prior on the parameter.
 
     A member declares `declared` (its numbers, in the order of the arguments of its function) and `function`. The numbers are
