@@ -1,5 +1,8 @@
 """One chunk of a scan, computed: a pure function of the task and the number."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any
 
 import jax
@@ -20,8 +23,10 @@ __all__ = ["by_rows", "compute_chunk", "compute_nodes", "devices_for", "node_ran
 
 # parameters times nodes that are under way at the same time, by kind of device: their working arrays take some ten times as many numbers
 SLAB = {"cpu": 1 << 19}
-SLAB_ELSEWHERE = 1 << 22
+SLAB_ELSEWHERE = 1 << 20
 SMALLEST = 1 << 10
+# slabs that are prepared at the same time for an accelerator, which waits for the host otherwise
+SLABS = 4
 
 
 def devices_for(task: Task, device: Any = None) -> tuple:
@@ -136,13 +141,33 @@ def compute_nodes(
     out: dict[str, np.ndarray] = {"stat": np.empty(n), "status": np.empty(n, dtype=np.int8)}
     if task.refits:
         out |= {"edm": np.empty(n), "nuisance": np.empty((k, n))}
-    for a in range(begin, end, slab):
+
+    def one(a: int) -> None:
         b = min(a + slab, end)
         run = _refitted if task.refits else _evaluated
         for name, values in run(task, placed, _groups(task, a, b), _plan(task, devices)).items():
             out[name][..., a - begin : b - begin] = values
         nodes_done(b - a)
+
+    _all_of(one, range(begin, end, slab), 1 if devices[0].platform == "cpu" else SLABS)
     return out
+
+
+def _all_of(one: Callable[[int], None], slabs: range, threads: int) -> None:
+    """Compute all slabs, some at the same time."""
+    if threads == 1 or len(slabs) == 1:
+        for a in slabs:
+            one(a)
+        return
+    with ThreadPoolExecutor(min(threads, len(slabs))) as pool:
+        # each thread is watched as this one is
+        futures = [pool.submit(copy_context().run, one, a) for a in slabs]
+        try:
+            for f in futures:
+                f.result()
+        finally:
+            for f in futures:
+                f.cancel()
 
 
 def _refit(task: Task, placed: Any, plan: Plan) -> Refit:

@@ -25,7 +25,7 @@ WHOLE = 32
 # nodes of a chunk that is not stored, node by node and by whole rows: no need to be long, and the bar moves
 IN_MEMORY, ROWS_IN_MEMORY = 1 << 17, 1 << 20
 # on an accelerator, which has several calls under way
-IN_MEMORY_ELSEWHERE, ROWS_ELSEWHERE = 1 << 20, 1 << 23
+IN_MEMORY_ELSEWHERE, ROWS_ELSEWHERE = 1 << 22, 1 << 23
 
 
 def check_size(size: Any, nodes: int) -> int:

@@ -10,8 +10,9 @@ from gammajax.units import require_device
 
 __all__ = ["ACCELERATE", "cpu_device", "pick_device", "resolve_device"]
 
-# lanes from which on an accelerator is used by itself; below, sending the work there costs more than it saves
-ACCELERATE = 20_000
+# lanes from which on an accelerator is used by itself: measured (`benchmarks/accelerator.py`) it is as fast as 16 cores at some 2500, and
+# twice as fast at so many, but its programs take 1 to 3 s to compile
+ACCELERATE = 10_000
 
 
 def resolve_device(device: Any) -> Any:

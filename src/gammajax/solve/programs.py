@@ -37,6 +37,8 @@ OPTIONS = {
     "xla_cpu_prefer_vector_width": 512,
     "xla_cpu_experimental_ynn_fusion_type": "",
     "xla_cpu_multi_thread_eigen": False,
+    # of a GPU: trying products out when compiling, two processes choose different ones, and the last bits of a scan depend on which it was
+    "xla_gpu_autotune_level": 0,
 }
 # evaluations, and re-fits, that one thread has done before another has begun
 ALONE = 200

@@ -19,7 +19,8 @@ __all__ = ["TILE", "Layout", "cut", "filled", "layout_of", "surface_program"]
 
 # nodes of a tile along x and y on a CPU: temporaries stay in the cache, and few nodes of a small surface are computed in vain
 TILE = (4, 10)
-# most nodes along y of a call on an accelerator, which computes all nodes of it at once; grids that fit get a call of a quarter
+# most nodes along y of a call on an accelerator, which computes all nodes of it at once; up to so many such calls are cut in as many
+# pieces each, so that one is fetched while the next one runs
 WIDEST, QUARTER = 1024, 4
 
 
@@ -176,7 +177,7 @@ def layout_of(platform: str, large: bool, shape: tuple[int, int]) -> Layout:
     # powers of two: few programs serve all grids
     columns = min(1 << (shape[1] - 1).bit_length(), WIDEST)
     nodes = sizes(platform).surface
-    if QUARTER * shape[0] * columns <= nodes:
+    if shape[0] * shape[1] < QUARTER * nodes:
         nodes //= QUARTER
     whole = (max(nodes // columns, 1), columns)
     return Layout(whole, whole)
