@@ -143,19 +143,58 @@ def as_batch(datasets: Any) -> tuple[SpectrumBatch, np.ndarray | None, np.ndarra
 def _starts(members: list) -> np.ndarray | None:
     """Start values (N, P), internal units, where the members have models of their own of one structure."""
     first = members[0].models
-    if first is None or all(d.models is first for d in members):
+    if first is None:
         return None
-    tables = []
-    for d in members:
-        if d.models is None or [m.form for m in d.models] != [m.form for m in first]:
+    shared = all(d.models is first for d in members)
+    kinds, settings = _kinds(members[0]), None if shared else _settings(first)
+    for d in members[1:]:
+        if d.models is None or _kinds(d) != kinds:
             raise DataError(
                 f"run_each: {d.name!r} has other kinds of models than {members[0].name!r}; fit those with the same models "
-                "together."
+                "together, each with models of its own where they are for single data sets."
             )
-        tables.append([p.value * p.factor for p in d.models.parameters.unique_parameters])
-    if len({len(t) for t in tables}) > 1:
-        raise DataError("run_each: the data sets link their parameters differently; fit those linked alike together.")
-    return np.array(tables)
+        if settings is not None:
+            _refuse_other(d, members[0], settings)
+    if shared:
+        return None
+    return np.array([[p.value * p.factor for p in d.models.parameters.unique_parameters] for d in members])
+
+
+def _kinds(dataset: Any) -> list[tuple[Any, ...]]:
+    """What is static about each model: its class, its function or its factors, and whether it shows in the data set."""
+    return [
+        (type(m), m.acting if m.role == "systematics" else m.form, m.shows_in(dataset.name))
+        for m in dataset.models or ()
+    ]
+
+
+def _settings(models: Any) -> dict[str, Any]:
+    """What one fit of a batch has in common with the others: all but the values of the parameters."""
+    parameters = models.parameters
+    unique = parameters.unique_parameters
+    places, _ = parameters.from_unique()
+    follows = [None if (link := p.follows) is None else link.numbers(p.unit, link.parent.unit) for p in parameters]
+    position = {id(p): i for i, p in enumerate(parameters)}
+    penalties = [
+        ([position.get(id(p)) for p in q.parameters], q.mean.tolist(), q.precision.tolist(), q.weight)
+        for q in models.penalties
+    ]
+    return {
+        "links": (places.tolist(), follows),
+        "frozen parameters": [p.frozen for p in unique],
+        "limits": [[float(v) * p.factor for v in p.bounds] for p in unique],
+        "priors": [None if p.prior is None else p.prior.in_unit(p.internal_unit) for p in parameters],
+        "penalties": penalties,
+    }
+
+
+def _refuse_other(dataset: Any, first: Any, settings: dict[str, Any]) -> None:
+    for what, found in _settings(dataset.models).items():
+        if found != settings[what]:
+            raise DataError(
+                f"run_each: {dataset.name!r} has other {what} than {first.name!r}, and one batch has those of its first data set; set "
+                "them alike, or fit those that are alike together."
+            )
 
 
 def run_each(datasets: Any, tol: float, max_iter: int, device: Any) -> EachResult:
@@ -170,10 +209,13 @@ def run_each(datasets: Any, tol: float, max_iter: int, device: Any) -> EachResul
             "sets together with fit.run, or one by one."
         )
     (structure,) = likelihood.structure.datasets
-    if structure.alpha is not None or any(t.fold >= 0 for t in structure.terms):
+    if structure.alpha is not None and structure.clip:
         raise DataError(
-            "run_each: background models and a factor on the background are not for batches; fit such data sets one by one with fit.run."
+            "run_each: factors on the background are not for batches in gammapy's compatibility mode; set compatibility = None, or fit such data "
+            "sets one by one with fit.run."
         )
+    if any(t.fold >= 0 for t in structure.terms):
+        raise DataError("run_each: background models are not for batches; fit such data sets one by one with fit.run.")
     compact, own = _packed(batch, likelihood, masks)
     n, scale, free = len(batch), likelihood.scale, likelihood.free
     start = np.broadcast_to(likelihood.start, (n, len(free))) if starts is None else starts

@@ -226,8 +226,8 @@ class Fit(IntervalCalls, ScanCalls):
         Parameters
         ----------
         datasets : `SpectrumBatch`, `Datasets` or list
-            Spectra on the same axes with the same kinds of models. The start values are the present ones; nothing is written on the
-            models.
+            Spectra on the same axes with the same kinds of models, factors on the background of ON/OFF spectra among them; links, limits,
+            frozen flags, priors and penalties have to be alike. The start values are the present ones; nothing is written on the models.
         tol : float
             Stop at this expected distance to the minimum, in units of the statistic.
         max_iter : int
