@@ -256,7 +256,7 @@ class Models(ChosenModels):
                 new.link(made.get(id(root.parent), root.parent), root.factor, root.offset)
         members = [m.with_parameters([made[id(p)] for p in m.parameters]) for m in self]
         copied = Models(members, [penalty.replace_parameters(made) for penalty in self.penalties])
-        copied._keep_covariance(None if self._joint is None else self.covariance.data)
+        copied._joint = self._joint
         return copied
 
     def snapshot(self) -> "Models":
@@ -269,7 +269,7 @@ class Models(ChosenModels):
                 made[id(p)] = p.snapshot(name, made)
         members = [m.with_parameters([made[id(p)] for p in m.parameters]) for m in self]
         new = Models(members, [penalty.replace_parameters(made) for penalty in self.penalties])
-        new._keep_covariance(None if self._joint is None else self.covariance.data)
+        new._joint = self._joint
         return new
 
     def to_parameters_table(self) -> Any:

@@ -60,16 +60,18 @@ class Covariance(Pointing):
         if data is None:
             return cls(parameters, _independent(parameters))
         kept = cls(parameters, data)
-        error, variance = np.array([p.error for p in parameters]), np.diag(kept.data)
-        # steep links of large errors may leave the range of numbers: inf says so
+        errors, variances = [p.error for p in parameters], np.diag(kept.data).tolist()
+        # in plain numbers, which is all that most ask for: a fit of a millisecond asks as well
+        changed = np.array([not _is_error(e, v) for e, v in zip(errors, variances, strict=True)], dtype=bool)
+        if not changed.any():
+            return kept
+        error, variance = np.array(errors), np.array(variances)
         with np.errstate(all="ignore"):
-            changed = ~(_close(error**2, variance) | _close(error, np.sqrt(variance)))
-            if not np.any(changed):
-                return kept
             ratio = error / np.sqrt(variance)
         # where there was no error, or none that is defined, there is no correlation either
         known = np.isfinite(ratio) & (variance > 0)
         scale = np.where(changed & known, ratio, 1.0)
+        # steep links of large errors may leave the range of numbers: inf says so
         with np.errstate(all="ignore"):
             matrix = kept.data * np.outer(scale, scale)
             np.fill_diagonal(matrix, np.where(changed, error**2, variance))
@@ -179,15 +181,22 @@ def set_errors(parameters: Parameters, matrix: np.ndarray) -> None:
     """
     for p, variance in zip(parameters, np.diag(matrix).tolist(), strict=True):
         # the square of a small error may be 0, that of a large one inf: such an error stays
-        if p.follows is None and p.error * p.error != variance:
-            error = math.sqrt(variance) if variance >= 0 else math.nan
-            if p.error != error and not (math.isnan(error) and math.isnan(p.error)):
-                p.error = error
+        if p.follows is None and not (p.error * p.error == variance or _same(p.error, _root(variance))):
+            p.error = _root(variance)
 
 
-def _close(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Equal but for rounding; nan and nan are equal."""
-    return (a == b) | (np.abs(a - b) <= 1e-12 * np.abs(b)) | (np.isnan(a) & np.isnan(b))
+def _root(variance: float) -> float:
+    return math.sqrt(variance) if variance >= 0 else math.nan
+
+
+def _same(a: float, b: float) -> bool:
+    return a == b or (math.isnan(a) and math.isnan(b))
+
+
+def _is_error(error: float, variance: float) -> bool:
+    """Whether an error is that of a variance, but for rounding."""
+    root = _root(variance)
+    return _same(error, root) or error * error == variance or abs(error - root) <= 1e-12 * abs(root) < math.inf
 
 
 def _independent(parameters: Parameters) -> np.ndarray:
