@@ -9,6 +9,14 @@ SCALING = "parameters are scaled by the fit itself, from their values"
 LABELS = "links are named when they are written"
 COVARIANCE_FILE = "models.write(path) writes the covariance beside the models, and Models.read(path) reads it"
 DEFAULTS = "parameters at their defaults are those of a new model, type(model)().parameters"
+NO_MAPS = (
+    "there are no maps here, a spectrum has no position; gammapy's to_spectrum_dataset(region) reduces maps to spectra"
+)
+FILES = "read(filename) and write(filename) go to files; lists of data sets by Datasets.read and Datasets.write"
+EMPTY = "create(energy_axis, energy_axis_true) makes an empty one, from_arrays one of arrays"
+TABLES = "to_table(sed_type) gives all columns, read and write go to files"
+AT_ONCE = "run(datasets) computes all at once, what selection_optional asks for"
+ONE_BATCH = "all bins are one batch in one process, which uses its threads by itself"
 VALUES = "a prior is a value, whose numbers are plain attributes such as prior.mu; set a new prior to change one"
 
 # class here -> attribute of gammapy's class of that name -> what to do
@@ -93,6 +101,70 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "update_link_label": LABELS,
         "update_parameters_from_table": "read the models with Models.read, or set the values of models.parameters",
     },
+    "Dataset": dict.fromkeys(("to_dict", "from_dict", "to_hdulist", "from_hdulist"), FILES),
+    "CountsSpectrum": {
+        **dict.fromkeys(
+            (
+                "cutout", "downsample", "from_map_dataset", "mask_fit_image", "mask_image", "mask_safe_image", "mask_safe_psf", "pad",
+                "plot_residuals_spatial", "psf", "to_map_dataset", "to_region_map_dataset",
+            ),
+            NO_MAPS,
+        ),
+        "background_model": "models hold it, dataset.models[name]",
+        "data_shape": "len(dataset.counts.data) is the number of bins",
+        "evaluators": "predictions are compiled functions; npred_signal(model_names) predicts some of the sources",
+        "from_geoms": EMPTY,
+        "geoms": "counts.geom and exposure.geom have the two axes",
+        "mask_safe_edisp": "mask_safe is of the reconstructed energies",
+        "meta_table": "what is known beside the numbers is in the dictionary meta",
+        "reset_data_cache": "nothing is kept that could be out of date",
+        "to_spectrum_dataset": "it is one already",
+    },
+    "FluxPointsDataset": {
+        "data_shape": "len(dataset.energy) is the number of points",
+        "meta_table": "dataset.data.provenance says what is known of the points",
+        "stat_kwargs": "profiles are interpolated and continued as by gammapy without stat_kwargs",
+    },
+    "Datasets": {
+        "meta_table": "each data set has its dictionary meta",
+        "to_spectrum_datasets": NO_MAPS,
+    },
+    "FluxPoints": {
+        **dict.fromkeys(("from_hdulist", "from_maps", "to_hdulist", "to_maps"), TABLES),
+        **dict.fromkeys(
+            ("geom", "get_flux_points"), "its arrays have the shape (K,) or (T, K); energy_axis and gti are their axes"
+        ),
+        **dict.fromkeys(
+            ("reference_model", "reference_model_default", "reference_spectral_model"),
+            "its fluxes are dnde_ref, flux_ref and so on; reading takes a reference_model",
+        ),
+        **dict.fromkeys(
+            ("acceptance_off", "acceptance_on", "alpha", "dnde_scan_values", "filter_success_nan", "n_dof", "niter"),
+            "that is not kept; success and status say how each bin ended, norm_scan and stat_scan are the scan",
+        ),
+        "all_quantities": "available_quantities are those that are there",
+        "from_stack": "LightCurveEstimator makes all time bins at once",
+        "meta": "n_sigma, n_sigma_ul, n_sigma_sensitivity, sed_type_init and provenance say what gammapy has there",
+        "resample_axis": "estimate with other energy_edges or time_intervals, which takes milliseconds",
+        "sed_type_plot_default": "plot(sed_type=...) says what is drawn",
+        "slice_by_coord": "slice_by_energy(energy_min, energy_max) and slice_by_time(time_min, time_max) cut",
+        "sqrt_ts_threshold_ul": "it is an argument of plot; is_ul has 2",
+    },
+    "Estimator": {
+        **dict.fromkeys(
+            (
+                "estimate_best_fit", "estimate_counts", "estimate_errn_errp", "estimate_flux_point", "estimate_npred",
+                "estimate_npred_excess", "estimate_scan", "estimate_sensitivity", "estimate_time_bin_flux", "estimate_ts", "estimate_ul",
+            ),
+            AT_ONCE,
+        ),
+        **dict.fromkeys(("n_jobs", "parallel_backend"), ONE_BATCH),
+        "allow_multiple_telescopes": "data sets are joined whatever their telescopes are; choose them before",
+        "expand_map": "a light curve has arrays of shape (T, K)",
+        "fit": "the strengths are found by Newton's method to rounding, there is no optimiser to be chosen",
+        "get_scale_model": "the source is multiplied with a strength inside of run",
+        "null_value": "the TS is against a strength of 0",
+    },
     "Settings": {"covariance_opts": "there is one covariance, that of the exact Hessian"},
     "StoredResult": {"to_dict": "result.write(path) writes it as .yaml, .ecsv or .fits"},
 }  # fmt: skip
@@ -118,6 +190,9 @@ class Pointing:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
+            if hasattr(type(self), name):
+                # an error from inside of a property ends here too, and is what there is to say
+                return object.__getattribute__(self, name)
             hint = pointer(type(self), name)
             text = f"{type(self).__name__!r} object has no attribute {name!r}"
             raise AttributeError(f"{text}; {hint}" if hint else text, name=name, obj=self)

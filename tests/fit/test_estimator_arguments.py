@@ -117,6 +117,7 @@ def test_sensitivity_of_gammapy(ours, gammapy, known):
     assert found.n_sigma_sensitivity == 4
 
 
+@pytest.mark.slow
 def test_sensitivity_with_refits_holds_the_others_where_they_fit_best(ours):
     """In one bin: a second source is fitted beside; then it is held there, as if it were known."""
     d = ours.copy("run")
@@ -328,6 +329,7 @@ def test_arguments_that_ask_for_what_is_done_anyway():
 # -- one parameter -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reoptimize", [True, False])
 def test_one_parameter_with_the_others_held_or_not_is_that_of_gammapy(ours, gammapy, reoptimize):
     settings = {"selection_optional": "all", "reoptimize": reoptimize}

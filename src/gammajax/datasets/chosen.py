@@ -12,6 +12,9 @@ from gammajax.units import to_unit
 
 __all__ = ["ChosenDatasets"]
 
+# edges that have passed through another unit are still the same
+EDGE = 1e-6
+
 
 class ChosenDatasets(NamedSequence):
     """What `Datasets` says of its members, by gammapy's names."""
@@ -31,6 +34,28 @@ class ChosenDatasets(NamedSequence):
     def is_all_same_shape(self) -> bool:
         """Whether all have as many bins."""
         return len({np.shape(d.mask_array) for d in self}) == 1
+
+    @property
+    def is_all_same_energy_shape(self) -> bool:
+        """The same as `is_all_same_shape`: there is no axis but that of the energy."""
+        return self.is_all_same_shape
+
+    @property
+    def is_all_same_geom(self) -> bool:
+        """Whether all are spectra on the same axis of reconstructed energy."""
+        axes = [d.counts.geom.axis if hasattr(d, "counts") else None for d in self]
+        return all(a is not None and a == axes[0] for a in axes)
+
+    @property
+    def energy_axes_are_aligned(self) -> bool:
+        """Whether all are spectra whose axes share their edges as far as they overlap, so that a range means the same bins in each."""
+        axes = [d.counts.geom.axis.edges_tev if hasattr(d, "counts") else None for d in self]
+        return all(a is not None and _aligned(a, axes[0]) for a in axes)
+
+    @property
+    def contributes_to_stat(self) -> np.ndarray:
+        """Which of them have a bin in the fit, bool, shape (N,)."""
+        return np.array([bool(np.any(d.mask_array)) for d in self], dtype=bool)
 
     def select_time(self, time_min: Any, time_max: Any, atol: Any = "1e-6 s") -> Self:
         """The data sets all of whose good times lie in an interval.
@@ -60,3 +85,12 @@ class ChosenDatasets(NamedSequence):
         from html import escape
 
         return f"<pre>{escape(str(self))}</pre>"
+
+
+def _aligned(one: np.ndarray, other: Any) -> bool:
+    """Whether two axes have the same edges where both are."""
+    if other is None:
+        return False
+    low, high = max(one[0], other[0]) * (1 - EDGE), min(one[-1], other[-1]) * (1 + EDGE)
+    mine, its = (a[(a >= low) & (a <= high)] for a in (one, other))
+    return len(mine) == len(its) > 1 and np.allclose(mine, its, rtol=EDGE, atol=0)

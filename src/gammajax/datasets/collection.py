@@ -182,15 +182,17 @@ class Datasets(ChosenDatasets):
         """Statistic summed over all data sets, without priors and penalties."""
         return sum(d.stat_sum() for d in self)
 
-    def stack_reduce(self, name: str | None = None) -> Any:
+    def stack_reduce(self, name: str | None = None, nan_to_num: bool = False) -> Any:
         """Add the data sets up into one; see `gammajax.datasets.stacking.stack`.
 
         Parameters
         ----------
         name : str, optional
             Name of the sum.
+        nan_to_num : bool
+            Take numbers that are not finite for 0, as gammapy does; they are refused otherwise.
         """
-        return stack(list(self), name)
+        return stack(list(self), name, nan_to_num)
 
     def info_table(self, cumulative: bool = False) -> Any:
         """Return an astropy Table, one row of `info_dict` per data set.

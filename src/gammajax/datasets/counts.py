@@ -14,12 +14,13 @@ from gammajax.datasets.gti import GTI
 from gammajax.datasets.plots import CountsPlots
 from gammajax.datasets.registry import evaluator
 from gammajax.datasets.regroup import Regrouping
+from gammajax.datasets.stacking import stack
 from gammajax.errors import DataError, InputError
 from gammajax.models import Models
 from gammajax.response import check_dispersion, diagonal_dispersion
 from gammajax.units import to_unit
 
-__all__ = ["CountsSpectrum", "check_gti", "check_spectrum"]
+__all__ = ["CountsSpectrum", "check_gti", "check_spectrum", "empty_arrays"]
 
 # parsed once: reading a unit from text takes longer than evaluating a likelihood
 EXPOSURE_UNIT = u.Unit("cm2 s")
@@ -83,6 +84,21 @@ def check_gti(gti: Any, name: str) -> GTI | None:
     if not gti.time_sum > 0 * u.s:
         raise DataError(f"{name}: the good time intervals add up to 0 s; a measurement takes time.")
     return gti
+
+
+def empty_arrays(energy_axis: Any, energy_axis_true: Any, name: Any) -> dict[str, Any]:
+    """Arguments of an empty spectrum: axes, no exposure, no dispersion, no safe bin, no time."""
+    given = {"energy": energy_axis, "energy_true": energy_axis if energy_axis_true is None else energy_axis_true}
+    edges = {}
+    for key, axis in given.items():
+        own = axis.axis if isinstance(axis, EnergyGeom) else axis
+        edges[key] = own.edges if isinstance(own, EnergyAxis) else EnergyAxis(own, key).edges
+    n, n_true = (len(e) - 1 for e in edges.values())
+    return {
+        "energy_edges": edges["energy"], "energy_true_edges": edges["energy_true"], "exposure": u.Quantity(np.zeros(n_true), "cm2 s"),
+        "edisp": np.zeros((n_true, n)), "mask_safe": np.zeros(n, dtype=bool), "livetime": u.Quantity(0.0, "s"),
+        "ontime": u.Quantity(0.0, "s"), "name": name,
+    }  # fmt: skip
 
 
 class CountsSpectrum(Regrouping, CountsPlots, Dataset):
@@ -318,6 +334,55 @@ class CountsSpectrum(Regrouping, CountsPlots, Dataset):
         new = object.__new__(type(self))
         state = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in self.__dict__.items()}
         new.__dict__.update(state | {"_models": None, "name": name or f"{self.name}-copy", "meta": dict(self.meta)})
+        return new
+
+    # -- sums ------------------------------------------------------------------------------------------------------
+
+    def stack(self, other: Any, nan_to_num: bool = False) -> None:
+        """Add another spectrum of the same class and axes to this one, in place; see `gammajax.datasets.stacking.stack`.
+
+        Name, models and compatibility stay. Both are taken inside of their `mask_safe`, as in `Datasets.stack_reduce`; gammapy takes this
+        one whole, so that counts outside of its safe range come in where the other one is safe.
+
+        Parameters
+        ----------
+        other : data set
+            What is added.
+        nan_to_num : bool
+            Take numbers that are not finite for 0; they are refused otherwise.
+
+        Raises
+        ------
+        DataError
+            If the classes or the axes differ.
+
+        Examples
+        --------
+        >>> from gammajax import SpectrumDatasetOnOff
+        >>> from gammajax.data import embedded_ogip_files
+        >>> one, two = (SpectrumDatasetOnOff.read(path) for path in embedded_ogip_files())
+        >>> total = one.to_masked(name="both")
+        >>> total.stack(two)
+        >>> inside = sum(d.counts.data[d.mask_safe.data].sum() for d in (one, two))
+        >>> bool(total.counts.data.sum() == inside)
+        True
+        """
+        found = stack([self, other], self.name, nan_to_num)
+        kept = {k: v for k, v in self.__dict__.items() if k in ("_models", "_compatibility")}
+        self.__dict__.update(found.__dict__ | kept)
+
+    def to_masked(self, name: str | None = None, nan_to_num: bool = False) -> Any:
+        """Spectrum with nothing outside of `mask_safe`, without models: what the first of a sum is.
+
+        Parameters
+        ----------
+        name : str, optional
+            Name of the new one; ``"<name>-masked"`` if not given.
+        nan_to_num : bool
+            As in `stack`.
+        """
+        new = stack([self], name or f"{self.name}-masked", nan_to_num)
+        new.meta, new._compatibility = dict(self.meta), self._compatibility
         return new
 
     # -- reports ---------------------------------------------------------------------------------------------

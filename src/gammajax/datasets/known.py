@@ -8,7 +8,7 @@ from astropy import units as u
 
 from gammajax.datasets.axes import EnergyMap
 from gammajax.datasets.checks import check_array, check_counts, warn_of_fractions
-from gammajax.datasets.counts import CountsSpectrum, check_spectrum
+from gammajax.datasets.counts import CountsSpectrum, check_spectrum, empty_arrays
 from gammajax.datasets.gti import GTI
 from gammajax.datasets.registry import evaluator, file_format, read_file
 from gammajax.datasets.simulate import random_generator
@@ -110,6 +110,22 @@ class SpectrumDataset(CountsSpectrum):
             raise DataError(f"{name}: background[{i}] is {known[i]:g}, expected at least 0.")
         warn_of_fractions(name, counts=common["n_on"])
         return cls(background=known, stat_type=stat_type, **common)
+
+    @classmethod
+    def create(cls, energy_axis: Any, energy_axis_true: Any = None, name: str | None = None) -> "SpectrumDataset":
+        """An empty spectrum without background and exposure, in which no bin is safe: what others are stacked into.
+
+        Parameters
+        ----------
+        energy_axis : `EnergyAxis`, `EnergyGeom` or `~astropy.units.Quantity`
+            Reconstructed energy: the axis, or its edges.
+        energy_axis_true : `EnergyAxis` or `~astropy.units.Quantity`, optional
+            True energy; the same if not given.
+        name : str, optional
+            Name.
+        """
+        arrays = empty_arrays(energy_axis, energy_axis_true, name)
+        return cls.from_arrays(np.zeros(len(arrays["mask_safe"])), **arrays)
 
     @classmethod
     def read(cls, filename: str | Path, format: str | None = None, **kwargs: Any) -> "SpectrumDataset":

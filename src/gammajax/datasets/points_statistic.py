@@ -106,6 +106,21 @@ class PointsStatistic:
         self._safe = np.array(mask, dtype=bool)
 
     @property
+    def available_stat_type(self) -> list[str]:
+        """What `stat_type` may be."""
+        return list(STATISTICS)
+
+    @property
+    def mask_valid(self) -> np.ndarray:
+        """Points that have what the statistic needs, whatever is masked, bool, shape (n,), read-only."""
+        return read_only(self._usable(self._stat_type).copy())
+
+    @property
+    def mask(self) -> np.ndarray:
+        """Points in the fit, bool, shape (n,), read-only: `mask_safe` and `mask_fit`."""
+        return read_only(np.array(self.mask_array))
+
+    @property
     def mask_array(self) -> np.ndarray:
         """Points in the fit, bool, shape (n,)."""
         if self.mask_fit is None:

@@ -123,7 +123,7 @@ class Regrouping:
             )
         return self.slice_by_idx({"energy": slice(start, stop)}, name or f"{self.name}-slice")
 
-    def resample_energy_axis(self, energy_axis: Any, name: str | None = None) -> Any:
+    def resample_energy_axis(self, energy_axis: Any, name: str | None = None, nearest: bool = False) -> Any:
         r"""Spectrum on a coarser axis of reconstructed energy, by gammapy's rules.
 
         Counts, background and acceptance are summed over the safe bins, and so is the dispersion. A new bin is safe, or in the fit, if
@@ -136,6 +136,9 @@ class Regrouping:
             New axis, or its edges, which must be edges of the present axis.
         name : str, optional
             Name of the new one.
+        nearest : bool
+            Move the edges to the nearest of the present axis, in the logarithm, as gammapy does without asking; those that fall together
+            are one.
 
         Returns
         -------
@@ -148,6 +151,8 @@ class Regrouping:
             For an edge that the present axis does not have, naming the nearest.
         """
         axis = energy_axis if isinstance(energy_axis, EnergyAxis) else EnergyAxis(energy_axis)
+        if nearest:
+            axis = self._nearest(axis)
         at = groups_of(self._geom.axis, axis, f"resample_energy_axis: {self.name!r}")
         new = self.copy(name or f"{self.name}-resampled")
         safe = self._mask_safe
@@ -161,6 +166,18 @@ class Regrouping:
         new._geom = EnergyGeom(_with_edges(self._geom.axis, self._geom.axis.edges_tev[at]))
         self._resample_further(new, at)
         return new
+
+    def _nearest(self, axis: EnergyAxis) -> EnergyAxis:
+        """The nearest edges of the present axis."""
+        own = self._geom.axis.edges_tev
+        # bin by bin in the logarithm, halves to the even one, as gammapy has it
+        at = np.unique(np.round(np.interp(np.log(axis.edges_tev), np.log(own), np.arange(len(own)))).astype(int))
+        if len(at) < 2:
+            raise InputError(
+                f"resample_energy_axis: {self.name!r} has no bin from {axis.edges_tev[0]:g} to {axis.edges_tev[-1]:g} TeV; its bins go from "
+                f"{own[0]:g} to {own[-1]:g} TeV."
+            )
+        return EnergyAxis(u.Quantity(own[at], u.TeV), axis.name)
 
     def _resample_further(self, new: Any, at: np.ndarray) -> None:
         """Set what does not simply add up."""
@@ -211,7 +228,7 @@ def groups_of(old: EnergyAxis, new: EnergyAxis, what: str) -> np.ndarray:
         i = bad[0]
         raise InputError(
             f"{what}: {new.edges_tev[i]:g} TeV is no edge of the present axis, the nearest is {old.edges_tev[at[i]]:g} TeV; bins can "
-            "be joined, not cut."
+            "be joined, not cut: nearest=True moves the edges."
         )
     return at
 

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
+from gammajax.closed import foreign_hint
 from gammajax.datasets.axes import EnergyMap
 from gammajax.datasets.checks import check_array, check_counts, check_positive, warn_of_fractions
-from gammajax.datasets.counts import CountsSpectrum, check_spectrum
+from gammajax.datasets.counts import CountsSpectrum, check_spectrum, empty_arrays
 from gammajax.datasets.gti import GTI
 from gammajax.datasets.known import SpectrumDataset
 from gammajax.datasets.registry import file_format, read_file
@@ -124,6 +125,73 @@ class SpectrumDatasetOnOff(CountsSpectrum):
                 raise DataError(f"{name}: {what}[{i}] is {values[i]:g}, expected at least 0.")
         return cls(n_off=off, acceptance=acc, acceptance_off=acc_off, **common)
 
+    @classmethod
+    def create(cls, energy_axis: Any, energy_axis_true: Any = None, name: str | None = None) -> "SpectrumDatasetOnOff":
+        """An empty spectrum without exposure, in which no bin is safe: what others are stacked into.
+
+        Parameters
+        ----------
+        energy_axis : `EnergyAxis`, `EnergyGeom` or `~astropy.units.Quantity`
+            Reconstructed energy: the axis, or its edges.
+        energy_axis_true : `EnergyAxis` or `~astropy.units.Quantity`, optional
+            True energy; the same if not given.
+        name : str, optional
+            Name.
+        """
+        arrays = empty_arrays(energy_axis, energy_axis_true, name)
+        zero = np.zeros(len(arrays["mask_safe"]))
+        return cls.from_arrays(zero, zero, acceptance=0.0, acceptance_off=0.0, **arrays)
+
+    @classmethod
+    def from_spectrum_dataset(
+        cls,
+        dataset: SpectrumDataset,
+        acceptance: Any,
+        acceptance_off: Any,
+        counts_off: Any = None,
+        name: str | None = None,
+    ) -> "SpectrumDatasetOnOff":
+        """From a spectrum with a known background, which becomes the OFF counts: background / alpha, whole or not.
+
+        Models, masks, times and response are taken over.
+
+        Parameters
+        ----------
+        dataset : `SpectrumDataset`
+            Counts, response and background, the present background model included.
+        acceptance, acceptance_off : float or array, shape (n_reco,)
+            Relative acceptances of the two regions; alpha is their ratio.
+        counts_off : array or `EnergyMap`, shape (n_reco,), optional
+            OFF counts in the place of the background.
+        name : str, optional
+            Name; ``"<name>-onoff"`` if not given.
+
+        Examples
+        --------
+        >>> known = SpectrumDataset.create([1, 10] * u.TeV)
+        >>> known.background.data[:] = 2
+        >>> SpectrumDatasetOnOff.from_spectrum_dataset(known, acceptance=1, acceptance_off=5).counts_off.data
+        array([10.])
+        """
+        if not isinstance(dataset, SpectrumDataset):
+            raise InputError(
+                f"from_spectrum_dataset: got {dataset!r}, expected a SpectrumDataset.{foreign_hint(dataset)}"
+            )
+        new = object.__new__(cls)
+        copied = dataset.copy(name or f"{dataset.name}-onoff")
+        new.__dict__.update({k: v for k, v in copied.__dict__.items() if k not in ("_background", "_stat_type")})
+        n, what = len(dataset.counts.data), f"{new.name}: "
+        on, off = (
+            np.array(check_positive(a, n, what + k), dtype=float)
+            for k, a in (("acceptance", acceptance), ("acceptance_off", acceptance_off))
+        )
+        counted = dataset.npred_background().data * off / on if counts_off is None else counts_off
+        values = counted.data if isinstance(counted, EnergyMap) else counted
+        new._acceptance, new._acceptance_off = on, off
+        new._n_off = check_counts(values, n, what + "counts_off")
+        new.models = dataset.models
+        return new
+
     # -- files ---------------------------------------------------------------------------------------------------
 
     @classmethod
@@ -208,6 +276,13 @@ class SpectrumDatasetOnOff(CountsSpectrum):
     def npred_background(self) -> EnergyMap:
         """Background in the ON region, alpha mu_bkg, profiled for the predicted signal, shape (n_reco,)."""
         return super().npred_background()
+
+    def npred_off(self) -> EnergyMap:
+        """OFF counts expected, mu_bkg, profiled for the predicted signal, shape (n_reco,); nan without OFF acceptance."""
+        alpha = self.alpha.data
+        expected = np.full(len(alpha), np.nan)
+        np.divide(self.npred_background().data, alpha, out=expected, where=alpha > 0)
+        return self._derived(expected)
 
     def _resample_further(self, new: Any, at: np.ndarray) -> None:
         safe = self._mask_safe

@@ -7,11 +7,12 @@ import numpy as np
 from astropy import units as u
 
 from gammajax.datasets.gti import GTI
-from gammajax.datasets.known import SpectrumDataset
-from gammajax.datasets.spectrum import SpectrumDatasetOnOff
 from gammajax.errors import DataError
 
 __all__ = ["stack"]
+
+# what can be added up, by name: these classes have a method that does
+KINDS = ("SpectrumDatasetOnOff", "SpectrumDataset")
 
 
 def _check_axes(datasets: Sequence[Any]) -> None:
@@ -38,7 +39,19 @@ def _sum(terms: Any) -> np.ndarray:
     return np.sum(np.stack(list(terms)), axis=0)
 
 
-def stack(datasets: Sequence[Any], name: str | None = None) -> Any:
+def _inside(values: np.ndarray, mask: Any, nan_to_num: bool, what: str) -> np.ndarray:
+    """Values inside of a mask and 0 outside, whatever is there; refuses what is not finite inside, or takes it for 0."""
+    kept = np.where(mask, values, 0.0)
+    bad = np.argwhere(~np.isfinite(kept))
+    if len(bad) and not nan_to_num:
+        raise DataError(
+            f"{what} is {kept[tuple(bad[0])]} in bin {', '.join(map(str, bad[0]))}, expected finite numbers; mask the bin, or take it for 0 with "
+            "nan_to_num=True."
+        )
+    return np.where(np.isfinite(kept), kept, 0.0)
+
+
+def stack(datasets: Sequence[Any], name: str | None = None, nan_to_num: bool = False) -> Any:
     r"""Add up spectra of one class on the same axes, by gammapy's rules.
 
     Counts, background, OFF counts and acceptance are summed inside each `mask_safe`. The OFF acceptance keeps the background:
@@ -52,17 +65,19 @@ def stack(datasets: Sequence[Any], name: str | None = None) -> Any:
         At least one.
     name : str, optional
         Name of the result.
+    nan_to_num : bool
+        Take numbers that are not finite for 0, as gammapy does; they are refused otherwise.
 
     Raises
     ------
     DataError
-        If there is nothing to stack, the classes or the axes differ.
+        If there is nothing to stack, the classes or the axes differ, or for numbers that are not finite, naming them.
     """
     if not datasets:
         raise DataError("stack_reduce: there are no data sets to stack.")
     kind = type(datasets[0])
     for d in datasets:
-        if kind not in (SpectrumDatasetOnOff, SpectrumDataset) or type(d) is not kind:
+        if kind.__name__ not in KINDS or type(d) is not kind:
             raise DataError(
                 f"cannot stack {d!r}: only SpectrumDatasetOnOff with such, or SpectrumDataset with such, can be stacked; fit them "
                 "jointly instead."
@@ -70,13 +85,19 @@ def stack(datasets: Sequence[Any], name: str | None = None) -> Any:
     _check_axes(datasets)
     masks = [d.mask_safe.data for d in datasets]
     used = [m.any() for m in masks]
-    exposure = _sum(d.exposure.data * ok for d, ok in zip(datasets, used, strict=True))
-    weighted = _sum(d.exposure.data[:, None] * d.edisp.pdf_matrix * m for d, m in zip(datasets, masks, strict=True))
+    exposures = [
+        _inside(d.exposure.data, ok, nan_to_num, f"{d.name}: exposure") for d, ok in zip(datasets, used, strict=True)
+    ]
+    exposure = _sum(exposures)
+    weighted = _sum(
+        e[:, None] * _inside(d.edisp.pdf_matrix, m, nan_to_num, f"{d.name}: edisp")
+        for d, e, m in zip(datasets, exposures, masks, strict=True)
+    )
     first = datasets[0]
     common = {
         "axis": first.counts.geom.axis,
         "axis_true": first.exposure.geom.axis,
-        "n_on": _safe_sum(datasets, masks, "counts"),
+        "n_on": _safe_sum(datasets, masks, "counts", nan_to_num),
         "exposure": exposure,
         "edisp": weighted / np.where(exposure > 0, exposure, 1.0)[:, None],
         "mask_safe": np.any(masks, axis=0),
@@ -86,29 +107,34 @@ def stack(datasets: Sequence[Any], name: str | None = None) -> Any:
         "meta": {"stacked": [d.name for d in datasets]},
         "gti": _times(datasets),
     }
-    if kind is SpectrumDataset:
+    if kind.__name__ == "SpectrumDataset":
         kinds = {d.stat_type for d in datasets}
         if len(kinds) > 1:
             raise DataError(
                 f"cannot stack data sets with the statistics {', '.join(sorted(kinds))}; set one stat_type."
             )
-        background = _sum(d.npred_background().data * m for d, m in zip(datasets, masks, strict=True))
-        new: Any = SpectrumDataset(background=background, stat_type=kinds.pop(), **common)
+        background = _sum(
+            _inside(d.npred_background().data, m, nan_to_num, f"{d.name}: background")
+            for d, m in zip(datasets, masks, strict=True)
+        )
+        new: Any = kind(background=background, stat_type=kinds.pop(), **common)
     else:
-        new = SpectrumDatasetOnOff(**_off_measurement(datasets, masks), **common)
-    # where one has no fit range, all of its bins are in the fit
-    if all(d.mask_fit is not None for d in datasets):
-        new.mask_fit = np.any([d.mask_fit.data for d in datasets], axis=0)
+        new = kind(**_off_measurement(datasets, masks, nan_to_num), **common)
+    # where one has no fit range, all of its bins are in the fit; one without a safe bin has none
+    ranges = [d.mask_fit for d, ok in zip(datasets, used, strict=True) if ok]
+    if ranges and all(r is not None for r in ranges):
+        new.mask_fit = np.any([r.data for r in ranges], axis=0)
     return new
 
 
-def _safe_sum(datasets: Sequence[Any], masks: list[np.ndarray], what: str) -> np.ndarray:
-    return _sum(getattr(d, what).data * m for d, m in zip(datasets, masks, strict=True))
+def _safe_sum(datasets: Sequence[Any], masks: list[np.ndarray], what: str, nan_to_num: bool) -> np.ndarray:
+    pairs = zip(datasets, masks, strict=True)
+    return _sum(_inside(getattr(d, what).data, m, nan_to_num, f"{d.name}: {what}") for d, m in pairs)
 
 
-def _off_measurement(datasets: Sequence[SpectrumDatasetOnOff], masks: list[np.ndarray]) -> dict[str, np.ndarray]:
+def _off_measurement(datasets: Sequence[Any], masks: list[np.ndarray], nan_to_num: bool) -> dict[str, np.ndarray]:
     n_off, background, acceptance = (
-        _safe_sum(datasets, masks, what) for what in ("counts_off", "background", "acceptance")
+        _safe_sum(datasets, masks, what, nan_to_num) for what in ("counts_off", "background", "acceptance")
     )
     mean_alpha = (
         float(background.sum()) / float(n_off.sum())

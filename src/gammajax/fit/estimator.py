@@ -78,6 +78,16 @@ class Estimator(Closed):
                 raise InputError(f"selection_optional: unknown {name!r}; known are: {', '.join(OPTIONAL)}, or 'all'.")
         self.selection = chosen
 
+    @property
+    def tag(self) -> str:
+        """Name of its class."""
+        return type(self).__name__
+
+    @property
+    def config_parameters(self) -> dict[str, Any]:
+        """Settings by name."""
+        return {name.strip("_"): value for name, value in vars(self).items()}
+
     def copy(self) -> Any:
         """Return a copy, whose settings are its own."""
         from copy import deepcopy
@@ -85,7 +95,7 @@ class Estimator(Closed):
         return deepcopy(self)
 
     def __repr__(self) -> str:
-        shown = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in vars(self).items()}
+        shown = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in self.config_parameters.items()}
         return f"{type(self).__name__}({', '.join(f'{k}={_short(v)}' for k, v in shown.items())})"
 
 

@@ -9,6 +9,7 @@ from astropy import units as u
 
 from gammajax.datasets import GTI, EnergyAxis
 from gammajax.errors import InputError
+from gammajax.fit.flux_derived import FluxDerived
 from gammajax.units import energy_values, parsed
 
 __all__ = ["UNITS", "FluxColumns"]
@@ -33,7 +34,7 @@ PER_BIN = (
 OPTIONAL = ("marked",)
 
 
-class FluxColumns:
+class FluxColumns(FluxDerived):
     """Columns and parts of flux points; what there is beside the strengths themselves."""
 
     energy_edges: np.ndarray

@@ -77,14 +77,15 @@ def _table(name: str, columns: list[tuple], header: dict) -> Any:
     return hdu
 
 
-def _spectrum(counts: np.ndarray, quality: np.ndarray, backscal: np.ndarray, header: dict) -> Any:
+def _spectrum(counts: np.ndarray, quality: np.ndarray, backscal: np.ndarray, header: dict, unit: str) -> Any:
     n = len(counts)
     whole = bool(np.all(counts == np.round(counts)) and np.all(counts < 2**31))
     return _table(
         "SPECTRUM",
         [
             ("CHANNEL", "I", np.arange(n, dtype=np.int16), ""),
-            ("COUNTS", "J" if whole else "D", counts, "count"),
+            # gammapy cannot stack counts with a unit
+            ("COUNTS", "J" if whole else "D", counts, "" if unit == "TeV" else "count"),
             ("QUALITY", "I", quality.astype(np.int16), ""),
             ("BACKSCAL", "D", backscal, ""),
         ],
@@ -130,13 +131,13 @@ def _ebounds(dataset: Any, unit: str) -> Any:
 def _pha(dataset: Any, names: dict[str, Path], livetime: float, unit: str) -> list[Any]:
     header = {"HDUCLAS2": "TOTAL", "EXPOSURE": livetime, "OBS_ID": dataset.name}
     header |= {"BACKFILE": names["bkg"].name, "ANCRFILE": names["arf"].name, "RESPFILE": names["rmf"].name}
-    hdu = _spectrum(dataset.counts.data, ~dataset.mask_safe.data, dataset.acceptance.data, header)
+    hdu = _spectrum(dataset.counts.data, ~dataset.mask_safe.data, dataset.acceptance.data, header, unit)
     return [hdu, _ebounds(dataset, unit), *times_hdus(dataset)]
 
 
 def _bkg(dataset: Any, livetime: float, unit: str) -> list[Any]:
     header = {"HDUCLAS2": "BKG", "EXPOSURE": livetime, "OBS_ID": dataset.name}
-    hdu = _spectrum(dataset.counts_off.data, ~dataset.mask_safe.data, dataset.acceptance_off.data, header)
+    hdu = _spectrum(dataset.counts_off.data, ~dataset.mask_safe.data, dataset.acceptance_off.data, header, unit)
     return [hdu, _ebounds(dataset, unit)]
 
 
