@@ -107,10 +107,12 @@ print("went on")
 
 @pytest.mark.parametrize("what", ["re-fitted", "frozen", "general"])
 def test_out_of_memory_goes_on_with_smaller_batches(tmp_path, what):
-    """Another program has nearly all memory of the device: 300 MB are left, and then less than a batch takes."""
+    """Another program has nearly all memory of the device: 70 MB are left, less than one block takes."""
     script = tmp_path / "crowded.py"
     script.write_text(CROWDED)
-    more = environment(tmp_path / "cache", XLA_PYTHON_CLIENT_MEM_FRACTION="0.002", XLA_PYTHON_CLIENT_PREALLOCATE="true")
+    more = environment(
+        tmp_path / "cache", XLA_PYTHON_CLIENT_MEM_FRACTION="0.0005", XLA_PYTHON_CLIENT_PREALLOCATE="true"
+    )
     out = subprocess.run(
         [sys.executable, str(script), what], env=more, cwd=ROOT, capture_output=True, text=True, timeout=200
     )

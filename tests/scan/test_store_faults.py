@@ -255,6 +255,38 @@ def test_several_devices_compute_the_same_bits_and_never_wait_for_one_another(fi
         assert contents(tmp_path / f"{name} on two") == contents(tmp_path / name)
 
 
+TURNS = """
+import jax
+import numpy as np
+import gammajax.scan.blocks as blocks
+from gammajax.solve.surface import Layout
+from tests.scan.stored import fine, fitted
+
+assert len(jax.local_devices()) == 3
+blocks.layout_of = lambda *a: Layout((16, 16), (16, 16))
+used, real = set(), blocks.Blocks._on
+blocks.Blocks._on = lambda self, device: (used.add(device), real(self, device))[1]
+fit, found = fitted(), []
+for turns in (blocks.in_turn, lambda devices: devices):
+    used.clear()
+    blocks.in_turn = turns
+    for reoptimize in (True, False):
+        result = fit.stat_grid(fine(600), reoptimize=reoptimize, chunk_size=6000, progress=False)
+        found.append(result.stat)
+    print(len(used))
+print(np.array_equal(found[0], found[2]), np.array_equal(found[1], found[3]))
+"""
+
+
+def test_accelerators_take_turns_at_the_blocks_of_a_surface(cache):
+    flags = environment(cache) | {"XLA_FLAGS": "--xla_force_host_platform_device_count=3"}
+    out = subprocess.run(
+        [sys.executable, "-c", TURNS], env=flags, capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert out.returncode == 0, out.stderr
+    assert out.stdout.split() == ["1", "3", "True", "True"]
+
+
 def test_a_device_without_memory_gets_smaller_batches(fit, tmp_path, monkeypatch, caplog):
     import jax
 

@@ -89,7 +89,7 @@ class Blocks:
         """
         devices = devices or own_devices()[:1]
         platform = devices[0].platform
-        devices = devices[:1] if platform == "cpu" else devices
+        devices = in_turn(devices)
         shape = (len(axes[0]), len(axes[1]))
         layout = layout_of(platform, large, shape)
         blocks = cut(shape, layout, parallel)
@@ -132,6 +132,11 @@ class Blocks:
             with double_precision():
                 self._leaves[device] = tuple(jax.device_put(self._leaves[None], device))
         return self._leaves[device]
+
+
+def in_turn(devices: tuple) -> tuple:
+    """Devices that take turns: of a CPU only the first, whose threads have all cores."""
+    return devices[:1] if devices[0].platform == "cpu" else devices
 
 
 def _codes(status: np.ndarray, stat: np.ndarray) -> np.ndarray:

@@ -97,4 +97,7 @@ def tell_of_batches(platform: str, refits: bool) -> None:
     """Say with which batches it goes on."""
     size = sizes(platform)
     n, what = (size.minimize, "fits") if refits else (size.evaluate, "evaluations")
-    log.warning("scan: the %s ran out of memory; going on with batches of %d %s.", platform, n, what)
+    log.warning(
+        "scan: the %s ran out of memory; going on with batches of %d %s%s.", platform, n, what,
+        f", of surfaces {size.surface} nodes" if size.surface else "",
+    )  # fmt: skip
