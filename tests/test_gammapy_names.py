@@ -188,6 +188,7 @@ def test_points_at_x_are_drawn_with_their_function():
 MOVED = {
     "MapAxis": "gammajax.EnergyAxis",
     "wstat": "gammajax.stats.wstat",
+    "FluxEstimator": "gammajax.FluxPointsEstimator",
     "plot_contour_line": "gammajax.plotting.plot_contour_line",
     "SpectrumDatasetOnOf": "gammajax.SpectrumDatasetOnOff",
 }

@@ -13,7 +13,7 @@ NO_MAPS = (
     "there are no maps here, a spectrum has no position; gammapy's to_spectrum_dataset(region) reduces maps to spectra"
 )
 FILES = "read(filename) and write(filename) go to files; lists of data sets by Datasets.read and Datasets.write"
-EMPTY = "create(energy_axis, energy_axis_true) makes an empty one, from_arrays one of arrays"
+EMPTY = "create(axis, energy_axis_true) makes an empty one, from_arrays one of arrays"
 TABLES = "to_table(sed_type) gives all columns, read and write go to files"
 AT_ONCE = "run(datasets) computes all at once, what selection_optional asks for"
 ONE_BATCH = "all bins are one batch in one process, which uses its threads by itself"

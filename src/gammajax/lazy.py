@@ -20,6 +20,9 @@ MOVED = {
     "TEMPORAL_MODEL_REGISTRY": "gammajax.temporal_model_class(tag)",
     "select_nested_models": "gammajax.Fit.ts",
     "TestStatisticNested": "gammajax.Fit.ts",
+    "FluxEstimator": "gammajax.FluxPointsEstimator",
+    "SensitivityEstimator": "gammajax.FluxPointsEstimator(selection_optional=['sensitivity'])",
+    "ParameterSensitivityEstimator": "gammajax.ParameterEstimator(selection_optional=['sensitivity'])",
     "integrate_spectrum": "model.integral(energy_min, energy_max)",
 } | {name: f"gammajax.stats.{name}" for name in ("cash", "cstat", "wstat")}
 MOVED |= {name: f"gammajax.plotting.{name}" for name in ("plot_contour_line", "plot_contour")}

@@ -288,6 +288,14 @@ def test_masks_of_points(points):
     np.testing.assert_array_equal(data.mask, data.mask_array)
     np.testing.assert_array_equal(data.mask_valid, data.mask_safe)
     assert data.available_stat_type == ["chi2", "distrib", "profile"]
+    # gammapy's have two more axes
+    given = FluxPointsDataset(
+        data=points, mask_fit=np.array([True, False, True])[:, None, None], mask_safe=[True, True, False]
+    )
+    np.testing.assert_array_equal(given.mask, [True, False, False])
+    for name in ("mask_fit", "mask_safe"):
+        with pytest.raises(DataError, match=f"{name} has shape .* expected 3 of bool"):
+            FluxPointsDataset(data=points, **{name: [1, 0, 1]})
 
 
 # -- names -------------------------------------------------------------------------------------------------------------------

@@ -59,6 +59,8 @@ class FluxPointsDataset(PointsPlots, PointsStatistic, Dataset):
         Name.
     data : `FluxPoints`, optional
         In the place of all arrays, ``FluxPointsDataset(data=points, models=model)``.
+    mask_fit, mask_safe : array of bool, shape (n,), optional
+        Points in the fit, and points that are safe to use.
 
     Raises
     ------
@@ -95,6 +97,8 @@ class FluxPointsDataset(PointsPlots, PointsStatistic, Dataset):
         models: Any = None,
         name: str = "flux-points",
         data: Any = None,
+        mask_fit: Any = None,
+        mask_safe: Any = None,
     ) -> None:
         points = energy if data is None else data
         if hasattr(points, "to_table"):
@@ -103,6 +107,7 @@ class FluxPointsDataset(PointsPlots, PointsStatistic, Dataset):
             self.__dict__.update(_of_points(points, name).__dict__)
             self.stat_type = stat_type
             self.models = models
+            self._set_masks(mask_fit, mask_safe)
             return
         if energy is None or dnde is None:
             raise DataError(f"{name}: energy and dnde are missing; give them, or data=FluxPoints.")
@@ -115,8 +120,21 @@ class FluxPointsDataset(PointsPlots, PointsStatistic, Dataset):
         self.__dict__.update(checked_points(self.name, energy, fluxes, is_ul, norm_scan, stat_scan))
         self.stat_type = stat_type
         self.mask_fit = None
+        self._set_masks(mask_fit, mask_safe)
         if models is not None:
             self.models = models
+
+    def _set_masks(self, mask_fit: Any, mask_safe: Any) -> None:
+        """Masks of the constructor, of one flag for each point."""
+        for name, mask in (("mask_fit", mask_fit), ("mask_safe", mask_safe)):
+            if mask is None:
+                continue
+            flags = np.asarray(mask)
+            if flags.dtype != bool or flags.size != len(self._energy):
+                raise DataError(
+                    f"{self.name}: {name} has shape {flags.shape} and type {flags.dtype}, expected {len(self._energy)} of bool."
+                )
+            setattr(self, name, flags.reshape(-1))
 
     @classmethod
     def from_table(cls, table: Any, name: str = "flux-points", models: Any = None) -> "FluxPointsDataset":

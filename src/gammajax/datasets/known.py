@@ -112,19 +112,19 @@ class SpectrumDataset(CountsSpectrum):
         return cls(background=known, stat_type=stat_type, **common)
 
     @classmethod
-    def create(cls, energy_axis: Any, energy_axis_true: Any = None, name: str | None = None) -> "SpectrumDataset":
+    def create(cls, geom: Any, energy_axis_true: Any = None, name: str | None = None) -> "SpectrumDataset":
         """An empty spectrum without background and exposure, in which no bin is safe: what others are stacked into.
 
         Parameters
         ----------
-        energy_axis : `EnergyAxis`, `EnergyGeom` or `~astropy.units.Quantity`
+        geom : `EnergyAxis`, `EnergyGeom` or `~astropy.units.Quantity`
             Reconstructed energy: the axis, or its edges.
         energy_axis_true : `EnergyAxis` or `~astropy.units.Quantity`, optional
             True energy; the same if not given.
         name : str, optional
             Name.
         """
-        arrays = empty_arrays(energy_axis, energy_axis_true, name)
+        arrays = empty_arrays(geom, energy_axis_true, name)
         return cls.from_arrays(np.zeros(len(arrays["mask_safe"])), **arrays)
 
     @classmethod

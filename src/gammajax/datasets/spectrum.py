@@ -126,19 +126,19 @@ class SpectrumDatasetOnOff(CountsSpectrum):
         return cls(n_off=off, acceptance=acc, acceptance_off=acc_off, **common)
 
     @classmethod
-    def create(cls, energy_axis: Any, energy_axis_true: Any = None, name: str | None = None) -> "SpectrumDatasetOnOff":
+    def create(cls, geom: Any, energy_axis_true: Any = None, name: str | None = None) -> "SpectrumDatasetOnOff":
         """An empty spectrum without exposure, in which no bin is safe: what others are stacked into.
 
         Parameters
         ----------
-        energy_axis : `EnergyAxis`, `EnergyGeom` or `~astropy.units.Quantity`
+        geom : `EnergyAxis`, `EnergyGeom` or `~astropy.units.Quantity`
             Reconstructed energy: the axis, or its edges.
         energy_axis_true : `EnergyAxis` or `~astropy.units.Quantity`, optional
             True energy; the same if not given.
         name : str, optional
             Name.
         """
-        arrays = empty_arrays(energy_axis, energy_axis_true, name)
+        arrays = empty_arrays(geom, energy_axis_true, name)
         zero = np.zeros(len(arrays["mask_safe"]))
         return cls.from_arrays(zero, zero, acceptance=0.0, acceptance_off=0.0, **arrays)
 
