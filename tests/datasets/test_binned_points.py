@@ -238,3 +238,28 @@ def test_one_point_at_an_energy_and_what_is_none():
             FluxPoints.from_table(table)
     with pytest.raises(FileFormatError, match="column e_min is missing; flux belongs to energy bins"):
         FluxPoints.from_table(Table({"e_ref": [1.0] * u.TeV, "flux": [1e-12] * u.Unit("cm-2 s-1")}))
+
+
+def test_gammapys_own_fluxes_are_fitted_with_integrals_or_as_there(theirs, gammapy_data):
+    from gammajax.interop.gammapy import from_gammapy
+
+    path = gammapy_data / FOLDER / "flux_points.fits"
+    other = theirs(path, 2.3)
+    expected = FluxPointsDataset.read(path)
+    for mode in (None, "gammapy"):
+        found = from_gammapy(other, compatibility=mode)[0]
+        expected.compatibility, expected.models = mode, found.models
+        np.testing.assert_array_equal(found.mask_array, other.mask.ravel())
+        assert found.stat_sum() == pytest.approx(expected.stat_sum(), rel=1e-9)
+        assert (found.stat_sum() == pytest.approx(other.stat_sum(), rel=1e-9)) == (mode == "gammapy")
+
+
+def test_points_are_no_batch_of_spectra():
+    low, high = BINS["side by side"]
+    points = FluxPointsDataset.from_table(
+        table_of(PowerLawSpectralModel(), "flux", low, high), models=PowerLawSpectralModel()
+    )
+    other = points.copy("other")
+    other.models = points.models
+    with pytest.raises(DataError, match="run_each: .* are of different kinds"):
+        Fit().run_each([points, other])

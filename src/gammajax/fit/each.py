@@ -117,7 +117,7 @@ def as_batch(datasets: Any) -> tuple[SpectrumBatch, np.ndarray | None, np.ndarra
             raise InputError(f"run_each: got {d!r}, expected data sets such as SpectrumDatasetOnOff.")
     first = members[0]
     for d in members:
-        if type(d) is not type(first) or d.response_arrays() is None or d.stat_type != first.stat_type:
+        if type(d) is not type(first) or not hasattr(d, "counts") or d.stat_type != first.stat_type:
             raise DataError(f"run_each: {first.name!r} and {d.name!r} are of different kinds; fit each kind by itself.")
         if d.counts.geom.axis != first.counts.geom.axis or d.exposure.geom.axis != first.exposure.geom.axis:
             raise DataError(

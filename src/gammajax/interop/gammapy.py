@@ -104,6 +104,14 @@ def _points(d: Any) -> FluxPointsDataset:
     if d.stat_type != "chi2":
         raise DataError(f"{d.name!r} has the statistic {d.stat_type}; only chi2 of flux points is taken here.")
     points = d.data
+    sed = points.sed_type_init
+    if sed in ("flux", "eflux"):
+        # with its bins, whose fluxes are compared with integrals unless gammapy's ways are asked for
+        new = FluxPointsDataset.from_table(points.to_table(sed), name=d.name)
+        new.mask_safe = new.mask_safe & d.mask_safe.ravel()
+        if d.mask_fit is not None:
+            new.mask_fit = np.asarray(d.mask_fit).ravel().astype(bool)
+        return new
     try:
         found = points.dnde_err
     except AttributeError:
