@@ -13,6 +13,8 @@ from gammajax.models.functions import (
     gaussian_steepness,
     log_parabola,
     log_parabola_2,
+    log_parabola_2_slope,
+    log_parabola_slope,
     log_parabola_slopes,
     smooth_broken_power_law,
     smooth_broken_power_law_cuts,
@@ -41,7 +43,7 @@ class LogParabolaSpectralModel(SpectralModel):
     reference : `~astropy.units.Quantity`
         :math:`E_0`, default 10 TeV, frozen.
     alpha, beta : float
-        Index and curvature, defaults 2 and 1. Bin integrals are exact to 1e-9 while the local index is between -19 and 21.
+        Index and curvature, defaults 2 and 1.
 
     References
     ----------
@@ -64,7 +66,6 @@ class LogParabolaSpectralModel(SpectralModel):
         Declared("alpha", 2.0),
         Declared("beta", 1.0),
     )
-    # steeper than 20 only where alpha + 2 beta ln(E/E0) is: far below 1e-12 of the integral for beta <= 1
     form = SpectralForm(
         log_parabola,
         ("amplitude", "reference", "alpha", "beta"),
@@ -74,6 +75,8 @@ class LogParabolaSpectralModel(SpectralModel):
         log_slopes=log_parabola_slopes,
         constants=("reference",),
         log_slope=20.0,
+        local_slope=log_parabola_slope,
+        usual_slope=20.0,
     )
 
     @classmethod
@@ -107,7 +110,7 @@ class LogParabola2SpectralModel(SpectralModel):
     reference : `~astropy.units.Quantity`
         :math:`E_0`, default 10 TeV, frozen.
     alpha, beta : float
-        Defaults 2 and 1. Bin integrals are exact to 1e-9 while the local index is between -19 and 21.
+        Defaults 2 and 1.
     escale : `~astropy.units.Quantity`
         :math:`E_s`, default 1 TeV, frozen.
 
@@ -131,6 +134,8 @@ class LogParabola2SpectralModel(SpectralModel):
         separable=("alpha", "beta"),
         constants=("reference", "escale"),
         log_slope=20.0,
+        local_slope=log_parabola_2_slope,
+        usual_slope=20.0,
     )
 
     @classmethod
@@ -168,7 +173,7 @@ class LogParabolaNormSpectralModel(SpectralModel):
     reference : `~astropy.units.Quantity`
         :math:`E_0`, default 10 TeV, frozen.
     alpha, beta : float
-        Defaults 0. Bin integrals are exact to 1e-9 while the local index is between -19 and 21.
+        Defaults 0.
     """
 
     tag = ("LogParabolaNormSpectralModel", "lp-norm")
@@ -188,6 +193,8 @@ class LogParabolaNormSpectralModel(SpectralModel):
         log_slopes=log_parabola_slopes,
         constants=("reference",),
         log_slope=20.0,
+        local_slope=log_parabola_slope,
+        usual_slope=20.0,
     )
 
     @classmethod

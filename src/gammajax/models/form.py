@@ -4,7 +4,7 @@ Forms of compounds are made once for each pair of forms, so that equal structure
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -49,6 +49,11 @@ class SpectralForm:
     log_slope : float, optional
         The steepest \|d ln dnde / d ln E\| that a bin integral without closed form is made for. None where nothing is known:
         the integrals are then checked once, with `defaults`.
+    local_slope : callable, optional
+        ``local_slope(log_energy, *parameters)``: d ln dnde / d ln E at ln(E/TeV), of those of its factors whose parameters may make it
+        steeper than `log_slope` says; over a range of energies steepest at an end. A function of numbers and NumPy arrays: it chooses nodes before anything is compiled.
+    usual_slope : float
+        How much of `log_slope` is for those factors.
     log_fall : float
         How steeply it falls far beyond a cut-off, where next to nothing is left, above `log_slope`; 0 for a model without cut-off.
         Nodes that never move are then denser towards the lower edges of bins.
@@ -88,6 +93,9 @@ class SpectralForm:
     log_slopes: Callable[..., tuple] | None = None
     constants: tuple[str, ...] = ()
     log_slope: float | None = None
+    # nodes only: the same model with or without them
+    local_slope: Callable[..., Any] | None = field(default=None, metadata={"digest": False})
+    usual_slope: float = field(default=0.0, metadata={"digest": False})
     log_fall: float = 0.0
     steepness: Callable[..., Any] | None = None
     least_nodes: int = 0
@@ -126,6 +134,8 @@ def _joined(first: SpectralForm, second: SpectralForm) -> dict[str, Any]:
         "breaks": _united(first.breaks, second.breaks, len(first.names)),
         "cuts": _united(first.cuts, second.cuts, len(first.names)),
         "log_slope": None if unknown else _slope(first) + _slope(second),
+        "local_slope": _steepest(first.local_slope, second.local_slope, len(first.names)),
+        "usual_slope": first.usual_slope + second.usual_slope,
         "log_fall": _fall(first) + _fall(second) if first.log_fall or second.log_fall else 0.0,
         "steepness": _steepest(first.steepness, second.steepness, len(first.names)),
         "least_nodes": max(first.least_nodes, second.least_nodes),
@@ -235,6 +245,8 @@ def scaled_form(form: SpectralForm, theta: tuple[float, ...]) -> SpectralForm:
         integral=None if form.integral is None else integral,
         linear=("norm",),
         log_slope=form.log_slope,
+        local_slope=None if form.local_slope is None else lambda x, norm: form.local_slope(x, *theta),  # type: ignore[misc]
+        usual_slope=form.usual_slope,
         log_fall=form.log_fall,
         steepness=None if form.steepness is None else steepness,
         least_nodes=form.least_nodes,
@@ -274,6 +286,7 @@ def affine_form(form: SpectralForm, links: tuple[tuple[float, float], ...]) -> S
         evaluate=evaluate,
         integral=moved(form.integral, 2),
         steepness=moved(form.steepness, 1),
+        local_slope=moved(form.local_slope, 1),
         breaks=moved(form.breaks, 0),
         cuts=moved(form.cuts, 0),
         # with an offset the model is not proportional any more
@@ -307,10 +320,12 @@ def _times_energy(form: SpectralForm, energy: jax.Array, *parameters: jax.Array)
 @lru_cache(maxsize=256)
 def weighted_form(form: SpectralForm) -> SpectralForm:
     """The form times the energy, for energy fluxes."""
+    slope = form.local_slope
     return replace(
         form,
         evaluate=partial(_times_energy, form),
         integral=None,
+        local_slope=None if slope is None else lambda x, *parameters: 1.0 + slope(x, *parameters),
         terms=tuple((a, weighted_form(f), index) for a, f, index in form.terms),
         gammapy_closed=False,
     )

@@ -6,11 +6,13 @@ import numpy as np
 
 from gammajax.errors import InputError
 
-__all__ = ["FOLDS", "TOLERANCE", "graded_for", "graded_legendre", "nodes_for"]
+__all__ = ["FOLDS", "MOST", "TOLERANCE", "graded_for", "graded_legendre", "nodes_for", "reach"]
 
 TOLERANCE = 1e-9
 # e-folds of an integrand after which nothing is left of it: 2e-12
 FOLDS = 27.0
+# nodes of a bin
+MOST = 64
 
 
 @lru_cache(maxsize=256)
@@ -18,7 +20,7 @@ def nodes_for(half_width: float) -> int:
     """Fewest Gauss-Legendre nodes that integrate exp(a x) over [-1, 1] to `TOLERANCE`, a = `half_width`."""
     a = max(half_width, 1e-3)
     exact = 2 * np.sinh(a) / a
-    for n in range(2, 65):
+    for n in range(2, MOST + 1):
         x, w = np.polynomial.legendre.leggauss(n)
         if abs(np.sum(w * np.exp(a * x)) - exact) <= 0.3 * TOLERANCE * exact:
             return n
@@ -26,6 +28,17 @@ def nodes_for(half_width: float) -> int:
         f"the energy bins are too wide to integrate a steep spectrum over them (half width times slope {a:.3g}); "
         "use more true-energy bins per decade."
     )
+
+
+@lru_cache(maxsize=64)
+def reach(count: int) -> float:
+    """Largest half width up to which so many nodes are as many as `nodes_for` asks for, rounded down; of at least 2 nodes."""
+    a = np.arange(1, 6400) * 0.05
+    x, w = np.polynomial.legendre.leggauss(count)
+    # the larger end is 1
+    found = np.exp(np.outer(a, x - 1)) @ w
+    wrong = np.abs(found / (-np.expm1(-2 * a) / a) - 1) > 0.3 * TOLERANCE
+    return float(a[np.argmax(wrong)] - 0.05) if wrong.any() else float(a[-1])
 
 
 @lru_cache(maxsize=256)

@@ -9,12 +9,15 @@ from gammajax.models.form import SpectralForm
 from gammajax.models.functions import (
     broken_power_law,
     broken_power_law_integral,
+    broken_power_law_slope,
     constant,
     constant_integral,
     power_law,
     power_law_2,
     power_law_2_integral,
+    power_law_2_slope,
     power_law_integral,
+    power_law_slope,
 )
 
 __all__ = [
@@ -60,6 +63,8 @@ class PowerLawSpectralModel(SpectralModel):
         separable=("index",),
         constants=("reference",),
         log_slope=10.0,
+        local_slope=power_law_slope,
+        usual_slope=10.0,
         power_between=True,
     )
 
@@ -129,6 +134,8 @@ class PowerLawNormSpectralModel(SpectralModel):
         separable=("tilt",),
         constants=("reference",),
         log_slope=10.0,
+        local_slope=power_law_slope,
+        usual_slope=10.0,
         power_between=True,
     )
 
@@ -166,6 +173,8 @@ class PowerLaw2SpectralModel(SpectralModel):
         linear=("amplitude",),
         constants=("emin", "emax"),
         log_slope=10.0,
+        local_slope=power_law_2_slope,
+        usual_slope=10.0,
         power_between=True,
     )
 
@@ -197,6 +206,8 @@ class BrokenPowerLawSpectralModel(SpectralModel):
         integral=broken_power_law_integral,
         linear=("amplitude",),
         log_slope=10.0,
+        local_slope=broken_power_law_slope,
+        usual_slope=10.0,
         breaks=lambda index1, index2, amplitude, ebreak: (ebreak,),
         power_between=True,
         gammapy_closed=False,

@@ -10,6 +10,7 @@ import numpy as np
 from gammajax.models.form import SpectralForm, weighted_form
 from gammajax.models.integrate import flux_per_bin
 from gammajax.models.rules import BinRule, range_rule
+from gammajax.models.steep import Reach, reaches, steeper_rule
 from gammajax.units import double_precision
 
 __all__ = [
@@ -140,20 +141,26 @@ def relative_variance(
         return np.asarray(value), np.asarray(slope)
 
 
-def _range(form: SpectralForm, lo: np.ndarray, hi: np.ndarray, power: int) -> tuple[SpectralForm, BinRule, int]:
-    """The form times E^power, a rule for all ranges, and into how many panels it cuts each."""
+def _range(
+    form: SpectralForm, lo: np.ndarray, hi: np.ndarray, theta: np.ndarray, power: int
+) -> tuple[SpectralForm, BinRule, int]:
+    """The form times E^power, a rule for all ranges that does for the parameters, and into how many panels it cuts each."""
     form = weighted_form(form) if power else form
     low, high = np.broadcast_arrays(np.asarray(lo, dtype=float), np.asarray(hi, dtype=float))
-    return form, *_range_rule(form, low.tobytes(), high.tobytes())
+    key = form, low.tobytes(), high.tobytes()
+    rule, panels, reached = _range_rule(*key, 0)
+    step = max((int(r.steps(list(theta))) for r in reached), default=0)
+    return (form, *_range_rule(*key, step)[:2]) if step else (form, rule, panels)
 
 
 @lru_cache(maxsize=128)
-def _range_rule(form: SpectralForm, lo: bytes, hi: bytes) -> tuple[BinRule, int]:
+def _range_rule(form: SpectralForm, lo: bytes, hi: bytes, step: int) -> tuple[BinRule, int, tuple[Reach, ...]]:
     low, high = np.frombuffer(lo), np.frombuffer(hi)
     widest = float(np.max(np.log10(high / low)))
     panels = 1 if form.integral is not None else max(8, int(np.ceil(10 * widest)))
     edges = np.geomspace(low, high, panels + 1, axis=-1)
-    return range_rule(edges[..., :-1].ravel(), edges[..., 1:].ravel(), form), panels
+    rule = range_rule(edges[..., :-1].ravel(), edges[..., 1:].ravel(), form)
+    return steeper_rule(form, rule, step), panels, reaches(form, rule)
 
 
 def integrate_range(form: SpectralForm, lo: np.ndarray, hi: np.ndarray, theta: np.ndarray, power: int) -> np.ndarray:
@@ -165,7 +172,7 @@ def integral_band(
     form: SpectralForm, lo: np.ndarray, hi: np.ndarray, theta: np.ndarray, covariance: np.ndarray, power: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Integrals of E^power dnde from `lo` to `hi` (TeV, any shape) and their propagated errors."""
-    form, rule, panels = _range(form, lo, hi, power)
+    form, rule, panels = _range(form, lo, hi, theta, power)
     with double_precision():
         if not covariance.size:
             value = np.asarray(_integral(form, rule, theta)).reshape(-1, panels).sum(axis=-1)

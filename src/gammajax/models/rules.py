@@ -11,7 +11,7 @@ from gammajax.errors import InputError
 from gammajax.models.form import UNKNOWN_SLOPE, SpectralForm
 from gammajax.models.nodes import FOLDS, graded_for, graded_legendre, nodes_for
 
-__all__ = ["BinRule", "node_count", "range_rule", "refined"]
+__all__ = ["BinRule", "count_of_pieces", "node_count", "nodes_of", "range_rule", "refined", "slope_of", "widest"]
 
 MODES = ("exact", "gammapy")
 
@@ -76,19 +76,20 @@ def node_count(edges: np.ndarray, log_slope: float) -> int:
     return _count(edges[:-1], edges[1:], log_slope)
 
 
-def _widest(lo: np.ndarray, hi: np.ndarray) -> float:
+def widest(lo: np.ndarray, hi: np.ndarray) -> float:
+    """Width in ln E of the widest bin."""
     return float(np.max(np.log(hi) - np.log(lo)))
 
 
 def _count(lo: np.ndarray, hi: np.ndarray, log_slope: float) -> int:
     # rounded so that two axes that differ in the last bits share their node count, and so their programs
-    return nodes_for(round(0.5 * _widest(lo, hi) * log_slope, 6))
+    return nodes_for(round(0.5 * widest(lo, hi) * log_slope, 6))
 
 
-def _count_of_pieces(lo: np.ndarray, hi: np.ndarray, form: SpectralForm) -> int:
+def count_of_pieces(lo: np.ndarray, hi: np.ndarray, form: SpectralForm) -> int:
     """Gauss-Legendre nodes of pieces that end where nothing is left, see `gammajax.models.pieces`."""
     tail = 0 if form.steepness is None else nodes_for(0.5 * FOLDS)
-    return max(form.least_nodes, _count(lo, hi, _slope(form)), tail)
+    return max(form.least_nodes, _count(lo, hi, slope_of(form)), tail)
 
 
 def range_rule(lo: np.ndarray, hi: np.ndarray, form: SpectralForm, mode: str = "exact") -> BinRule:
@@ -119,25 +120,26 @@ def range_rule(lo: np.ndarray, hi: np.ndarray, form: SpectralForm, mode: str = "
         return BinRule(lo, hi, none, none, parts=parts, mode="sum")
     points = _pieces(lo, hi, form.nodes)
     if form.loose:
-        count = 0 if form.power_between else _count_of_pieces(lo, hi, form)
+        count = 0 if form.power_between else count_of_pieces(lo, hi, form)
         return BinRule(lo, hi, points, none, mode="loose", count=count)
     pieced = form.breaks is not None or form.cuts is not None
     if form.power_between and not pieced:
         return BinRule(lo, hi, points, none, mode="power")
     if pieced:
-        return BinRule(lo, hi, points, none, mode="breaks", count=_count_of_pieces(lo, hi, form))
-    return _gauss_legendre(lo, hi, points, *_nodes(lo, hi, form))
+        return BinRule(lo, hi, points, none, mode="breaks", count=count_of_pieces(lo, hi, form))
+    return _gauss_legendre(lo, hi, points, *nodes_of(lo, hi, form))
 
 
-def _nodes(lo: np.ndarray, hi: np.ndarray, form: SpectralForm) -> tuple[int, float]:
+def nodes_of(lo: np.ndarray, hi: np.ndarray, form: SpectralForm) -> tuple[int, float]:
     """Number of nodes that never move, and their grade."""
-    count, grade, width = _count(lo, hi, _slope(form)), 0.0, _widest(lo, hi)
+    count, grade, width = _count(lo, hi, slope_of(form)), 0.0, widest(lo, hi)
     if form.log_fall:
-        count, grade = graded_for(round(width * _slope(form), 6), round(width * form.log_fall, 6))
+        count, grade = graded_for(round(width * slope_of(form), 6), round(width * form.log_fall, 6))
     return max(form.least_nodes, count), grade
 
 
-def _slope(form: SpectralForm) -> float:
+def slope_of(form: SpectralForm) -> float:
+    """Steepest slope that the nodes of a model are made for."""
     return UNKNOWN_SLOPE if form.log_slope is None else form.log_slope
 
 
@@ -169,6 +171,6 @@ def refined(form: SpectralForm, rule: BinRule) -> BinRule:
     if rule.mode in ("breaks", "loose"):
         return replace(rule, count=2 * rule.count)
     if rule.mode == "exact":
-        count, grade = _nodes(rule.lo, rule.hi, form)
+        count, grade = nodes_of(rule.lo, rule.hi, form)
         return _gauss_legendre(rule.lo, rule.hi, _pieces(rule.lo, rule.hi, form.nodes), 2 * count, grade)
     return rule

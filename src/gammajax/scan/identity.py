@@ -69,7 +69,7 @@ def _parts(value: Any) -> list:
     if isinstance(value, types.MethodType):
         return [value.__func__, value.__self__]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return [getattr(value, f.name) for f in dataclasses.fields(value)]
+        return [getattr(value, f.name) for f in dataclasses.fields(value) if f.metadata.get("digest", True)]
     if hasattr(value, "dtype") and hasattr(value, "shape"):
         return [digest([value])]
     if hasattr(value, "__wrapped__"):
