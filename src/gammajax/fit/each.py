@@ -216,13 +216,21 @@ def run_each(datasets: Any, tol: float, max_iter: int, device: Any) -> EachResul
         )
     if any(t.fold >= 0 for t in structure.terms):
         raise DataError("run_each: background models are not for batches; fit such data sets one by one with fit.run.")
-    compact, own = _packed(batch, likelihood, masks)
     n, scale, free = len(batch), likelihood.scale, likelihood.free
     start = np.broadcast_to(likelihood.start, (n, len(free))) if starts is None else starts
-    out = minimize_batch(
-        _Each(likelihood, compact), np.ascontiguousarray(start), free, likelihood.lower, likelihood.upper, scale, tol=tol,
-        max_iter=max_iter, derivatives=True, device=resolve_device(device), own=own,
-    )  # fmt: skip
+    start = np.ascontiguousarray(start)
+    likelihood = likelihood.covering(start)
+    while True:
+        compact, own = _packed(batch, likelihood, masks)
+        out = minimize_batch(
+            _Each(likelihood, compact), start, free, likelihood.lower, likelihood.upper, scale, tol=tol, max_iter=max_iter,
+            derivatives=True, device=resolve_device(device), own=own,
+        )  # fmt: skip
+        steeper = likelihood.covering(out.theta[fitted(out.status)])
+        if steeper is likelihood:
+            break
+        # spectra are steeper where some ended than bin integrals are made for: all of them with more nodes
+        likelihood = steeper
     assert out.hessian is not None
     assert out.gradient is not None
     covariance, error = _covariances(out, free, likelihood)

@@ -155,6 +155,9 @@ def _deviances(likelihood: Likelihood, arrays: list[dict[str, np.ndarray]], devi
         _Drawn(likelihood), start, likelihood.free, likelihood.lower, likelihood.upper, likelihood.scale, tol=TOL,
         max_iter=MAX_ITER, device=device, own=own,
     )  # fmt: skip
+    steeper = likelihood.covering(out.theta[fitted(out.status)])
+    if steeper is not likelihood:
+        return _deviances(steeper, arrays, device)
     stat = out.stat - _penalties(likelihood, out.theta)
     for s, values in zip(likelihood.structure.datasets, arrays, strict=True):
         stat = stat - np.sum(np.broadcast_to(saturated(s.statistic, values), values[s.stat.measured].shape), axis=1)

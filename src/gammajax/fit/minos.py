@@ -67,7 +67,12 @@ def _ts_at(problem: Problem, index: int, value: float, start: np.ndarray, stat_m
     node = Problem(problem.likelihood, {index: value}, start=start)
     if len(node.index) == 0:
         return node.stat(node.start) - stat_min
-    return get_backend("newton")(node.objective()).fun - stat_min
+    end = get_backend("newton")(node.objective())
+    steeper = problem.likelihood.covering(node.theta(end.x))
+    if steeper is problem.likelihood:
+        return end.fun - stat_min
+    # with the nodes that spectra as steep as there need: if it matters this is no crossing any more, and is not taken for one
+    return Problem(steeper, {index: value}, node.theta(end.x), node.scale).stat(end.x) - stat_min
 
 
 def minos(

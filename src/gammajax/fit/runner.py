@@ -35,7 +35,7 @@ def run_fit(
     datasets: Any, name: str, options: dict, store_trace: bool = False, starts: int = 1, device: Any = None
 ) -> FitResult:
     """Fit, and write values, errors and covariance on the models; see `Fit.run`."""
-    minimize = get_backend(name)
+    get_backend(name)
     likelihood = as_likelihood(datasets)
     begin, found = (None, None)
     if starts != 1 and likelihood.free.any():
@@ -54,16 +54,7 @@ def run_fit(
     if len(problem.index) == 0 or not np.isfinite(problem.stat(problem.start)):
         check_options(name, options)
         return _evaluated(datasets, problem, common)
-    objective = problem.objective(store_trace)
-    ways = Descents(problem, objective)
-    objective.endless = ways.endless
-    # a parameter on its way to infinity overflows there, and the verdict says so
-    with np.errstate(over="ignore", invalid="ignore"), Evaluations(f"fit with {name}") as bar:
-        objective.watch = bar.seen
-        out = polished(objective, minimize(objective, **options))
-        end = settle(problem, objective, out, ways)
-        if name != "newton":
-            end = second_opinion(problem, end)
+    problem, objective, out, end = _minimised(problem, name, options, store_trace)
     _write(datasets, problem, end)
     flags = end.verdict.flags
     log.log(
@@ -82,12 +73,45 @@ def run_fit(
         ngrad=objective.counts.grad,
         nhess=objective.counts.hess,
         models=datasets.models.snapshot(),
-        trace=trace_table(objective, problem, likelihood) if store_trace else None,
+        trace=trace_table(objective, problem, problem.likelihood) if store_trace else None,
         raw=out.raw,
         options=dict(out.options),
         goodness=replace(goodness(problem, end.x, end.stat, flags), provenance=common["provenance"]),
         **common,
     )
+
+
+def _minimised(problem: Problem, name: str, options: dict, store_trace: bool) -> tuple:
+    """Minimise, and once more from the end where spectra are steeper there than bin integrals are made for.
+
+    Returns
+    -------
+    problem, objective, out, end : `Problem`, `Objective`, backend's result, `Settled`
+        Of the last run; evaluations of all are counted and traced.
+    """
+    minimize, earlier = get_backend(name), None
+    while True:
+        objective = problem.objective(store_trace)
+        if earlier is not None:
+            objective.counts, objective.trace = earlier.counts, earlier.trace
+        ways = Descents(problem, objective)
+        objective.endless = ways.endless
+        # a parameter on its way to infinity overflows there, and the verdict says so
+        with np.errstate(over="ignore", invalid="ignore"), Evaluations(f"fit with {name}") as bar:
+            objective.watch = bar.seen
+            out = polished(objective, minimize(objective, **options))
+            end = settle(problem, objective, out, ways)
+            if name != "newton":
+                end = second_opinion(problem, end)
+        theta = problem.theta(end.x)
+        steeper = problem.likelihood.covering(theta)
+        if steeper is problem.likelihood or not end.verdict.flags.status.fitted:
+            return problem, objective, out, end
+        again = Problem(steeper, start=theta, scale=problem.scale)
+        if not np.isfinite(again.stat(again.start)):
+            flags = replace(end.verdict.flags, converged=False, non_finite=True, bad_bins=again.non_finite_bins(end.x))
+            return problem, objective, out, replace(end, verdict=replace(end.verdict, flags=flags))
+        problem, earlier = again, objective
 
 
 def _evaluated(datasets: Any, problem: Problem, common: dict[str, Any]) -> FitResult:

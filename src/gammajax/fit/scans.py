@@ -29,7 +29,7 @@ from gammajax.scan import (
     profile_grid,
     profile_grids,
 )
-from gammajax.scan.grid import grid_points
+from gammajax.scan.grid import covering_axes, grid_points
 from gammajax.scan.memory import check_memory
 from gammajax.scan.task import Grid
 from gammajax.solve import Status, fitted, resolve_device
@@ -78,6 +78,7 @@ def surface(
             raise InputError(f"scan: {name} is given twice; give different parameters.")
     axes = [_axis(live, name, v, bounds, nvalues) for (_, live, name), v in zip(found, values, strict=True)]
     internal = [a * live.factor for a, (_, live, _) in zip(axes, found, strict=True)]
+    likelihood = covering_axes(likelihood, [(index, internal)])
     device, nodes = resolve_device(device), math.prod(len(a) for a in axes)
     if how is not None and how.wanted(nodes if backend is None else 0):
         if backend is not None and reoptimize:
@@ -143,6 +144,7 @@ def profiles(
     axes = [_axis(live, name, None, bounds, nvalues) for _, live, name in found]
     device = resolve_device(device)
     scans = [([i], [a * live.factor]) for (i, live, _), a in zip(found, axes, strict=True)]
+    likelihood = covering_axes(likelihood, scans)
     if not reoptimize and (starts != 1 or options):
         raise InputError("stat_profiles: starts and options of the re-fit need reoptimize=True.")
     if how is not None and how.wanted(sum(len(a) for a in axes)):
@@ -222,6 +224,9 @@ def _node_by_node(likelihood: Likelihood, index: list[int], axes: list, backend:
         points[k] = problem.theta(x)
         if outside[k] and Status(status[k]).usable:
             status[k] = Status.OUTSIDE_LIMITS
+    steeper = likelihood.covering(points[fitted(status)])
+    if steeper is not likelihood:
+        return _node_by_node(steeper, index, axes, backend, options)
     return GridScan(stat.reshape(shape), points.reshape(*shape, -1), edm.reshape(shape), status.reshape(shape))
 
 

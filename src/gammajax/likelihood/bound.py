@@ -33,6 +33,8 @@ class Bound:
     _compact: Any = None
     # positions of factors of instruments that were frozen at 1: nothing depends on them
     idle: tuple[int, ...] = ()
+    # how many more nodes than usual bin integrals have, see `gammajax.models.steep`
+    step: int = 0
 
     def _bind(self, parameters: Parameters, models: Models, datasets: tuple[str, ...]) -> None:
         """Names, units and start values: what the functions do without."""
@@ -59,6 +61,36 @@ class Bound:
         new.__dict__.update(self.__dict__)
         new._bind(self.parameters, self.models if models is None else models, self.dataset_names)
         return new
+
+    def steps(self, theta: np.ndarray) -> np.ndarray:
+        """The `step` that points ask for: 0, for no function but a spectrum needs another one; shape (n,).
+
+        Parameters
+        ----------
+        theta : array, shape (n, P)
+            Parameters, internal units.
+        """
+        return np.zeros(len(theta), dtype=int)
+
+    def covering(self, theta: np.ndarray) -> Any:
+        """Itself: it is exact everywhere.
+
+        Parameters
+        ----------
+        theta : array, shape (P,) or (n, P)
+            Parameters, internal units.
+        """
+        return self
+
+    def at_step(self, step: int) -> Any:
+        """Itself.
+
+        Parameters
+        ----------
+        step : int
+            0.
+        """
+        return self
 
     def __getstate__(self) -> dict:
         """Without what was prepared: compiled programs stay in their process."""

@@ -22,6 +22,7 @@ from gammajax.likelihood.groups import Groups, merged
 from gammajax.likelihood.jacobian import Entries, Jacobian, Own, of_members, summed_for
 from gammajax.likelihood.penalties import penalty_derivatives, penalty_stat
 from gammajax.likelihood.plan import Plan, constants, make_plan
+from gammajax.likelihood.steep import Steep, steep_terms, steeper
 from gammajax.likelihood.structure import MATRIX, Place, Structure, Term, per_bin, positions, shapes, taken
 from gammajax.models.pieces import summed
 
@@ -85,6 +86,16 @@ class Compact:
     def merged(self) -> Structure:
         """The structure of the groups: what belongs to `bins`."""
         return merged(self.structure, self.groups)
+
+    @property
+    def steep(self) -> tuple[Steep, ...]:
+        """The terms that can be steeper than their nodes are made for; not traced."""
+        return steep_terms(self.merged.datasets, [b.rules for b in self.bins])
+
+    def at_step(self, step: int) -> "Compact":
+        """The same with the nodes of a step, see `gammajax.models.steep`; not traced, step 1 or more."""
+        both = zip(self.merged.datasets, self.bins, strict=True)
+        return replace(self, bins=tuple(replace(b, rules=steeper(s, b.rules, step)) for s, b in both))
 
     def linear(self, active: tuple[int, ...]) -> tuple[int, ...]:
         """Those of the positions `active` that every prediction is linear in."""

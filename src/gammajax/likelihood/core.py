@@ -12,7 +12,6 @@ from gammajax.datasets import Datasets
 from gammajax.direct import direct
 from gammajax.errors import DataError, InputError
 from gammajax.likelihood.bins import masked_bins
-from gammajax.likelihood.bound import Bound
 from gammajax.likelihood.build import dataset_data, parameters_and_sources
 from gammajax.likelihood.compact import Compact
 from gammajax.likelihood.exact import Exact
@@ -21,6 +20,7 @@ from gammajax.likelihood.groups import grouped, joined, merged, order_of_bins, s
 from gammajax.likelihood.jacobian import embedded, embedded_matrix
 from gammajax.likelihood.penalties import penalties_of, penalty_stat
 from gammajax.likelihood.plan import acting_on
+from gammajax.likelihood.stepped import Stepped
 from gammajax.likelihood.structure import BinData, DatasetStructure, Structure, per_bin, signal
 from gammajax.units import double_precision, require_double
 
@@ -28,7 +28,7 @@ __all__ = ["Likelihood"]
 
 
 @jax.tree_util.register_pytree_node_class
-class Likelihood(Bound):
+class Likelihood(Stepped):
     r"""Likelihood of a set of data sets and their models, -2 ln L, as pure functions of a flat vector.
 
     It is a pytree: the arrays are its leaves, the structure is static. ``jax.jit(lambda L, t: L.stat(t))`` compiles once
@@ -52,6 +52,9 @@ class Likelihood(Bound):
     idle : tuple of int
         Positions of the factors of a `SystematicsModel` that were frozen at 1. The likelihood is made without them: derivatives by them
         are 0, and a theta that moves them is refused (under a transformation of JAX the statistic is nan).
+    step : int
+        0 where bin integrals have the nodes for usual slopes, more where `start` needs more of them. They are chosen by values, which
+        the pure functions do not know: a theta with which a model is far steeper than it is at `start` asks for ``covering(theta)``.
 
     Raises
     ------
@@ -92,6 +95,7 @@ class Likelihood(Bound):
         self._compact: Any = None
         if not self._exact:
             self._compact = Compact(self.structure, bins, numbers, self.groups)
+        self._choose_step([hosts[group[0]] for group in self.groups] or hosts)
 
     @classmethod
     def from_function(cls, function: Callable[..., Any], parameters: Any, data: Any = None) -> FunctionLikelihood:

@@ -9,6 +9,7 @@ from gammajax.datasets import Dataset
 from gammajax.hooks import register_hook
 from gammajax.likelihood.build import response_data, sources_of
 from gammajax.likelihood.statistics import spread_mask
+from gammajax.likelihood.steep import steep_terms, steeper, steps_at
 from gammajax.likelihood.structure import DatasetStructure, ResponseData, signal
 from gammajax.units import double_precision
 
@@ -35,6 +36,9 @@ def _prepared(dataset: Dataset) -> tuple[ResponseData, DatasetStructure, np.ndar
     parameters = [p for p in dataset.models.parameters.unique_parameters if id(p) in own]
     theta = np.array([p.value * p.factor for p in parameters])
     response, structure = response_data(dataset, sources, {id(p): i for i, p in enumerate(parameters)})
+    step = int(steps_at(steep_terms([structure], [response.rules], np.inf), theta[None])[0])
+    if step:
+        response = replace(response, rules=steeper(structure, response.rules, step))
     return response, structure, theta
 
 

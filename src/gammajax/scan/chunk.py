@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from copy import copy
 from typing import Any
 
 import jax
 import numpy as np
 
 from gammajax.direct import own_devices
+from gammajax.likelihood.steep import steps_at
 from gammajax.scan.grid import outside_limits
 from gammajax.scan.refit import Refit
 from gammajax.scan.rows import rows_of
@@ -46,11 +48,30 @@ class _Placed:
     def __init__(self, task: Task, devices: tuple) -> None:
         self.start, self.lower, self.upper = task.theta, task.lower, task.upper
         self.scale, self.free = task.scale, task.free
-        with double_precision():
-            self._compact = (
-                replicated(task.compact, devices) if len(devices) > 1 else jax.device_put(task.compact, devices[0])
-            )
+        self._host, self._devices = task.compact, devices
+        self._compact = self._on_devices(task.compact)
         self.rows = rows_of(task, devices)
+        self.step, self._steep = int(task.info.get("step", 0)), getattr(task.compact, "steep", ())
+        self._steps = {self.step: self}
+
+    def _on_devices(self, compact: Any) -> Any:
+        with double_precision():
+            if len(self._devices) > 1:
+                return replicated(compact, self._devices)
+            return jax.device_put(compact, self._devices[0])
+
+    def steps(self, theta: np.ndarray) -> np.ndarray:
+        """Which nodes points (n, P) ask for, as of a likelihood."""
+        return steps_at(self._steep, theta)
+
+    def at_step(self, step: int) -> "_Placed":
+        """The same with more nodes, as of a likelihood; made once."""
+        if step not in self._steps:
+            new = copy(self)
+            new._compact, new.step = self._on_devices(self._host.at_step(step)), step
+            # another thread gets all of it
+            self._steps[step] = new
+        return self._steps[step]
 
     def compact(self) -> Any:
         """The likelihood on the devices."""

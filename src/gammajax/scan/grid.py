@@ -13,6 +13,7 @@ from gammajax.solve import Status, evaluate_batch, fitted
 __all__ = [
     "GridScan",
     "check_axis",
+    "covering_axes",
     "frozen_grid",
     "grid_points",
     "outside_limits",
@@ -80,6 +81,27 @@ def grid_points(
     for i, m in zip(index, mesh, strict=True):
         points[:, i] = m.ravel()
     return points, mesh[0].shape
+
+
+def covering_axes(likelihood: Any, scans: Sequence[tuple[Sequence[int], Sequence[np.ndarray]]]) -> Any:
+    """The likelihood with as many nodes as spectra need that are as steep as anywhere on some grids, other parameters at their start.
+
+    Parameters
+    ----------
+    likelihood : `gammajax.Likelihood`
+        The function.
+    scans : sequence of (positions, axes)
+        Of each grid; values in internal units.
+    """
+    ends = [(tuple(index), tuple((float(a.min()), float(a.max())) for a in axes)) for index, axes in scans]
+    key = ends, likelihood.start.tobytes()
+    known = likelihood.prepared.get("ends")
+    if known is None or known[0] != key:
+        # slopes are steepest at the ends of the axes; which bins count changes slowly in between
+        coarse = [grid_points(likelihood.start, index, [np.linspace(*e, 5) for e in axes])[0] for index, axes in ends]
+        step = int(np.max(likelihood.steps(np.concatenate(coarse)), initial=likelihood.step))
+        known = likelihood.prepared["ends"] = key, step
+    return likelihood.at_step(known[1])
 
 
 def outside_limits(likelihood: Any, points: np.ndarray, index: Sequence[int]) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 
 from gammajax.errors import InputError
 from gammajax.scan.third import Prediction, third_derivatives
-from gammajax.solve import BatchResult, Plan, fitted, minimize_batch
+from gammajax.solve import BatchResult, Plan, fitted, minimize_batch, replace_lanes
 
 __all__ = ["OPTIONS", "Refit", "linear_prediction"]
 
@@ -169,7 +169,23 @@ class Refit:
         return self._several(starts, again, free, derivatives)
 
     def _once(self, starts: np.ndarray, again: np.ndarray, free: np.ndarray, derivatives: bool) -> BatchResult:
-        like = self.likelihood
+        out = self._at_step(self.likelihood, starts, again, free, derivatives)
+        step = self.likelihood.step
+        needed = np.where(fitted(out.status), self.likelihood.steps(out.theta), step)
+        while np.any(needed > step):
+            # spectra are steeper where these lanes ended than bin integrals are made for: on from there with more nodes, which
+            # each lane decides for itself
+            step = int(np.min(needed[needed > step]))
+            lanes = np.flatnonzero(needed == step)
+            ends, these = out.theta[lanes], np.broadcast_to(free, out.theta.shape)[lanes]
+            more = self._at_step(self.likelihood.at_step(step), ends, ends, these, derivatives)
+            replace_lanes(out, lanes, more)
+            needed[lanes] = np.where(fitted(more.status), self.likelihood.steps(more.theta), step)
+        return out
+
+    def _at_step(
+        self, like: Any, starts: np.ndarray, again: np.ndarray, free: np.ndarray, derivatives: bool
+    ) -> BatchResult:
         return minimize_batch(
             like, starts, free, like.lower, like.upper, self.scale, again=again, derivatives=derivatives,
             device=self.device, plan=self.plan, **self.options,

@@ -264,6 +264,7 @@ def make_task(
         "best": {n: float(p.value) for n, p in _parameters(likelihood).items()},
         "stat_best": float(best),
         "options": options,
+        "step": likelihood.step,
         "large": sum(g.size for g in grids) >= SPECIALISE,
     }
     structure, models, why = _portable(compact, likelihood.models)

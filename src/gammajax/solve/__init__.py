@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from gammajax.lazy import names_of
 
 if TYPE_CHECKING:
-    from gammajax.solve.batch import BatchResult, Plan, evaluate_batch, minimize_batch
+    from gammajax.solve.batch import BatchResult, Plan, evaluate_batch, minimize_batch, replace_lanes
     from gammajax.solve.devices import resolve_device
     from gammajax.solve.linear import cholesky_solve
     from gammajax.solve.norm import HOST, TRACED, Way, norm_crossings, norm_minimum
@@ -27,6 +27,7 @@ __all__ = [
     "minimize_batch",
     "norm_crossings",
     "norm_minimum",
+    "replace_lanes",
     "resolve_device",
     "scores",
 ]

@@ -15,7 +15,7 @@ from gammajax.solve.sharded import over_devices
 from gammajax.solve.status import Status, fitted
 from gammajax.units import double_precision
 
-__all__ = ["MAX_ITER", "SPECIALISE", "TOL", "BatchResult", "Plan", "evaluate_batch", "minimize_batch"]
+__all__ = ["MAX_ITER", "SPECIALISE", "TOL", "BatchResult", "Plan", "evaluate_batch", "minimize_batch", "replace_lanes"]
 
 MAX_ITER = 200
 TOL = 1e-9
@@ -242,7 +242,7 @@ def minimize_batch(
             rest = _minimize_all(
                 likelihood, starts[left], each[left], lower, upper, scale, tol, max_iter - MAX_STEPS, again[left], True, device, None
             )  # fmt: skip
-            _replace(out, left, rest)
+            replace_lanes(out, left, rest)
         return out if derivatives else out._replace(gradient=None, hessian=None)
     return _minimize_all(
         likelihood, starts, free, lower, upper, scale, tol, max_iter, again, derivatives, device, own, plan
@@ -349,12 +349,12 @@ def _unfinished(out: BatchResult) -> np.ndarray:
     return np.flatnonzero(~_good(out))
 
 
-def _replace(out: BatchResult, where: np.ndarray, new: BatchResult) -> None:
+def replace_lanes(out: BatchResult, where: np.ndarray, new: BatchResult) -> None:
     """Put other results in the place of some lanes; the steps add up."""
     new.iterations[:] += out.iterations[where]
     for mine, theirs in zip(out, new, strict=True):
-        assert mine is not None
-        mine[where] = theirs
+        if mine is not None:
+            mine[where] = theirs
 
 
 def _merge(out: BatchResult, where: np.ndarray, new: BatchResult) -> None:
