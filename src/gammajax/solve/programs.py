@@ -6,7 +6,7 @@ batches are small on a CPU, so that temporaries stay in the cache and a batch st
 
 import os
 from collections.abc import Callable, Hashable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache, partial
 from itertools import pairwise
 from typing import Any
@@ -271,5 +271,5 @@ def in_parallel(
             yield a, b, out
             go_on()
     finally:
-        for f in futures.values():
-            f.cancel()
+        # those that run write into arrays which a second try fills again, and hold the memory that it needs
+        wait([f for f in futures.values() if not f.cancel()])
