@@ -9,6 +9,7 @@ from gammajax import (
     EnergyAxis,
     FluxPointsDataset,
     FluxPointsEstimator,
+    FoVBackgroundModel,
     LightCurveEstimator,
     ParameterEstimator,
     PowerLawSpectralModel,
@@ -103,6 +104,23 @@ def test_stacking_in_place_is_that_of_gammapy(theirs, known):
         assert np.isfinite(one.stat_sum())
         with pytest.raises(DataError, match="cannot stack"):
             one.stack(two.to_spectrum_dataset())
+
+
+def test_a_background_model_acts_once_on_a_sum():
+    one, two = (d.to_spectrum_dataset(d.name) for d in read())
+    background = FoVBackgroundModel("run-0")
+    one.models = [source(), background]
+    expected = Datasets([one, two]).stack_reduce("sum").background.data
+    background.parameters["norm"].value = 1.5
+    before = one.background.data.copy()
+    with pytest.raises(
+        DataError, match="run-0: stack adds up what 'run-0-bkg' predicts, which would then act on the sum"
+    ):
+        one.stack(two)
+    np.testing.assert_array_equal(one.background.data, before)
+    background.parameters["norm"].value = 1.0
+    one.stack(two)
+    np.testing.assert_allclose(one.npred_background().data, expected, rtol=1e-14)
 
 
 def test_one_that_is_masked_is_that_of_gammapy(theirs):

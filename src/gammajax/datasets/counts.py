@@ -354,7 +354,7 @@ class CountsSpectrum(Regrouping, CountsPlots, Dataset):
         Raises
         ------
         DataError
-            If the classes or the axes differ.
+            If the classes or the axes differ, or if a background model of this one would act on the sum, of which it is a part.
 
         Examples
         --------
@@ -367,9 +367,23 @@ class CountsSpectrum(Regrouping, CountsPlots, Dataset):
         >>> bool(total.counts.data.sum() == inside)
         True
         """
+        self._refuse_twice()
         found = stack([self, other], self.name, nan_to_num)
         kept = {k: v for k, v in self.__dict__.items() if k in ("_models", "_compatibility")}
         self.__dict__.update(found.__dict__ | kept)
+
+    def _refuse_twice(self) -> None:
+        """Refuse a background model that has changed the background: it goes into a sum as predicted, and would change it again."""
+        acting = [m.name for m in self.models or () if m.role == "background" and m.shows_in(self.name)]
+        if (
+            acting
+            and self.stat_type != "wstat"
+            and not np.allclose(self.npred_background().data, self.background.data, rtol=1e-12, atol=0, equal_nan=True)
+        ):
+            raise DataError(
+                f"{self.name}: stack adds up what {acting[0]!r} predicts, which would then act on the sum once more; use "
+                "Datasets.stack_reduce, or take it out of the models before."
+            )
 
     def to_masked(self, name: str | None = None, nan_to_num: bool = False) -> Any:
         """Spectrum with nothing outside of `mask_safe`, without models: what the first of a sum is.
