@@ -117,6 +117,12 @@ def test_mistakes_are_refused(tmp_path):
         points(dnde_err=np.zeros(8) * DNDE)
     with pytest.raises(DataError, match="no point has a flux and an error"):
         points(is_ul=np.ones(8, dtype=bool))
+    for mask in ([True], np.ones(8)):
+        for name in ("mask_safe", "mask_fit"):
+            with pytest.raises(DataError, match=rf"{name} has shape .* and type .*, expected 8 of bool"):
+                points(**{name: mask})
+        with pytest.raises(DataError, match=r"mask_safe has shape .* and type .*, expected 8 of bool"):
+            points().mask_safe = mask
     with pytest.raises(DataError, match="expected e_ref, and dnde, e2dnde or norm with errors"):
         FluxPointsDataset.from_table(Table({"e_ref": [1.0]}))
     with pytest.raises(DataError, match="column 'e_ref' has no unit"):

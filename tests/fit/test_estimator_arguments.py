@@ -264,6 +264,33 @@ def test_the_scan_of_the_strength_may_be_set_in_each_way():
     estimator = LightCurveEstimator(EDGES, norm=mine)
     mine.scan_values = [7]
     assert estimator.copy().norm_scan.tolist() == [1, 3]
+    for wrong in ([2, 1], [1, 1, 2], [1, np.nan]):
+        for given in ({"norm_scan": wrong}, {"norm": {"scan_values": wrong}}):
+            with pytest.raises(InputError, match="strengths of the scan are .*, expected finite, increasing numbers"):
+                FluxPointsEstimator(EDGES, **given)
+
+
+def test_a_scan_beyond_a_limit_falls_below_the_statistic_there(ours):
+    norm = {"min": 0, "max": 0.5, "scan_min": 0.1, "scan_max": 3, "interp": "lin"}
+    found = FluxPointsEstimator(EDGES, source="crab", norm=norm, selection_optional=["scan"]).run(ours)
+    free = FluxPointsEstimator(EDGES, source="crab", selection_optional=["scan"], norm_scan=found.norm_scan).run(ours)
+    assert np.all(found.norm == 0.5)
+    assert np.all(found.ts_scan.min(axis=1) < 0)
+    one, two = (
+        FluxPointsDataset(data=p, stat_type="profile", models=ours.models[0].spectral_model) for p in (found, free)
+    )
+    # the same scans, counted from the statistic at the limit and from the lowest one
+    np.testing.assert_allclose(one.stat_array() - two.stat_array(), free.stat - found.stat, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("sed", SEDS)
+def test_scans_are_those_of_a_data_set_whatever_the_points_are_given_in(ours, points, tmp_path, sed):
+    model = ours.models[0].spectral_model
+    points.write(tmp_path / "points.fits", sed_type=sed)
+    read = FluxPoints.read(tmp_path / "points.fits")
+    one, two = (FluxPointsDataset(data=p, stat_type="profile", models=model) for p in (points, read))
+    # single strengths come back through a column of fluxes
+    np.testing.assert_allclose(two.stat_array(), one.stat_array(), rtol=1e-6, atol=1e-9)
 
 
 # -- the other arguments -------------------------------------------------------------------------------------------------

@@ -126,15 +126,10 @@ class FluxPointsDataset(PointsPlots, PointsStatistic, Dataset):
 
     def _set_masks(self, mask_fit: Any, mask_safe: Any) -> None:
         """Masks of the constructor, of one flag for each point."""
-        for name, mask in (("mask_fit", mask_fit), ("mask_safe", mask_safe)):
-            if mask is None:
-                continue
-            flags = np.asarray(mask)
-            if flags.dtype != bool or flags.size != len(self._energy):
-                raise DataError(
-                    f"{self.name}: {name} has shape {flags.shape} and type {flags.dtype}, expected {len(self._energy)} of bool."
-                )
-            setattr(self, name, flags.reshape(-1))
+        if mask_fit is not None:
+            self.mask_fit = self._flags(mask_fit, "mask_fit")
+        if mask_safe is not None:
+            self.mask_safe = mask_safe
 
     @classmethod
     def from_table(cls, table: Any, name: str = "flux-points", models: Any = None) -> "FluxPointsDataset":

@@ -86,8 +86,11 @@ def _likelihood_columns(column: Any, sed: str, factor: Any, name: str) -> dict[s
     if limits is not None:
         found["dnde_ul"] = limits / factor
     reference, scan, norm = column("ref_dnde"), column("stat_scan"), column("norm_scan")
-    if sed in BINNED and (reference := column(f"ref_{sed}")) is not None:
-        reference = reference / factor
+    if sed in ("e2dnde", *BINNED) and (own := column(f"ref_{sed}")) is not None:
+        reference = own / factor
+    elif sed in BINNED:
+        # strengths relative to a flux at an energy are none of a bin
+        reference = None
     if reference is not None:
         found["dnde_ref"] = reference
     if scan is not None and norm is not None and reference is not None:
@@ -96,7 +99,7 @@ def _likelihood_columns(column: Any, sed: str, factor: Any, name: str) -> dict[s
         grid = norm.value.reshape(-1, norm.shape[-1])
         if not np.allclose(grid, grid[0], rtol=1e-9, equal_nan=True):
             raise DataError(f"{name}: column norm_scan differs from row to row; expected one grid of strengths.")
-        found |= {"norm_scan": grid[0], "stat_scan": np.abs(rise)}
+        found |= {"norm_scan": grid[0], "stat_scan": rise}
     return found
 
 

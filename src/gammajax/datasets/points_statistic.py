@@ -103,7 +103,16 @@ class PointsStatistic:
 
     @mask_safe.setter
     def mask_safe(self, mask: Any) -> None:
-        self._safe = np.array(mask, dtype=bool)
+        self._safe = self._flags(mask, "mask_safe")
+
+    def _flags(self, mask: Any, what: str) -> np.ndarray:
+        """A mask of one flag for each point, which gammapy has with two more axes."""
+        flags = np.asarray(mask)
+        if flags.dtype != bool or flags.size != len(self._energy):
+            raise DataError(
+                f"{self.name}: {what} has shape {flags.shape} and type {flags.dtype}, expected {len(self._energy)} of bool."
+            )
+        return flags.reshape(-1).copy()
 
     @property
     def available_stat_type(self) -> list[str]:

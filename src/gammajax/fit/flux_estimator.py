@@ -14,7 +14,7 @@ from gammajax.fit.estimator import Estimator, refuse_elsewhere
 from gammajax.fit.flux_bins import Bins
 from gammajax.fit.flux_points import UNITS, FluxPoints
 from gammajax.fit.resolve import as_datasets
-from gammajax.fit.strength import as_norm
+from gammajax.fit.strength import as_norm, check_scan
 from gammajax.models import SkyModel
 from gammajax.parameters import Parameter
 from gammajax.provenance import provenance
@@ -119,7 +119,9 @@ class FluxPointsEstimator(Estimator):
 
     @norm_scan.setter
     def norm_scan(self, values: Any) -> None:
-        self._norm.scan_values = np.array(values, dtype=float)
+        new = np.array(values, dtype=float)
+        check_scan(new)
+        self._norm.scan_values = new
 
     def run(self, datasets: Any) -> FluxPoints:
         """Estimate the points from spectra with models.

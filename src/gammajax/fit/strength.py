@@ -9,7 +9,7 @@ from gammajax.closed import foreign_hint
 from gammajax.errors import InputError
 from gammajax.parameters import Parameter
 
-__all__ = ["as_norm"]
+__all__ = ["as_norm", "check_scan"]
 
 # gammapy's
 DEFAULT: dict[str, Any] = {"scan_min": 0.2, "scan_max": 5, "scan_n_values": 11, "interp": "log"}
@@ -57,8 +57,24 @@ def as_norm(norm: Any) -> Parameter:
     if found.frozen or found.prior is not None or found.follows is not None:
         what = "is frozen" if found.frozen else "has a prior" if found.prior is not None else "is linked"
         raise InputError(f"norm: the strength {what}, but it is fitted in each bin by itself; leave that out.")
-    if not np.all(np.isfinite(found.scan_values)):
-        raise InputError(f"norm: scan_values are {found.scan_values}, expected finite numbers.")
+    check_scan(found.scan_values)
     if found.min >= found.max:
         raise InputError(f"norm: limits from {found.min:g} to {found.max:g}, expected min < max.")
     return found
+
+
+def check_scan(values: np.ndarray) -> None:
+    """Refuse strengths of a scan that are not finite and increasing, as all that is made of scans takes them.
+
+    Parameters
+    ----------
+    values : array, shape (L,)
+        Strengths.
+
+    Raises
+    ------
+    InputError
+        With the values.
+    """
+    if values.ndim != 1 or not np.all(np.isfinite(values)) or np.any(np.diff(values) <= 0):
+        raise InputError(f"norm: the strengths of the scan are {values}, expected finite, increasing numbers.")
