@@ -232,6 +232,9 @@ def test_collections_and_parameters():
     models.set_prior([models["a"].spectral_model.index, "norm"], [prior, GaussianPrior(mu=1.0, sigma=0.1)])
     assert models.parameters["index"].prior.mu == 2.0
     assert models.parameters["norm"].prior.sigma == 0.1
+    with pytest.raises(InputError, match="set_prior: got 2 parameters and 1 priors, expected as many"):
+        models.set_prior(["index", "norm"], [GaussianPrior(mu=0.0, sigma=1.0)])
+    assert models.parameters["index"].prior.mu == 2.0
     parameters = models.parameters
     copied = parameters.copy()
     copied["index"].value = 3.0

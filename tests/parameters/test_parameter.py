@@ -28,6 +28,12 @@ def test_nonsense_is_refused(attribute, value):
         setattr(Parameter("index", 2.0), attribute, value)
 
 
+def test_a_negative_error_is_refused():
+    with pytest.raises(InputError, match=r"index.error: got -0.1, a standard deviation is at least 0"):
+        Parameter("index", 2.0, error=-0.1)
+    assert np.isnan(Parameter("index", 2.0, error=np.nan).error)
+
+
 def test_scan_values_follow_the_settings():
     p = Parameter("index", 2.0, error=0.25)
     np.testing.assert_allclose(p.scan_values, np.linspace(1.5, 2.5, 11))

@@ -111,8 +111,11 @@ class ChosenModels(SampledParameters, NamedSequence):
         priors : iterable of `Prior`
             As many.
         """
-        for p, prior in zip(list(parameters), list(priors), strict=True):
-            self.parameters[p].prior = prior
+        found, given = [self.parameters[p] for p in parameters], list(priors)
+        if len(found) != len(given):
+            raise InputError(f"set_prior: got {len(found)} parameters and {len(given)} priors, expected as many.")
+        for p, prior in zip(found, given, strict=True):
+            p.prior = prior
 
     def copy(self) -> Any:
         """Independent copies of all members."""

@@ -105,7 +105,11 @@ class Covariance(Pointing):
 
     @property
     def scipy_mvn(self) -> Any:
-        """`scipy.stats.multivariate_normal` of values and covariance of all parameters."""
+        """`scipy.stats.multivariate_normal` of values and covariance of all parameters, as gammapy has it.
+
+        To scipy a direction whose variance is below some 1e-10 of the largest is none: an amplitude of 1e-12 has no part in the density
+        beside an index of order one. Divide values and matrix by the errors where that matters.
+        """
         from scipy.stats import multivariate_normal
 
         return multivariate_normal(self.parameters.value, self._data, allow_singular=True)

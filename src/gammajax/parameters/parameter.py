@@ -209,7 +209,10 @@ class Parameter(Closed):
     @error.setter
     def error(self, value: Any) -> None:
         self._refuse_linked("error")
-        self._error = self._number(value, "error")
+        number = self._number(value, "error")
+        if number < 0:
+            raise InputError(f"{self.name}.error: got {value!r}, a standard deviation is at least 0.")
+        self._error = number
 
     # -- links -----------------------------------------------------------------------------------------------------
 
