@@ -140,7 +140,7 @@ def test_reach_is_the_inverse_of_the_number_of_nodes():
         assert nodes_for(a + 0.1) > count
 
 
-@pytest.mark.parametrize("form", [LP, PRODUCT, weighted_form(LP), scaled_form(LP, (A, 1.0, 2.0, 10.0)), affine_form(LP, ((1.0, 0.0),) * 2 + ((2.0, 1.0), (3.0, 0.0)))])  # fmt: skip
+@pytest.mark.parametrize("form", [LP, PRODUCT, gm.SmoothBrokenPowerLawSpectralModel.form, gm.BrokenPowerLawSpectralModel.form, weighted_form(LP), scaled_form(LP, (A, 1.0, 2.0, 10.0)), affine_form(LP, ((1.0, 0.0),) * 2 + ((2.0, 1.0), (3.0, 0.0)))])  # fmt: skip
 def test_local_slopes_are_those_of_the_model(form):
     theta = np.linspace(0.5, 2.5, len(form.names))
     x = np.log([0.3, 1.0, 5.0])
@@ -196,19 +196,42 @@ def test_integral_and_energy_flux_of_a_model(alpha, beta):
         assert error == pytest.approx(abs(float(slope)) * 0.1, rel=2e-9)
 
 
-def test_a_cutoff_times_a_steep_power_law():
-    """The nodes beside a cut-off are graded, and go with it; the product is a power law of another index."""
-    form = (gm.PowerLawNormSpectralModel() * gm.ExpCutoffPowerLawSpectralModel()).form
-    edges, theta = np.geomspace(0.1, 100, 16), (-100.0, 1.0, 1.0, 2.0, A, 1.0, 0.1, 1.0)
+TIMES = (gm.PowerLawNormSpectralModel() * gm.ExpCutoffPowerLawSpectralModel()).form
+
+
+@pytest.mark.parametrize(
+    ("form", "theta"),
+    [
+        (gm.ExpCutoffPowerLawSpectralModel.form, (-98.0, A, 1.0, 0.1, 1.0)),
+        (gm.ExpCutoffPowerLaw3FGLSpectralModel.form, (-98.0, A * np.exp(-0.1), 1.0, 10.0)),
+        (TIMES, (-100.0, 1.0, 1.0, 2.0, A, 1.0, 0.1, 1.0)),
+    ],
+    ids=["ecpl", "ecpl-3fgl", "pl-norm * ecpl"],
+)
+def test_a_cutoff_times_a_steep_power_law(form, theta):
+    """E^98 exp(-E/10): the nodes beside a cut-off are graded, and go with it."""
+    edges = np.geomspace(0.1, 100, 16)
     with jax.enable_x64(True):
         rule = bin_rule(edges, form, parameters=theta)
         found = np.asarray(flux_per_bin(form, rule, theta))
     assert len(rule.nodes) > len(bin_rule(edges, form).nodes)
     with mpmath.workdps(50):
         for got, lo, hi in zip(found, edges[:-1], edges[1:], strict=True):
-            # E^98 exp(-E/10)
             exact = mpf(A) * mpf(10) ** 99 * mpmath.gammainc(99, mpf(float(lo)) / 10, mpf(float(hi)) / 10)
             assert got == pytest.approx(float(exact), rel=1e-9)
+
+
+def test_a_smooth_break_between_steep_power_laws():
+    """Harder above the break and with beta = 1 it is A E^-100 (1 + (E/3)^60), a sum of two powers."""
+    form, edges = gm.SmoothBrokenPowerLawSpectralModel.form, np.geomspace(0.1, 100, 16)
+    theta = (100.0, 40.0, A, 3.0, 1.0, 1.0)
+    with jax.enable_x64(True):
+        rule = bin_rule(edges, form, parameters=theta)
+        found = np.asarray(flux_per_bin(form, rule, theta))
+    assert rule.count > bin_rule(edges, form).count
+    for got, lo, hi in zip(found, edges[:-1], edges[1:], strict=True):
+        exact = A * sum(c * (lo**-k - hi**-k) / k for c, k in ((1.0, 99.0), (3.0**-60, 39.0)))
+        assert got == pytest.approx(exact, rel=1e-9)
 
 
 def test_mode_is_checked_with_parameters_too():

@@ -18,6 +18,7 @@ from gammajax.models.functions import (
     log_parabola_slopes,
     smooth_broken_power_law,
     smooth_broken_power_law_cuts,
+    smooth_broken_power_law_slope,
 )
 
 __all__ = [
@@ -250,6 +251,8 @@ class SmoothBrokenPowerLawSpectralModel(SpectralModel):
         linear=("amplitude",),
         constants=("reference", "beta"),
         log_slope=80.0,
+        local_slope=smooth_broken_power_law_slope,
+        usual_slope=80.0,
         least_nodes=14,
         cuts=smooth_broken_power_law_cuts,
     )

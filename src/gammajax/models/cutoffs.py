@@ -10,6 +10,7 @@ from gammajax.models.functions import (
     exp_cutoff_power_law,
     exp_cutoff_power_law_3fgl,
     exp_cutoff_steepness,
+    power_law_slope,
     super_exp_cutoff_3fgl,
     super_exp_cutoff_3fgl_cuts,
     super_exp_cutoff_3fgl_steepness,
@@ -73,6 +74,8 @@ class ExpCutoffPowerLawSpectralModel(SpectralModel):
         separable=("index", "lambda_"),
         constants=("reference", "alpha"),
         log_slope=60.0,
+        local_slope=power_law_slope,
+        usual_slope=20.0,
         log_fall=3 * EMPTY,
         steepness=exp_cutoff_steepness,
     )
@@ -119,6 +122,8 @@ class ExpCutoffPowerLawNormSpectralModel(SpectralModel):
         separable=("index", "lambda_"),
         constants=("reference", "alpha"),
         log_slope=60.0,
+        local_slope=power_law_slope,
+        usual_slope=20.0,
         log_fall=3 * EMPTY,
         steepness=exp_cutoff_steepness,
     )
@@ -157,6 +162,8 @@ class ExpCutoffPowerLaw3FGLSpectralModel(SpectralModel):
         separable=("index", "ecut"),
         constants=("reference",),
         log_slope=40.0,
+        local_slope=power_law_slope,
+        usual_slope=20.0,
         log_fall=EMPTY,
         steepness=exp_cutoff_3fgl_steepness,
     )

@@ -43,8 +43,8 @@ def bin_rule(
     mode : {"exact", "gammapy"}
         Exact integrals, or gammapy's scheme.
     parameters : sequence of float or array, optional
-        Values that it will be used with, internal units. Without them the nodes are those for usual slopes: beside its cut-off and
-        between its breaks a spectrum whose local index is between -9 and 11, of a log-parabola between -19 and 21.
+        Values that it will be used with, internal units. Without them nodes are those for usual slopes: cut-offs and breaks aside a
+        local index between -19 and 21, between -9 and 11 for a power law in a product.
 
     Warns
     -----

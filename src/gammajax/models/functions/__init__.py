@@ -39,6 +39,7 @@ from gammajax.models.functions.slopes import (
     log_parabola_slope,
     power_law_2_slope,
     power_law_slope,
+    smooth_broken_power_law_slope,
 )
 from gammajax.models.functions.steepness import (
     exp_cutoff_3fgl_steepness,
@@ -79,6 +80,7 @@ __all__ = [
     "power_law_slope",
     "smooth_broken_power_law",
     "smooth_broken_power_law_cuts",
+    "smooth_broken_power_law_slope",
     "super_exp_cutoff_3fgl",
     "super_exp_cutoff_3fgl_cuts",
     "super_exp_cutoff_3fgl_steepness",

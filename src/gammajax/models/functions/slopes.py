@@ -13,8 +13,8 @@ __all__ = [
 ]
 
 
-def power_law_slope(log_energy: Any, index: Any, amplitude: Any, reference: Any) -> Any:
-    r"""Of `power_law`, :math:`-\Gamma`."""
+def power_law_slope(log_energy: Any, index: Any, *others: Any) -> Any:
+    r"""Of `power_law`, or of a power law with a cut-off without that, :math:`-\Gamma`."""
     return 0.0 * log_energy - index
 
 
@@ -36,3 +36,11 @@ def log_parabola_slope(log_energy: Any, amplitude: Any, reference: Any, alpha: A
 def log_parabola_2_slope(log_energy: Any, amplitude: Any, reference: Any, alpha: Any, beta: Any, escale: Any) -> Any:
     r"""Of `log_parabola_2`, :math:`-\alpha - \beta (\ln(E/E_0) + \ln(E/E_s))`."""
     return -alpha - beta * (2 * log_energy - np.log(reference) - np.log(escale))
+
+
+def smooth_broken_power_law_slope(
+    log_energy: Any, index1: Any, index2: Any, amplitude: Any, ebreak: Any, reference: Any, beta: Any
+) -> Any:
+    r"""Of `smooth_broken_power_law`, from :math:`-\Gamma_1` to :math:`-\Gamma_2`."""
+    half = 0.5 * (index2 - index1)
+    return -index1 - half - np.abs(half) * np.tanh(half * (log_energy - np.log(ebreak)) / beta)
