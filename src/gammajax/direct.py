@@ -16,6 +16,8 @@ __all__ = ["Scope", "direct", "direct_device", "home_device", "own_devices", "sh
 
 # the device of this process, None where there is none; a child by fork makes its own
 _made: dict[int, Any] = {}
+# accelerators of this process, where there are any
+_beside: dict[int, tuple] = {}
 # arrays of two clients do not mix: threads that begin at the same time must get the same one
 _making = threading.Lock()
 # copies of arrays, by the identity of the array
@@ -43,6 +45,8 @@ def _make() -> Any:
     devices = jax.local_devices()
     if (len(devices) != 1 and devices[0].platform == "cpu") or jax.process_count() != 1:
         return None
+    if devices[0].platform != "cpu":
+        _beside[os.getpid()] = tuple(devices)
     try:
         from jax._src.lib import xla_client  # type: ignore[attr-defined]
 
@@ -59,10 +63,12 @@ def _make() -> Any:
 
 def own_devices() -> tuple:
     """Devices of this process that large work is spread over: accelerators, or the one of our own client if there is no other."""
+    device = direct_device()
+    if device is not None:
+        return _beside.get(os.getpid(), (device,))
     import jax
 
-    device, others = direct_device(), tuple(jax.local_devices())
-    return others if device is None or others[0].platform != "cpu" else (device,)
+    return tuple(jax.local_devices())
 
 
 def home_device() -> Any:

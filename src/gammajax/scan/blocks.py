@@ -105,10 +105,11 @@ class Blocks:
                 common = np.concatenate([setting.theta, setting.middle, tiles, setting.limits, [setting.tol], *values])
                 columns, codes = program(leaves[n % len(leaves)], common)
                 found = np.asarray(columns)[:, : len(parts[0]), : len(parts[1])]
-                for column, new in zip(out, found, strict=False):
+                for column, new in zip(out[:3], found, strict=False):
                     column[block] = new
-                if codes is not None:
-                    out[3][block] = _codes(np.asarray(codes)[: len(parts[0]), : len(parts[1])], found[0])
+                if self.refitted is not None:
+                    status = found[3] if codes is None else np.asarray(codes)[: len(parts[0]), : len(parts[1])]
+                    out[3][block] = _codes(status, found[0])
 
         if len(blocks) == 1:
             with double_precision():

@@ -93,10 +93,10 @@ def covering_axes(likelihood: Any, scans: Sequence[tuple[Sequence[int], Sequence
     scans : sequence of (positions, axes)
         Of each grid; values in internal units.
     """
-    ends = [(tuple(index), tuple((float(a.min()), float(a.max())) for a in axes)) for index, axes in scans]
-    key = ends, likelihood.start.tobytes()
+    key = [(tuple(index), [a.tobytes() for a in axes]) for index, axes in scans], likelihood.start.tobytes()
     known = likelihood.prepared.get("ends")
     if known is None or known[0] != key:
+        ends = [(tuple(index), tuple((float(a.min()), float(a.max())) for a in axes)) for index, axes in scans]
         # slopes are steepest at the ends of the axes; which bins count changes slowly in between
         coarse = [grid_points(likelihood.start, index, [np.linspace(*e, 5) for e in axes])[0] for index, axes in ends]
         step = int(np.max(likelihood.steps(np.concatenate(coarse)), initial=likelihood.step))

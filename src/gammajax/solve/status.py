@@ -67,12 +67,13 @@ _MEANING = {
 
 
 _FITTED = np.array([s.fitted for s in Status])
+MANY = 10_000
 
 
 def fitted(status: np.ndarray) -> np.ndarray:
     """Which lanes ended at a minimum, by their `Status`; same shape."""
     status = np.asarray(status)
-    if status.dtype == np.int8:
-        # many nodes: taken from a table they would have to be wide numbers
+    if status.dtype == np.int8 and status.size > MANY:
+        # taken from a table they would be made wide numbers first
         return reduce(np.logical_or, [status == s.value for s in Status if s.fitted])
-    return _FITTED[np.asarray(status, dtype=int)]
+    return _FITTED[status.astype(int, copy=False)]

@@ -82,9 +82,10 @@ def surface_program(tree: Any, parts: tuple, pair: tuple[int, int], refitted: in
     `Program`
         It takes besides one array of shape (P + 7 + sum of capacity,): parameters, x and y in the middle of the grid, tiles that
         count along x and y, limits of the strength, `tol`; then the values of x and y, filled up with the last one. It returns
-        an array of shape (1 or 3, *capacity): the statistic; with a strength re-fitted also that and the EDM; and then the status, int8, shape
-        `capacity`, otherwise None. The numbers are nan where products of factors could leave the range of numbers: such a grid is computed
-        node by node.
+        an array of shape (1 or 4, *capacity): the statistic; with a strength re-fitted also that, the EDM and the status. Where all nodes of
+        a call are computed at once, as on an accelerator that sends them through a narrow channel, the status comes apart, int8, shape
+        `capacity`; otherwise None does. The numbers are nan where products of factors could leave the range of numbers: such a grid is
+        computed node by node.
     """
     static = {"tree": tree, "parts": parts, "pair": pair, "refitted": refitted, "layout": layout}
     return Program(partial(_surface, **static), ())
@@ -132,7 +133,8 @@ def _surface(
     else:
         out = jax.lax.fori_loop(0, tiles[0] * tiles[1], body, jnp.zeros((*capacity, width), common.dtype))
     columns = jnp.where(tables.usable, jnp.moveaxis(out, 2, 0), jnp.nan)
-    return (columns, None) if refitted is None else (columns[:3], out[..., 3].astype(jnp.int8))
+    apart = refitted is not None and shape == capacity
+    return (columns[:3], out[..., 3].astype(jnp.int8)) if apart else (columns, None)
 
 
 def _held(compact: Compact) -> Any:
