@@ -19,7 +19,8 @@ class Precision:
     r"""Unit and rounding of a likelihood's statistic.
 
     The unit is 1, the scale of -2 ln L. Where the errors of a chi2 were given far too large, for instance all 1 because nobody knows them,
-    it is :math:`\chi^2` per degree of freedom: the same errors as they turn out to be. It is never smaller than what rounding allows.
+    it is :math:`\chi^2` per degree of freedom: the same errors as they turn out to be. It is never smaller than what rounding allows. With
+    priors or penalties it is 1: they are on that scale, and beside their constants, which may be negative, the sum of squares is not seen.
 
     Parameters
     ----------
@@ -31,7 +32,8 @@ class Precision:
 
     def __init__(self, likelihood: Any, n_free: int) -> None:
         self.chi2 = is_chi2(likelihood)
-        self._rounding, self._dof = 0.0, 1
+        self._rounding, self._dof, self._beside = 0.0, 1, 0.0
+        self._alone = True
         if self.chi2:
             pulls = [
                 np.asarray(d.values["value"])[mask] * np.asarray(d.values["weight"])[mask]
@@ -40,10 +42,13 @@ class Precision:
             ]
             self._rounding = ROUNDING * float(np.linalg.norm(np.concatenate(pulls)))
             self._dof = max(likelihood.n_bins_in_fit - n_free, 1)
+            parameters = likelihood.models.parameters
+            self._alone = not likelihood.models.penalties and all(p.prior is None for p in parameters)
+            self._beside = 0.0 if self._alone else abs(likelihood.models.prior_stat_sum())
 
     def unit(self, stat: float) -> float:
         """What counts as one unit of the statistic at this value."""
-        if not self.chi2 or not np.isfinite(stat):
+        if not self.chi2 or not self._alone or not np.isfinite(stat):
             return 1.0
         return float(np.clip(stat / self._dof, 1e3 * self._rounding**2, 1.0))
 
@@ -51,5 +56,6 @@ class Precision:
         """How much of this value may be rounding."""
         if not self.chi2:
             return 1e-13 * max(abs(stat), 1.0)
-        # the squares of residuals that are wrong by their rounding
-        return 2 * float(np.sqrt(max(stat, 0.0))) * self._rounding + self._rounding**2 + 1e-15 * stat
+        # the squares of residuals that are wrong by their rounding; at most, where priors are added
+        squares = max(stat, 0.0) if self._alone else abs(stat) + self._beside
+        return 2 * float(np.sqrt(squares)) * self._rounding + self._rounding**2 + 1e-15 * squares
