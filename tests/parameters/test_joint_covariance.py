@@ -72,6 +72,17 @@ def test_an_error_set_afterwards_rescales_its_row_and_column(name):
     np.testing.assert_allclose(holder.covariance.data, matrix, rtol=1e-12)
 
 
+@pytest.mark.parametrize("name", HOLDERS)
+def test_a_matrix_of_another_size_is_refused_before_anything_is_set(name):
+    holder = HOLDERS[name]()
+    n = len(holder.parameters)
+    for other in (n - 1, n + 1):
+        with pytest.raises(InputError, match=rf"got shape \({other}, {other}\), expected \({n}, {n}\) for {n} param"):
+            _set(holder, np.eye(other))
+    assert not np.any(holder.covariance.data)
+    assert not any(p.error for p in holder.parameters)
+
+
 @pytest.mark.parametrize("way", [lambda m: m, Models.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
 def test_copies_follow_their_own_errors(way):
     models = HOLDERS["models"]()

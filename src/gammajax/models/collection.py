@@ -110,7 +110,8 @@ class Models(ChosenModels):
         data : array, shape (n, n)
             The matrix.
         """
-        data = np.array(data, dtype=float)
+        # whole before anything is set
+        data = Covariance(self.parameters, data).data
         at = 0
         for m in self:
             n = len(m.parameters)

@@ -199,6 +199,8 @@ class SkyModel(_WithSpectrum):
         data : array, shape (n, n)
             The matrix, in the units of the parameters.
         """
+        # whole before anything is set
+        data = Covariance(self.parameters, data).data
         n = len(self.spectral_model.parameters)
         super().set_covariance(data[:n, :n])
         if self.temporal_model is not None and len(self.temporal_model.parameters):
