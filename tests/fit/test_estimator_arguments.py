@@ -405,8 +405,10 @@ def test_sensitivity_within_limits_and_what_has_none(ours):
     points = FluxPointsDataset(energies, fluxes, 0.1 * fluxes, models=d.models, name="points")
     with pytest.raises(InputError, match="sensitivity: 'points' is a FluxPointsDataset"):
         asked.run(Datasets([d, points]), "amplitude")
-    with pytest.raises(InputError, match="got backend='scipy' and a fit with 'minuit'"):
-        ParameterEstimator(backend="scipy", fit=Fit())
+    for backend in ("scipy", "newton"):
+        with pytest.raises(InputError, match=f"got backend='{backend}' and a fit with 'minuit'"):
+            ParameterEstimator(backend=backend, fit=Fit())
+    assert (ParameterEstimator().backend, ParameterEstimator(fit=Fit()).backend) == ("newton", "minuit")
     with pytest.raises(InputError, match="fit: got str, expected a gammajax.Fit"):
         ParameterEstimator(fit="minuit")
     with pytest.raises(InputError, match="ParameterEstimator: got n_jobs=2, but"):

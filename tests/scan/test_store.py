@@ -493,6 +493,21 @@ def test_a_result_with_holes_is_printed_and_written(fit, serial, tmp_path):
     assert again.failures == result.failures == ("chunk 3 (nodes 192 to 255): ValueError: no such table",)
 
 
+@pytest.mark.parametrize("change", [lambda a: a.pop("edm"), lambda a: a.update(stat=a["stat"][:5])])
+def test_a_chunk_without_all_of_its_arrays_is_no_chunk(serial, tmp_path, change):
+    folder = copy(serial, tmp_path)
+    arrays = Folder(folder).read(3, gammajax.scan.open(folder).fingerprint)
+    change(arrays)
+    Folder(folder).chunk_path(3).unlink()
+    Folder(folder).commit(3, gammajax.scan.open(folder).fingerprint, arrays)
+    seen = gammajax.scan.open(folder).result()
+    here = slice(3 * CHUNK, 4 * CHUNK)
+    assert (seen.status.ravel()[here] == Status.FAILED).all()
+    assert np.isnan(seen.stat.ravel()[here]).all()
+    assert "damaged" in " ".join(seen.failures)
+    np.testing.assert_array_equal(np.delete(seen.stat.ravel(), here), np.delete(serial[1].stat.ravel(), here))
+
+
 def test_the_likelihood_of_another_layout_is_refused(fit, serial, tmp_path):
     from gammajax.scan.folder import _npz, _sha
 

@@ -171,8 +171,8 @@ class ParameterEstimator(Estimator):
         What is computed beside the value, its error and the TS.
     reoptimize : bool
         Whether all other free parameters are re-fitted; they keep their values otherwise.
-    backend : str
-        Optimiser, as in `Fit`.
+    backend : str, optional
+        Optimiser, as in `Fit`; "newton" if neither it nor a fit is given.
     fit : `Fit`, optional
         One whose backend and options are taken.
     **gammapy
@@ -198,22 +198,23 @@ class ParameterEstimator(Estimator):
         null_value: float = 0.0,
         selection_optional: str | Sequence[str] | None = None,
         reoptimize: bool = True,
-        backend: str = "newton",
+        backend: str | None = None,
         fit: Fit | None = None,
         **gammapy: Any,
     ) -> None:
         refuse_elsewhere("ParameterEstimator", gammapy, ARGUMENTS)
         self._set(selection_optional, n_sigma, n_sigma_ul, n_sigma_sensitivity)
-        self.null_value, self.backend, self.reoptimize = float(null_value), backend, bool(reoptimize)
+        self.null_value, self.reoptimize = float(null_value), bool(reoptimize)
         if fit is not None and not isinstance(fit, Fit):
             raise InputError(
                 f"fit: got {type(fit).__name__}, expected a gammajax.Fit, whose backend and options are taken."
             )
-        if fit is not None and backend != "newton":
+        if fit is not None and backend is not None:
             raise InputError(
                 f"ParameterEstimator: got backend={backend!r} and a fit with {fit.backend!r}; give one of them."
             )
         self.fit = fit
+        self.backend = (backend or "newton") if fit is None else fit.backend
 
     def run(self, datasets: Any, parameter: Any) -> ParameterEstimate:
         """Fit, and estimate the parameter.

@@ -162,6 +162,11 @@ class StoredScan:
                 values.commit(number, self.chunk(number))
             except FileFormatError as error:
                 values.fail(number, f"{error}; run the scan on, it is then computed again")
+            except (KeyError, ValueError) as error:
+                # arrays that are missing, or of another shape
+                values.fail(
+                    number, f"{self._folder.chunk_path(number)}: damaged ({error}); remove it and run the scan on"
+                )
         for number, text in self.failed.items():
             values.fail(number, text)
         found = results(values, self._provenance())
