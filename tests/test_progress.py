@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import gammajax.progress as module
-from gammajax import Fit, set_progress
+from gammajax import Datasets, Fit, set_progress
 from gammajax.errors import InputError
+from gammajax.fit.asimov import parameter_sensitivity
 from gammajax.progress import Bar, progress_wanted, track
 from tests.problems import embedded
 
@@ -153,6 +154,28 @@ def test_a_fit_that_takes_long_shows_its_evaluations(monkeypatch, clock, fit, ca
     # three digits of the number; the optimiser's own lowest value, before the last Newton steps
     assert float(shown[0]) == pytest.approx(result.nfev, rel=5e-3)
     assert 0 <= float(shown[1]) - result.total_stat + 1e-5 < 0.1
+
+
+def test_many_files_and_rows_show_bars(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(module, "interactive", lambda: True)
+    monkeypatch.setattr(module, "AFTER", 0.0)
+    datasets = Datasets([embedded(), embedded().copy("again")])
+
+    def bars(call):
+        call()
+        return set(re.findall(r"(\w+): .*2\.00/2\.00", capsys.readouterr().err))
+
+    assert bars(lambda: datasets.write(tmp_path / "datasets.yaml")) == {"write"}
+    assert bars(lambda: Datasets.read(tmp_path / "datasets.yaml")) == {"read"}
+    for cumulative in (False, True):
+        assert bars(lambda c=cumulative: datasets.info_table(cumulative=c)) == {"info_table"}
+
+
+def test_the_sensitivity_to_a_parameter_shows_its_evaluations(monkeypatch, fit, capsys):
+    monkeypatch.setattr(module, "interactive", lambda: True)
+    monkeypatch.setattr(module, "AFTER", 0.0)
+    parameter_sensitivity(list(fit.datasets), fit.datasets.models.parameters["alpha"], 0.0, 5.0)
+    assert re.search(r"sensitivity to alpha: \d\d\.0 evaluations", capsys.readouterr().err)
 
 
 def test_a_short_fit_says_nothing(monkeypatch, fit, capsys):

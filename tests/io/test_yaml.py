@@ -149,6 +149,19 @@ def test_penalties_are_kept():
     assert held.stat() == models.penalties[0].stat()
 
 
+def test_penalties_are_missed_by_gammapy(tmp_path):
+    gammapy = pytest.importorskip("gammapy.modeling.models")
+    models = Models([SkyModel(PowerLawSpectralModel(), name="s")])
+    index = models["s"].spectral_model.index
+    models.set_penalties(GaussianPenalty([index], [2.2], [[0.01]]))
+    with pytest.warns(
+        UserWarning, match="the penalties on index are for gammajax alone; gammapy reads the file without"
+    ):
+        models.write(tmp_path / "models.yaml")
+    assert gammapy.Models.read(tmp_path / "models.yaml").names == ["s"]
+    assert len(Models.read(tmp_path / "models.yaml").penalties) == 1
+
+
 # -- files -------------------------------------------------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ from gammajax.errors import DataError, InputError
 from gammajax.hooks import hook
 from gammajax.models import Models
 from gammajax.parameters import Parameters
+from gammajax.progress import track
 from gammajax.units import energy_values
 
 __all__ = ["Datasets"]
@@ -218,8 +219,8 @@ class Datasets(ChosenDatasets):
             if not hasattr(d, "info_dict") or (cumulative and not hasattr(d, "counts")):
                 what = "no spectra of counts to be stacked" if hasattr(d, "info_dict") else "no summary"
                 raise DataError(f"info_table: {d.name!r} is a {type(d).__name__}, which has {what}.")
-        sets = [stack(self._members[: k + 1]) for k in range(len(self))] if cumulative else self._members
-        return QTable(rows=[d.info_dict() for d in sets])
+        sets = (stack(self._members[: k + 1]) for k in range(len(self))) if cumulative else self._members
+        return QTable(rows=[d.info_dict() for d in track(sets, len(self), "info_table", "data set")])
 
     def slice_by_energy(self, energy_min: Any = None, energy_max: Any = None) -> "Datasets":
         """The bins of an energy range in all data sets, which keep their names; those without a bin there are left out.

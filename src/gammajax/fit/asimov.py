@@ -7,6 +7,7 @@ import numpy as np
 
 from gammajax.errors import InputError
 from gammajax.parameters import Parameter
+from gammajax.progress import Bar
 
 __all__ = ["asimov_ts", "parameter_sensitivity"]
 
@@ -67,33 +68,44 @@ def parameter_sensitivity(datasets: Sequence[Any], parameter: Parameter, null_va
     n_sigma : float
         The significance, the square root of the TS.
     """
+    kept = parameter.value
+    asimov = asimov_ts(datasets, parameter, null_value)
+    step = parameter.error if np.isfinite(parameter.error) and parameter.error > 0 else abs(kept - null_value) or 1.0
+    with Bar(None, f"sensitivity to {parameter.name}", "evaluation") as bar:
+
+        def above(value: float) -> float:
+            found = asimov(value) - n_sigma**2
+            bar.update()
+            return found
+
+        try:
+            return _root(above, null_value, n_sigma * step, np.inf if np.isnan(parameter.max) else parameter.max)
+        finally:
+            parameter.value = kept
+
+
+def _root(above: Callable[[float], float], null_value: float, step: float, top: float) -> float:
+    """How far beyond the null value a function is 0; nan where it is not up to the top, or jumps there."""
     from scipy.optimize import brentq
 
-    kept = parameter.value
-    ts, top = asimov_ts(datasets, parameter, null_value), np.inf if np.isnan(parameter.max) else parameter.max
-    step = parameter.error if np.isfinite(parameter.error) and parameter.error > 0 else abs(kept - null_value) or 1.0
     low = null_value
-    try:
-        for k in range(DOUBLINGS):
-            high = min(null_value + n_sigma * step * 2.0**k, top)
-            reached = ts(high) - n_sigma**2
-            if np.isnan(reached) or (high == top and reached < 0):
-                return np.nan
-            if reached >= 0:
-                break
-            low = high
-        else:
+    for k in range(DOUBLINGS):
+        high = min(null_value + step * 2.0**k, top)
+        reached = above(high)
+        if np.isnan(reached) or (high == top and reached < 0):
             return np.nan
-        while not np.isfinite(reached) and high - low > RTOL * abs(high):
-            # beyond some value the null hypothesis is impossible
-            middle = 0.5 * (low + high)
-            reached = ts(middle) - n_sigma**2
-            low, high = (low, middle) if reached >= 0 else (middle, high)
-            reached = ts(high) - n_sigma**2
-        if not np.isfinite(reached):
-            return np.nan
-        rtol = max(RTOL, 4 * np.finfo(float).eps)
-        found = brentq(lambda x: ts(x) - n_sigma**2, low, high, xtol=RTOL * abs(high - null_value), rtol=rtol)
-        return float(found) - null_value
-    finally:
-        parameter.value = kept
+        if reached >= 0:
+            break
+        low = high
+    else:
+        return np.nan
+    while not np.isfinite(reached) and high - low > RTOL * abs(high):
+        # beyond some value the null hypothesis is impossible
+        middle = 0.5 * (low + high)
+        reached = above(middle)
+        low, high = (low, middle) if reached >= 0 else (middle, high)
+        reached = above(high)
+    if not np.isfinite(reached):
+        return np.nan
+    rtol = max(RTOL, 4 * np.finfo(float).eps)
+    return float(brentq(above, low, high, xtol=RTOL * abs(high - null_value), rtol=rtol)) - null_value

@@ -20,6 +20,7 @@ from gammajax.io.ogip_set import partner_names
 from gammajax.io.ogip_write import ogip_files
 from gammajax.io.yaml_nodes import Node
 from gammajax.io.yaml_text import dump, load, read_text, with_checksum
+from gammajax.progress import track
 from gammajax.provenance import metadata
 
 __all__ = ["read_datasets", "write_datasets"]
@@ -87,7 +88,7 @@ def write_datasets(
     lists[full] = (with_checksum(text) if checksum else text).encode()
     refuse_existing([*(f for path, d in places.items() for f in _files(path, d, format)), *lists], overwrite)
     contents: dict[Path, bytes] = {}
-    for path, d in places.items():
+    for path, d in track(places.items(), len(places), "write", "data set"):
         contents |= _contents(path, d, format)
     # all or nothing, and what names the others comes last
     write_bytes(contents | lists)
@@ -166,7 +167,8 @@ def read_datasets(
     text = read_text(path, "data set list")
     data = load(text, path.name, None if checksum else False)
     top = Node(data, path.name).mapping(("datasets", "metadata", "checksum"))
-    datasets = Datasets([_read_one(n, path, allow_outside) for n in top["datasets"].elements()])
+    nodes = top["datasets"].elements()
+    datasets = Datasets([_read_one(n, path, allow_outside) for n in track(nodes, len(nodes), "read", "data set")])
     if filename_models is not None:
         models = expand(filename_models)
         datasets.models = read_models(models, None if checksum else False)

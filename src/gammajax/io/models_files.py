@@ -64,7 +64,7 @@ def model_files(
 ) -> dict[Path, bytes]:
     """Names and contents of the files, the one that names the other last."""
     full = target(path, SUFFIXES, "write")
-    _warn_of_links(models)
+    _warn_of_gammapy(models)
     data, files, head = models_to_dict(models, full_output), {}, metadata()
     if write_covariance and len(models.parameters):
         beside = full.with_name(f"{full.stem}_covariance.dat")
@@ -82,7 +82,7 @@ def _declared_names(model: SpectralModel) -> list[str]:
     return [d.name for d in model.declared] or model.parameters.names
 
 
-def _warn_of_links(models: Models) -> None:
+def _warn_of_gammapy(models: Models) -> None:
     names: dict[int, set[str]] = {}
     for m in (m for m in models if isinstance(m, SkyModel)):
         # the name of the place, which may be another than that of the shared parameter
@@ -101,6 +101,11 @@ def _warn_of_links(models: Models) -> None:
         warnings.warn(
             f"write: {', '.join(formulas)}: gammapy does not know such links and takes these parameters as frozen.",
             stacklevel=4,
+        )
+    if models.penalties:
+        held = ", ".join(sorted({p.name for penalty in models.penalties for p in penalty.parameters}))
+        warnings.warn(
+            f"write: the penalties on {held} are for gammajax alone; gammapy reads the file without them.", stacklevel=4
         )
 
 
