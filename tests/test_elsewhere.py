@@ -18,7 +18,7 @@ from gammajax import (
     SystematicsModel,
 )
 from gammajax.elsewhere import ELSEWHERE, pointer
-from gammajax.errors import InputError, ModelError
+from gammajax.errors import InputError, ModelError, UnitError
 from gammajax.parameters import GaussianPrior, Parameter
 
 theirs = pytest.importorskip("gammapy.modeling.models")
@@ -250,3 +250,11 @@ def test_backgrounds_are_copied_and_set_back():
     assert copied.parameters.value.tolist() == [0.0, 1.0, 1.0]
     assert (copied.name, copied.datasets_names) == ("other", ["x"])
     assert background.parameters["norm"].value == 1.5
+    twice = FoVBackgroundModel("x", 2 * PowerLawNormSpectralModel(norm=1.5))
+    assert twice.spectral_model.parameters.free_parameters.names == ["norm"]
+    with pytest.raises(ModelError, match="CompoundSpectralModel has no values to begin with"):
+        twice.reset_to_default()
+    with pytest.raises(
+        UnitError, match="CompoundSpectralModel has the unit .*a background is scaled with a model without unit"
+    ):
+        FoVBackgroundModel("x", PowerLawSpectralModel() * PowerLawNormSpectralModel())

@@ -276,7 +276,8 @@ class FoVBackgroundModel(_WithSpectrum):
             spectral_model = PowerLawNormSpectralModel()
         if not isinstance(spectral_model, SpectralModel):
             raise ModelError(f"FoVBackgroundModel: got spectral_model={spectral_model!r}, expected a norm model.")
-        linear = [getattr(spectral_model, n) for n in spectral_model.form.linear]
+        pairs = zip(spectral_model.form.names, spectral_model.parameters, strict=True)
+        linear = [p for n, p in pairs if n in spectral_model.form.linear]
         if any(not p.unit.is_equivalent(u.dimensionless_unscaled) for p in linear):
             raise UnitError(
                 f"FoVBackgroundModel: {type(spectral_model).__name__} has the unit {linear[0].unit.to_string()!r}; a "
@@ -297,7 +298,17 @@ class FoVBackgroundModel(_WithSpectrum):
         return FoVBackgroundModel(self.datasets_names[0], self.spectral_model.copy(), name)
 
     def reset_to_default(self) -> None:
-        """Set the parameters to the values that its norm model begins with; those that are linked stay."""
+        """Set the parameters to the values that its norm model begins with; those that are linked stay.
+
+        Raises
+        ------
+        ModelError
+            If its norm model is made of others, which have no values to begin with.
+        """
+        if not self.spectral_model.declared:
+            raise ModelError(
+                f"reset_to_default: {type(self.spectral_model).__name__} has no values to begin with; set those of its parameters."
+            )
         for d in self.spectral_model.declared:
             p = getattr(self.spectral_model, d.name)
             if p.follows is None:
