@@ -53,7 +53,8 @@ def noise():
     stat[1] = [-np.inf, 1.7976931348623157e308, 0.1 + 0.2, 1 / 3]
     axes = np.sort(rng.random(6)), np.sort(1e-12 * rng.random(4))
     names, nan = ("a.spectral.x", "a.spectral.y"), np.full((6, 4), np.nan)
-    status = rng.integers(0, 5, (6, 4))
+    # as large scans have it
+    status = rng.integers(0, 5, (6, 4)).astype(np.int8)
     return ScanResult(
         "frozen", names, axes, ("", "1 / (TeV s cm2)"), stat, status, nan, {"a.spectral.z": stat[::-1].copy()},
         (0.5, 1e-12), float(stat[2, 2]), None, {"tol": 1e-3, "pair": (1, 2.5), "none": None, "names": ["x"], "is": True}, 3,

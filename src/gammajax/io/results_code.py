@@ -134,10 +134,10 @@ def encode(value: Any, where: str, columns: dict[str, np.ndarray] | None = None,
 def _array(value: np.ndarray, where: str, columns: dict[str, np.ndarray] | None, rows: int) -> dict[str, Any]:
     if value.dtype.kind not in "biuf":
         raise InputError(f"write: {where} holds an array of type {value.dtype}, expected numbers.")
+    head = {"dtype": value.dtype.newbyteorder("=").name, "shape": list(value.shape)}
     if value.dtype == np.int8:
         # FITS has bytes without a sign only
         value = value.astype(np.int16)
-    head = {"dtype": value.dtype.newbyteorder("=").name, "shape": list(value.shape)}
     if columns is not None and rows and value.size == rows:
         columns[where] = value.ravel()
         return {"is": "column", "name": where} | head
