@@ -11,6 +11,18 @@ ENERGY = np.geomspace(1, 50, 10)
 FLUX = u.Unit("TeV-1 cm-2 s-1")
 
 
+@pytest.mark.parametrize("backend", ["newton", "minuit", "scipy"])
+def test_points_without_any_scatter_are_no_matter_of_the_distance_to_the_minimum(backend):
+    """What is left there is rounding, in chi2 and in the EDM."""
+    flux = 3e-11 * ENERGY**-2.4 * FLUX
+    model = PowerLawSpectralModel(index=2.2, amplitude=2e-11 * FLUX)
+    points = FluxPointsDataset(ENERGY * u.TeV, flux, dnde_err=0.1 * flux, models=SkyModel(model, name="s"))
+    result = Fit(points, backend=backend).run()
+    assert result.success
+    assert not result.flags.away_from_minimum
+    assert model.index.value == pytest.approx(2.4, abs=1e-12)
+
+
 @pytest.mark.parametrize("noise", [0.0, 1.0])
 @pytest.mark.parametrize("backend", ["newton", "minuit"])
 @pytest.mark.parametrize("kind", ["prior", "penalty"])

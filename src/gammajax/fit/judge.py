@@ -39,6 +39,7 @@ def judge(
     corners: tuple[int, ...] = (),
     unit: float = 1.0,
     without: tuple[int, ...] = (),
+    noise: float = 0.0,
 ) -> Verdict:
     """Judge an end point by its exact derivatives.
 
@@ -64,6 +65,8 @@ def judge(
     without : tuple of int
         Parameters that were found to have no effect, whatever is left of their derivatives: the verdict is that of the other ones.
         Where these are perfectly correlated, those that are not among them have errors all the same.
+    noise : float
+        How much of the statistic may be rounding: an EDM below it is none.
     """
     n = len(names)
     undefined = np.full((n, n), np.nan)
@@ -102,7 +105,7 @@ def judge(
         call_limit=call_limit,
         hessian_not_positive_definite=not positive,
         unidentified=tuple(names[i] for i in np.flatnonzero(dead)),
-        away_from_minimum=covariance is not None and edm > EDM_NOTE * unit,
+        away_from_minimum=covariance is not None and edm > max(EDM_NOTE * unit, noise),
         direction=direction,
         sides=pushed | near,
         at_corner=tuple(names[i] for i in corners),

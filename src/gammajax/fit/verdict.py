@@ -87,7 +87,7 @@ def _judged(
         kinked = tuple(objective.names[i] for i in changed)
     verdict = judge(
         objective.names, x, objective.lower, objective.upper, stat, gradient, hessian, out.call_limit, out.success, corners,
-        objective.unit(stat), without,
+        objective.unit(stat), without, objective.noise(stat),
     )  # fmt: skip
     if kinked:
         verdict = replace(verdict, flags=replace(verdict.flags, kinked=kinked))
