@@ -77,6 +77,26 @@ def values(points, name):
     return np.asarray(getattr(points, name).data).reshape(len(EDGES) - 1)
 
 
+def test_bins_outside_of_the_fit_are_nan_as_in_gammapy(ours, gammapy, tmp_path, caplog):
+    edges = [0.1, 0.3, *EDGES.value[1:]] * u.TeV
+    found = FluxPointsEstimator(edges, "crab", selection_optional="all").run(ours)
+    (record,) = [r for r in caplog.records if r.name.startswith("gammajax")]
+    assert "no bin of the fit lies between" in record.getMessage()
+    outside = np.array([True, False, False, False])
+    assert found.success.tolist() == (~outside).tolist()
+    assert found.status[0] == Status.NOT_DONE
+    theirs = gammapy.FluxPointsEstimator(energy_edges=edges, source="crab", selection_optional=["ul"])
+    expected = theirs.run(gammapy.data())
+    for name in ("norm", "norm_err", "norm_ul", "ts"):
+        other = np.asarray(getattr(expected, name).data).reshape(len(edges) - 1)
+        assert np.isnan(other).tolist() == np.isnan(getattr(found, name)).tolist() == outside.tolist(), name
+    path = tmp_path / "points.fits"
+    found.write(path)
+    back = FluxPoints.read(path)
+    np.testing.assert_array_equal(back.norm, found.norm)
+    np.testing.assert_array_equal(back.status, found.status)
+
+
 # -- sensitivity ---------------------------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """Estimators of flux points: the strength of a source in energy and time bins, all bins in one batch."""
 
+import logging
 from collections.abc import Sequence
 from inspect import signature
 from itertools import pairwise
@@ -13,6 +14,7 @@ from gammajax.errors import DataError, FitError, InputError
 from gammajax.fit.estimator import Estimator, refuse_elsewhere
 from gammajax.fit.flux_bins import Bins
 from gammajax.fit.flux_points import UNITS, FluxPoints
+from gammajax.fit.flux_spread import spread
 from gammajax.fit.resolve import as_datasets
 from gammajax.fit.strength import as_norm, check_scan
 from gammajax.models import SkyModel
@@ -22,6 +24,7 @@ from gammajax.units import energy_values, parsed
 
 __all__ = ["FluxPointsEstimator"]
 
+log = logging.getLogger(__name__)
 # edges that have passed through another unit are still the same
 INSIDE = 1 + 1e-9
 
@@ -131,10 +134,15 @@ class FluxPointsEstimator(Estimator):
         datasets : `Datasets`, data set or list
             Spectra of counts; the bins of all are joined.
 
+        Returns
+        -------
+        `FluxPoints`
+            nan, with a warning in the log, in energy bins without a bin of the fit, as in gammapy.
+
         Raises
         ------
         DataError
-            If a data set has no energies or no bin of the fit in some energy bin.
+            If a data set has no energies, or no bin of the fit lies in any of the energy bins.
         FitError
             If the source is in none of the models.
         """
@@ -142,15 +150,15 @@ class FluxPointsEstimator(Estimator):
         source = self._source(joined.models)
         edges = _snapped(self.energy_edges, joined)
         bins = Bins(self._members(joined, 0, edges), source, edges, 1, joined.models if self.reoptimize else None)
-        if np.any(bins.inside == 0):
-            k = int(np.argmax(bins.inside == 0))
-            raise DataError(
-                f"no bin of the fit lies between {edges[k]:.4g} and {edges[k + 1]:.4g} TeV; choose energy_edges inside of the "
-                "fit range, on edges of the reconstructed axis."
+        _refuse_nothing(bins, edges)
+        for k in np.flatnonzero(bins.inside == 0):
+            log.warning(
+                "flux points: no bin of the fit lies between %.4g and %.4g TeV, they are nan there",
+                edges[k],
+                edges[k + 1],
             )
-        return FluxPoints(
-            edges, _reference(source, edges), **self._solve(bins), provenance=self._provenance(bins, source)
-        )
+        found = spread(self._solve(bins), bins.place, (len(edges) - 1,))
+        return FluxPoints(edges, _reference(source, edges), **found, provenance=self._provenance(bins, source))
 
     def _provenance(self, bins: Bins, source: SkyModel) -> Any:
         return provenance(
@@ -229,6 +237,13 @@ def _arguments(function: Any) -> list[str]:
         for n, p in signature(function).parameters.items()
         if n != "self" and p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)
     ]
+
+
+def _refuse_nothing(bins: Bins, edges: np.ndarray) -> None:
+    if bins.n == 0:
+        raise DataError(
+            f"no bin of the fit lies between {edges[0]:.4g} and {edges[-1]:.4g} TeV; choose energy_edges inside of the fit range."
+        )
 
 
 def _snapped(wanted: np.ndarray, datasets: Datasets) -> np.ndarray:

@@ -10,20 +10,14 @@ from gammajax.datasets import GTI, Datasets
 from gammajax.datasets.stacking import stack
 from gammajax.errors import DataError, InputError
 from gammajax.fit.flux_bins import Bins
-from gammajax.fit.flux_estimator import FluxPointsEstimator, _reference, _snapped
+from gammajax.fit.flux_estimator import FluxPointsEstimator, _reference, _refuse_nothing, _snapped
 from gammajax.fit.flux_points import FluxPoints
+from gammajax.fit.flux_spread import spread
 from gammajax.fit.resolve import as_datasets
 from gammajax.models import SkyModel
-from gammajax.solve import Status
 from gammajax.units import to_unit
 
 __all__ = ["LightCurveEstimator"]
-
-# what has one entry per bin
-COLUMNS = (
-    "norm", "norm_err", "norm_errn", "norm_errp", "norm_ul", "norm_sensitivity", "ts", "stat", "stat_null", "counts", "npred",
-    "npred_excess",
-)  # fmt: skip
 
 
 class LightCurveEstimator(FluxPointsEstimator):
@@ -105,19 +99,8 @@ class LightCurveEstimator(FluxPointsEstimator):
         edges = _snapped(self.energy_edges, joined)
         members = [m for row, g in enumerate(groups) for m in self._members(g, row, edges)]
         bins = Bins(members, source, edges, len(groups), joined.models if self.reoptimize else None)
-        if bins.n == 0:
-            raise DataError(
-                f"no bin of the fit lies between {edges[0]:.4g} and {edges[-1]:.4g} TeV; choose energy_edges inside of the fit range."
-            )
-        found = self._solve(bins)
-        shape = (len(groups), len(edges) - 1)
-        for name in COLUMNS:
-            found[name] = _spread(found[name], bins.place, shape)
-        found["stat_scan"] = _spread(found["stat_scan"], bins.place, shape)
-        status = _spread(found["status"], bins.place, shape)
-        # bins without a channel
-        found["status"] = np.where(np.isnan(status), Status.NOT_DONE.value, status).astype(int)
-        found["success"] = _spread(found["success"], bins.place, shape) == 1
+        _refuse_nothing(bins, edges)
+        found = spread(self._solve(bins), bins.place, (len(groups), len(edges) - 1))
         return FluxPoints(edges, _reference(source, edges), **found, provenance=self._provenance(bins, source), gti=gti)
 
     def _settings(self) -> dict[str, Any]:
@@ -152,13 +135,6 @@ class LightCurveEstimator(FluxPointsEstimator):
                 "light curve: no data set lies within one of the time bins; its good times must all lie in one of time_intervals."
             )
         return GTI(start[filled], stop[filled], first), [groups[row] for row in filled]
-
-
-def _spread(values: np.ndarray, place: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """One entry per bin that holds data, in all of the bins; nan elsewhere."""
-    out = np.full((shape[0] * shape[1], *values.shape[1:]), np.nan)
-    out[place] = values
-    return out.reshape(*shape, *values.shape[1:])
 
 
 def _stacked(group: list[Any], datasets: Datasets, row: int) -> list[Any]:
