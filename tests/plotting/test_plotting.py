@@ -6,7 +6,7 @@ from astropy import units as u
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from gammajax import Fit
+from gammajax import Fit, PowerLawSpectralModel
 from gammajax.errors import InputError
 from gammajax.plotting import plot_contour_line
 from gammajax.plotting.contours import closed_curve
@@ -39,6 +39,16 @@ def test_spectrum_and_band(fitted):
     np.testing.assert_allclose([at.min(), at.max()], [value[0] - error[0], value[0] + error[0]])
     assert "TeV" in ax.get_ylabel()
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+
+
+@pytest.mark.parametrize("n_points", [50, 100])
+def test_a_level_curve_can_be_drawn(n_points):
+    """E2 dN/dE of the default power law is level but for rounding, at which matplotlib warns."""
+    ax = PowerLawSpectralModel().plot([0.1, 100] * u.TeV, sed_type="e2dnde", n_points=n_points)
+    ax.figure.canvas.draw()
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), 1e-12, rtol=1e-14)
+    low, high = ax.get_ylim()
+    assert low < 1e-12 < high
 
 
 @pytest.mark.parametrize(

@@ -151,12 +151,11 @@ class FluxPointsEstimator(Estimator):
         edges = _snapped(self.energy_edges, joined)
         bins = Bins(self._members(joined, 0, edges), source, edges, 1, joined.models if self.reoptimize else None)
         _refuse_nothing(bins, edges)
-        for k in np.flatnonzero(bins.inside == 0):
-            log.warning(
-                "flux points: no bin of the fit lies between %.4g and %.4g TeV, they are nan there",
-                edges[k],
-                edges[k + 1],
-            )
+        for (low, high), inside in zip(pairwise(edges), bins.inside, strict=True):
+            if inside == 0:
+                log.warning(
+                    "flux points: no bin of the fit lies between %.4g and %.4g TeV, they are nan there", low, high
+                )
         found = spread(self._solve(bins), bins.place, (len(edges) - 1,))
         return FluxPoints(edges, _reference(source, edges), **found, provenance=self._provenance(bins, source))
 

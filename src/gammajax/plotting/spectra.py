@@ -12,6 +12,8 @@ from gammajax.units import energy_values, parsed
 __all__ = ["plot_spectral_error", "plot_spectral_model"]
 
 SED_TYPES = ("dnde", "e2dnde", "flux", "eflux", "norm")
+# spread of a level curve, relative: some roundings
+FLAT = 1e-13
 NAMES = {"flux": "Flux", "eflux": "Energy flux", "norm": "Norm"}
 
 
@@ -116,9 +118,15 @@ def plot_spectral_model(
     x, y = _curve(model, sed_type, reference, (energy_bounds, energy_range), n_points, energy_power, False)
     ax = new_axes(ax)
     factor, unit = y_unit(ax, y.unit)
-    ax.plot(x, factor * y.value, **kwargs)
+    ax.plot(x, _level(factor * y.value), **kwargs)
     _label(ax, sed_type, unit, energy_power)
     return ax
+
+
+def _level(values: np.ndarray) -> np.ndarray:
+    """A curve that is level but for rounding, exactly so: matplotlib cannot scale an axis to rounding errors, and warns."""
+    low, high = np.min(values), np.max(values)
+    return np.full_like(values, high) if high - low < FLAT * abs(high) else values
 
 
 def plot_spectral_error(
