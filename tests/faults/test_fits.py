@@ -338,7 +338,7 @@ def parameter_without_effect():
         assert result.parameters["alpha"].error == pytest.approx(alone.parameters["alpha"].error, rel=1e-2)
 
 
-@entry(55)
+@entry(55, slow=True)
 def break_between_linked_indices():
     equal_indices((True,), ("minuit",))
 

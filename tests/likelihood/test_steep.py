@@ -121,6 +121,7 @@ def test_ordinary_data_keep_the_usual_nodes():
     assert jax.tree.structure(wide) == jax.tree.structure(likelihood)
 
 
+@pytest.mark.slow
 def test_lanes_of_a_batch_are_done_again_where_they_ended_too_steep():
     """Start and statistic are those of the usual nodes for some lanes only; each is right."""
     d = narrow(19.0, 0.1)

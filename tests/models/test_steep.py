@@ -221,6 +221,7 @@ def test_a_cutoff_times_a_steep_power_law(form, theta):
             assert got == pytest.approx(float(exact), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_a_smooth_break_between_steep_power_laws():
     """Harder above the break and with beta = 1 it is A E^-100 (1 + (E/3)^60), a sum of two powers."""
     form, edges = gm.SmoothBrokenPowerLawSpectralModel.form, np.geomspace(0.1, 100, 16)

@@ -386,7 +386,10 @@ def test_a_link_of_an_instrument_at_1_is_not_forgotten():
 
 def test_files_of_linked_instruments(tmp_path, instruments):
     models = instruments.datasets.models
-    with pytest.warns(UserWarning, match=r"two-sys\.systematics\.energy_scale = 0\.9 \* energy_scale \+ 0\.1"):
+    with (
+        pytest.warns(UserWarning, match=r"two-sys\.systematics\.energy_scale = 0\.9 \* energy_scale \+ 0\.1"),
+        pytest.warns(UserWarning, match="the penalties on background, energy_scale are for gammajax alone"),
+    ):
         models.write(tmp_path / "m.yaml")
     back = Models.read(tmp_path / "m.yaml")
     assert back[2].effective_area is back[1].effective_area

@@ -278,6 +278,7 @@ print(np.array_equal(found[0], found[2]), np.array_equal(found[1], found[3]))
 """
 
 
+@pytest.mark.slow
 def test_accelerators_take_turns_at_the_blocks_of_a_surface(cache):
     flags = environment(cache) | {"XLA_FLAGS": "--xla_force_host_platform_device_count=3"}
     out = subprocess.run(

@@ -97,6 +97,7 @@ def test_equal_to_node_by_node(make, names, axes, reoptimize):
     assert np.all(np.isnan(fast.edm)) if not reoptimize else np.all(fast.edm[fast.status == 0] < 1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in CASES if n != "order of the axes"])
 def test_all_nodes_of_a_call_at_once_as_on_an_accelerator(name, monkeypatch):
     monkeypatch.setattr("gammajax.scan.blocks.layout_of", lambda *a: Layout((8, 8), (8, 8)))
