@@ -15,7 +15,10 @@ def reference(likelihood, index, values, starts=1, seed=0, spread=3.0):
     free = likelihood.free.copy()
     free[list(index)] = False
     move = np.flatnonzero(free)
-    unit = np.sqrt(2 / np.abs(np.diag(hessian)[move]))
+    diagonal = np.abs(np.diag(hessian)[move])
+    # where nothing is predicted any more there is no curvature
+    flat = diagonal < 1e-200
+    unit = np.where(flat, likelihood.scale[move], np.sqrt(2 / np.where(flat, 1.0, diagonal)))
     rng = np.random.default_rng(seed)
     low, high = likelihood.lower[move] / unit, likelihood.upper[move] / unit
     out = np.empty(len(values))

@@ -231,8 +231,8 @@ def test_ctrl_c_in_a_long_chunk(tmp_path, program, wait):
         # an end of the interpreter, or of Dask, takes about a second
         assert time.monotonic() - begin < (20 if wait is None else 5), said
     assert process.returncode != 0
-    if wait != 0.02:
-        # so soon the second one may come before that is said
+    if wait is None:
+        # it is said at the end of the traceback, which a second one cuts short
         assert "interrupted: 0 of" in said
         assert "make the same call again to go on from there" in said
     assert gammajax.scan.open(tmp_path / "scan").done == []
