@@ -42,13 +42,13 @@ def contours(results: list) -> Any:
     from gammajax.plotting import plot_contour_line
 
     pairs = list(dict.fromkeys(c.names for c in results))
-    figure, axes = plt.subplots(1, len(pairs), figsize=(5 * len(pairs), 4), squeeze=False)
+    figure, axes = plt.subplots(1, len(pairs), figsize=(5 * len(pairs), 4), squeeze=False, layout="constrained")
     for contour in results:
         ax = axes[0][pairs.index(contour.names)]
         label = f"{contour.sigma:g} sigma ({100 * contour.joint_probability:.1f} % joint)"
         plot_contour_line(ax, contour.x, contour.y, label=label, color=f"C{int(contour.sigma) - 1}")
         ax.set_xlabel(f"{contour.names[0].rsplit('.', 1)[-1]} {contour.units[0]}")
         ax.set_ylabel(f"{contour.names[1].rsplit('.', 1)[-1]} {contour.units[1]}")
-        ax.legend(fontsize=8)
-    figure.tight_layout()
+    # the lines are the same in all panels: above them the legend is in the way of none
+    figure.legend(*axes[0][0].get_legend_handles_labels(), fontsize=8, loc="outside upper center", ncols=len(results))
     return figure
