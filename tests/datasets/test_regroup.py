@@ -9,6 +9,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 from gammajax import Datasets, EnergyAxis, FluxPointsDataset, PowerLawSpectralModel, SkyModel, SpectrumDatasetOnOff
+from gammajax.datasets import stacking
 from gammajax.errors import DataError, InputError, UnitError
 from tests.problems import small
 
@@ -123,6 +124,34 @@ def test_stacks_and_tables(pair, kind):
     other = theirs.energy_ranges
     np.testing.assert_allclose(low.to_value("TeV"), other[0].to_value("TeV"))
     np.testing.assert_allclose(high.to_value("TeV"), other[1].to_value("TeV"))
+
+
+@pytest.mark.parametrize("kind", ["on/off", "known"])
+def test_a_cumulative_table_adds_each_data_set_once(monkeypatch, kind):
+    """Row k is that of the stack of the first k, to the last digit, and the work grows with their number, not with its square."""
+    members = [
+        small(name="all", ontime=1200 * u.s),
+        # its fit range is all of it, from here on all bins are in the fit
+        small(name="no OFF counts", n_off=np.zeros(6), alpha=0.3, mask_safe=[False, True, True, False, False, False]),
+        small(name="no safe bin", mask_safe=[False] * 6),
+        small(name="other", n_on=[3, 1, 4, 1, 5, 9], alpha=0.2, mask_safe=[True] * 5 + [False]),
+    ]
+    members[0].mask_fit = members[3].mask_fit = members[0].counts.geom.energy_mask(1 * u.TeV, 10 * u.TeV)
+    if kind == "known":
+        members = [d.to_spectrum_dataset(name=d.name) for d in members]
+    datasets = Datasets(members)
+    expected = [Datasets(members[: k + 1]).stack_reduce().info_dict() for k in range(4)]
+    added = []
+    add = stacking._Total.add
+    monkeypatch.setattr(stacking._Total, "add", lambda self, d: (added.append(d.name), add(self, d)))
+    rows = datasets.info_table(cumulative=True)
+    assert added == datasets.names
+    assert list(rows["n_fit_bins"]) == [e["n_fit_bins"] for e in expected]
+    assert len(set(rows["n_fit_bins"])) > 1
+    for row, one in zip(rows, expected, strict=True):
+        for name, value in one.items():
+            a, b = (getattr(v, "value", v) for v in (row[name], value))
+            assert a == b or (np.isnan(a) and np.isnan(b)), name
 
 
 def test_ranges(pair):

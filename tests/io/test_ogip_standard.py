@@ -140,6 +140,19 @@ def test_the_standard_form_comes_back(run, tmp_path):
         assert hdus["EBOUNDS"].columns["E_MIN"].unit == "keV"
 
 
+@pytest.mark.parametrize(("form", "kind"), [("ogip-standard", "TYPE:I"), ("ogip", "TYPE:1")])
+def test_one_spectrum_is_of_type_one(run, tmp_path, form, kind):
+    """OGIP/92-007 has TYPE:I, gammapy writes TYPE:1 and so does the form that is its own; both are read, and without a keyword."""
+    d = read(run)
+    d.write(tmp_path / "out.fits", format=form)
+    for name in ("out.fits", "out_bkg.fits"):
+        assert fits.getval(tmp_path / name, "HDUCLAS4", 1) == kind
+    for value in ("TYPE:I", "TYPE:1", None):
+        for name in (PHA, BKG):
+            edit(run / name, 1, key("HDUCLAS4", value))
+        np.testing.assert_array_equal(read(run).counts.data, d.counts.data)
+
+
 def test_sherpa_reads_it_and_finds_the_same_statistic(run, tmp_path):
     """Counts, and wstat of a power law, whose bin integrals both sides have in closed form."""
     ui = pytest.importorskip("sherpa.astro.ui")

@@ -1,5 +1,6 @@
 """An ordered collection of data sets: what a joint fit takes."""
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from gammajax.closed import foreign_hint
 from gammajax.datasets.base import Dataset
 from gammajax.datasets.batch import SpectrumBatch
 from gammajax.datasets.chosen import ChosenDatasets
-from gammajax.datasets.stacking import stack
+from gammajax.datasets.stacking import running_stacks, stack
 from gammajax.errors import DataError, InputError
 from gammajax.hooks import hook
 from gammajax.models import Models
@@ -45,8 +46,8 @@ class Datasets(ChosenDatasets):
                     f"Datasets: got {d!r}, expected data sets such as SpectrumDatasetOnOff.{foreign_hint(d)}"
                 )
         names = [d.name for d in members]
-        for name in names:
-            if names.count(name) > 1:
+        for name, n in Counter(names).items():
+            if n > 1:
                 raise DataError(
                     f"two data sets are named {name!r}; give each a name of its own, for instance with read(..., name=...)."
                 )
@@ -219,7 +220,7 @@ class Datasets(ChosenDatasets):
             if not hasattr(d, "info_dict") or (cumulative and not hasattr(d, "counts")):
                 what = "no spectra of counts to be stacked" if hasattr(d, "info_dict") else "no summary"
                 raise DataError(f"info_table: {d.name!r} is a {type(d).__name__}, which has {what}.")
-        sets = (stack(self._members[: k + 1]) for k in range(len(self))) if cumulative else self._members
+        sets = running_stacks(self._members) if cumulative else self._members
         return QTable(rows=[d.info_dict() for d in track(sets, len(self), "info_table", "data set")])
 
     def slice_by_energy(self, energy_min: Any = None, energy_max: Any = None) -> "Datasets":

@@ -1,6 +1,6 @@
 """Stacking of spectra."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from astropy import units as u
 from gammajax.datasets.gti import GTI
 from gammajax.errors import DataError
 
-__all__ = ["stack"]
+__all__ = ["running_stacks", "stack"]
 
 # what can be added up, by name: these classes have a method that does
 KINDS = ("SpectrumDatasetOnOff", "SpectrumDataset")
@@ -33,10 +33,6 @@ def _times(datasets: Sequence[Any]) -> GTI | None:
     """All good times; None where those of one are not known."""
     known = [d.gti for d in datasets if d.gti is not None]
     return GTI.from_stack(known).union() if len(known) == len(datasets) else None
-
-
-def _sum(terms: Any) -> np.ndarray:
-    return np.sum(np.stack(list(terms)), axis=0)
 
 
 def _inside(values: np.ndarray, mask: Any, nan_to_num: bool, what: str) -> np.ndarray:
@@ -73,6 +69,35 @@ def stack(datasets: Sequence[Any], name: str | None = None, nan_to_num: bool = F
     DataError
         If there is nothing to stack, the classes or the axes differ, or for numbers that are not finite, naming them.
     """
+    _check(datasets)
+    total = _Total(datasets[0], nan_to_num)
+    for d in datasets:
+        total.add(d)
+    return total.dataset(name or "stacked", _times(datasets))
+
+
+def running_stacks(datasets: Sequence[Any]) -> Iterator[Any]:
+    """Stacks of the first one, the first two, and so on to all, each from the sums of the one before; without times.
+
+    Parameters
+    ----------
+    datasets : sequence of `SpectrumDatasetOnOff` or of `SpectrumDataset`
+        At least one.
+
+    Raises
+    ------
+    DataError
+        As `stack`.
+    """
+    _check(datasets)
+    total = _Total(datasets[0], False)
+    for d in datasets:
+        total.add(d)
+        yield total.dataset("stacked", None)
+
+
+def _check(datasets: Sequence[Any]) -> None:
+    """Refuse what cannot be added up."""
     if not datasets:
         raise DataError("stack_reduce: there are no data sets to stack.")
     kind = type(datasets[0])
@@ -83,67 +108,87 @@ def stack(datasets: Sequence[Any], name: str | None = None, nan_to_num: bool = F
                 "jointly instead."
             )
     _check_axes(datasets)
-    masks = [d.mask_safe.data for d in datasets]
-    used = [m.any() for m in masks]
-    exposures = [
-        _inside(d.exposure.data, ok, nan_to_num, f"{d.name}: exposure") for d, ok in zip(datasets, used, strict=True)
-    ]
-    exposure = _sum(exposures)
-    weighted = _sum(
-        e[:, None] * _inside(d.edisp.pdf_matrix, m, nan_to_num, f"{d.name}: edisp")
-        for d, e, m in zip(datasets, exposures, masks, strict=True)
-    )
-    first = datasets[0]
-    common = {
-        "axis": first.counts.geom.axis,
-        "axis_true": first.exposure.geom.axis,
-        "n_on": _safe_sum(datasets, masks, "counts", nan_to_num),
-        "exposure": exposure,
-        "edisp": weighted / np.where(exposure > 0, exposure, 1.0)[:, None],
-        "mask_safe": np.any(masks, axis=0),
-        "livetime": sum(float(d.livetime.value) for d, ok in zip(datasets, used, strict=True) if ok),
-        "ontime": sum(float(d.ontime.to_value(u.s)) for d in datasets),
-        "name": name or "stacked",
-        "meta": {"stacked": [d.name for d in datasets]},
-        "gti": _times(datasets),
-    }
-    if kind.__name__ == "SpectrumDataset":
-        kinds = {d.stat_type for d in datasets}
-        if len(kinds) > 1:
-            raise DataError(
-                f"cannot stack data sets with the statistics {', '.join(sorted(kinds))}; set one stat_type."
-            )
-        background = _sum(
-            _inside(d.npred_background().data, m, nan_to_num, f"{d.name}: background")
-            for d, m in zip(datasets, masks, strict=True)
+    kinds = {d.stat_type for d in datasets}
+    if len(kinds) > 1:
+        raise DataError(f"cannot stack data sets with the statistics {', '.join(sorted(kinds))}; set one stat_type.")
+
+
+class _Total:
+    """Sums over spectra that are added one after the other, and the spectrum that they make.
+
+    Parameters
+    ----------
+    first : `SpectrumDatasetOnOff` or `SpectrumDataset`
+        One of them: the axes and the class.
+    nan_to_num : bool
+        Take numbers that are not finite for 0.
+    """
+
+    def __init__(self, first: Any, nan_to_num: bool) -> None:
+        self.first, self.nan_to_num = first, nan_to_num
+        self.sums: dict[str, Any] = {}
+        self.names: list[str] = []
+        self.safe = np.zeros(first.counts.data.shape, dtype=bool)
+        # bins in a fit range; where one has none, all of its bins are in the fit; one without a safe bin has none
+        self.fitted, self.ranges, self.unlimited = self.safe.copy(), 0, 0
+
+    def add(self, dataset: Any) -> None:
+        """Add one more."""
+        mask = dataset.mask_safe.data
+        used = bool(mask.any())
+        exposure = self._inside(dataset, "exposure", dataset.exposure.data, used)
+        self._sum("exposure", exposure)
+        self._sum("weighted", exposure[:, None] * self._inside(dataset, "edisp", dataset.edisp.pdf_matrix, mask))
+        self._sum("n_on", self._inside(dataset, "counts", dataset.counts.data, mask))
+        self._sum("livetime", float(dataset.livetime.value) if used else 0.0)
+        self._sum("ontime", float(dataset.ontime.to_value(u.s)))
+        if hasattr(dataset, "counts_off"):
+            for what in ("counts_off", "background", "acceptance"):
+                self._sum(what, self._inside(dataset, what, getattr(dataset, what).data, mask))
+            self._sum("alpha", dataset.alpha.data)
+        else:
+            self._sum("background", self._inside(dataset, "background", dataset.npred_background().data, mask))
+        self.safe = self.safe | mask
+        if used and dataset.mask_fit is None:
+            self.unlimited += 1
+        elif used:
+            self.ranges, self.fitted = self.ranges + 1, self.fitted | dataset.mask_fit.data
+        self.names.append(dataset.name)
+
+    def _sum(self, name: str, values: Any) -> None:
+        self.sums[name] = self.sums[name] + values if name in self.sums else values
+
+    def _inside(self, dataset: Any, what: str, values: np.ndarray, mask: Any) -> np.ndarray:
+        return _inside(values, mask, self.nan_to_num, f"{dataset.name}: {what}")
+
+    def dataset(self, name: str, gti: GTI | None) -> Any:
+        """The sum of all so far."""
+        first, sums = self.first, self.sums
+        exposure = sums["exposure"]
+        own = (
+            self._off_measurement()
+            if hasattr(first, "counts_off")
+            else {"background": sums["background"], "stat_type": first.stat_type}
         )
-        new: Any = kind(background=background, stat_type=kinds.pop(), **common)
-    else:
-        new = kind(**_off_measurement(datasets, masks, nan_to_num), **common)
-    # where one has no fit range, all of its bins are in the fit; one without a safe bin has none
-    ranges = [d.mask_fit for d, ok in zip(datasets, used, strict=True) if ok]
-    if ranges and all(r is not None for r in ranges):
-        new.mask_fit = np.any([r.data for r in ranges], axis=0)
-    return new
+        new = type(first)(
+            axis=first.counts.geom.axis, axis_true=first.exposure.geom.axis, n_on=sums["n_on"], exposure=exposure,
+            edisp=sums["weighted"] / np.where(exposure > 0, exposure, 1.0)[:, None], mask_safe=self.safe,
+            livetime=sums["livetime"], ontime=sums["ontime"], name=name, meta={"stacked": list(self.names)}, gti=gti, **own,
+        )  # fmt: skip
+        if self.ranges and not self.unlimited:
+            new.mask_fit = self.fitted
+        return new
 
-
-def _safe_sum(datasets: Sequence[Any], masks: list[np.ndarray], what: str, nan_to_num: bool) -> np.ndarray:
-    pairs = zip(datasets, masks, strict=True)
-    return _sum(_inside(getattr(d, what).data, m, nan_to_num, f"{d.name}: {what}") for d, m in pairs)
-
-
-def _off_measurement(datasets: Sequence[Any], masks: list[np.ndarray], nan_to_num: bool) -> dict[str, np.ndarray]:
-    n_off, background, acceptance = (
-        _safe_sum(datasets, masks, what, nan_to_num) for what in ("counts_off", "background", "acceptance")
-    )
-    mean_alpha = (
-        float(background.sum()) / float(n_off.sum())
-        if n_off.sum() > 0
-        else float(_sum(d.alpha.data for d in datasets).mean()) / len(datasets)
-    )
-    alpha = np.where(n_off > 0, background / np.where(n_off > 0, n_off, 1.0), mean_alpha)
-    return {
-        "n_off": n_off,
-        "acceptance": acceptance,
-        "acceptance_off": np.where(alpha > 0, acceptance / np.where(alpha > 0, alpha, 1.0), 0.0),
-    }
+    def _off_measurement(self) -> dict[str, np.ndarray]:
+        n_off, background, acceptance = (self.sums[what] for what in ("counts_off", "background", "acceptance"))
+        mean_alpha = (
+            float(background.sum()) / float(n_off.sum())
+            if n_off.sum() > 0
+            else float(self.sums["alpha"].mean()) / len(self.names)
+        )
+        alpha = np.where(n_off > 0, background / np.where(n_off > 0, n_off, 1.0), mean_alpha)
+        return {
+            "n_off": n_off,
+            "acceptance": acceptance,
+            "acceptance_off": np.where(alpha > 0, acceptance / np.where(alpha > 0, alpha, 1.0), 0.0),
+        }

@@ -93,7 +93,8 @@ def _spectrum(counts: np.ndarray, quality: np.ndarray, backscal: np.ndarray, hea
         | {
             "HDUCLAS1": "SPECTRUM",
             "HDUCLAS3": "COUNT",
-            "HDUCLAS4": "TYPE:1",
+            # OGIP/92-007 has Roman numbers, gammapy writes Arabic ones
+            "HDUCLAS4": "TYPE:1" if unit == "TeV" else "TYPE:I",
             "CHANTYPE": "PHA",
             "DETCHANS": n,
         }
