@@ -50,7 +50,7 @@ class MissingFileError(FileFormatError, FileNotFoundError):
 
 
 class DeviceError(GammajaxError, RuntimeError):
-    """There is no device to compute on: JAX was told to use one that this machine does not have, that does not start, or that was lost."""
+    """There is no device to compute on: JAX was told to use one that is not there, that does not start, that was lost or has no memory left."""
 
 
 class DownloadError(GammajaxError, OSError):

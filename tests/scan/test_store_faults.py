@@ -314,7 +314,7 @@ def test_a_device_without_memory_gets_smaller_batches(fit, tmp_path, monkeypatch
     # other batches, other rounding
     np.testing.assert_allclose(result.stat, expected.stat, rtol=0, atol=1e-9)
     said = [r.message for r in caplog.records if "ran out of memory" in r.message]
-    assert said == ["scan: the cpu ran out of memory; going on with batches of 8 fits."]
+    assert said == ["the cpu ran out of memory; going on with batches of 8 fits."]
 
 
 CRAMPED = """

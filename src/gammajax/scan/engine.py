@@ -7,11 +7,11 @@ import jax
 import numpy as np
 
 from gammajax.errors import DeviceError, ScanError
-from gammajax.runtime import is_out_of_memory, status_of
+from gammajax.runtime import status_of
 from gammajax.scan.chunk import compute_chunk, devices_for, node_range
-from gammajax.scan.memory import halve_batches, tell_of_batches
 from gammajax.scan.progress import Reporter
 from gammajax.scan.task import Task
+from gammajax.solve.memory import halve_batches, is_short, tell_of_batches
 
 __all__ = ["ATTEMPTS", "Outcome", "Sink", "describe", "guarded", "is_device_error"]
 
@@ -56,9 +56,7 @@ def guarded(
         try:
             out = compute_chunk(task, number, device, *(() if into is None else (into,)))
         except (jax.errors.JaxRuntimeError, ValueError, MemoryError) as error:
-            # on a CPU device and host share their memory: whose allocation fails is chance
-            short = is_out_of_memory(error) or isinstance(error, MemoryError)
-            if not short or not halve_batches(devices_for(task, device)[0].platform, task.refits):
+            if not is_short(error) or not halve_batches(devices_for(task, device)[0].platform, task.refits):
                 raise
             halved = True
             continue

@@ -1,21 +1,16 @@
-"""How much memory there is, what a scan needs of it, and what to do when a device has too little."""
+"""How much memory there is, and what a scan needs of it."""
 
-import logging
 import os
 from pathlib import Path
 
 from gammajax.errors import InputError
-from gammajax.solve.programs import sizes
 
-__all__ = ["available", "check_memory", "halve_batches", "result_bytes", "tell_of_batches"]
-
-log = logging.getLogger("gammajax.scan")
+__all__ = ["available", "check_memory", "result_bytes"]
 
 # what JAX, astropy and the programs take by themselves is there already; this much is left to everything else
 SPARE = 0.1
 # working arrays of a scan that is computed at once, numbers for each parameter and node
 WORKING = 8
-LEAST_BATCH, LEAST_SURFACE = 1, 1 << 10
 SMALL = 1 << 26
 
 
@@ -78,26 +73,3 @@ def _size(n: float) -> str:
             return f"{n:.3g} {unit}"
         n /= 1000
     return f"{n:.4g} TB"
-
-
-def halve_batches(platform: str, refits: bool) -> bool:
-    """Make the batches on a kind of device half as large, and the calls that hold them; False where they cannot be smaller."""
-    size, which = sizes(platform), "minimize" if refits else "evaluate"
-    inner = getattr(size, which) // 2
-    if inner < LEAST_BATCH:
-        return False
-    setattr(size, which, inner)
-    size.surface = max(size.surface // 2, min(size.surface, LEAST_SURFACE))
-    # on a device that shares its memory with the host the arrays of a call are as much in the way as those of a batch
-    size.capacity, size.large = (max(lanes // 2, inner) for lanes in (size.capacity, size.large))
-    return True
-
-
-def tell_of_batches(platform: str, refits: bool) -> None:
-    """Say with which batches it goes on."""
-    size = sizes(platform)
-    n, what = (size.minimize, "fits") if refits else (size.evaluate, "evaluations")
-    log.warning(
-        "scan: the %s ran out of memory; going on with batches of %d %s%s.", platform, n, what,
-        f", of surfaces {size.surface} nodes" if size.surface else "",
-    )  # fmt: skip

@@ -10,6 +10,7 @@ from gammajax.scan.refit import Refit
 from gammajax.solve import Status, evaluate_batch, fitted
 from gammajax.solve.batch import MAX_ITER, TOL
 from gammajax.solve.devices import pick_device
+from gammajax.solve.memory import within_memory
 from gammajax.solve.programs import workers
 
 __all__ = ["LARGE", "SurfaceScan", "fast_surface"]
@@ -76,7 +77,8 @@ def fast_surface(
     tol = 0.0 if refit is None else refit.options.get("tol", TOL)
     setting = Setting(likelihood.start, middle_of(axes), limits, tol)
     parallel = 1 if n < ALONE[refitted is not None] else workers()
-    out = blocks.run(setting, axes, (pick_device(device, n),), n >= LARGE, parallel)
+    where = pick_device(device, n)
+    out = within_memory(lambda: blocks.run(setting, axes, (where,), n >= LARGE, parallel), where, n, refit is not None)
     return _held(likelihood, index, axes, out) if refit is None else _fitted(refit, index, axes, out, refitted)
 
 

@@ -10,6 +10,7 @@ from gammajax.direct import home_device
 from gammajax.progress import Bar
 from gammajax.solve.devices import pick_device
 from gammajax.solve.few import MAX_STEPS, evaluate_few, minimize_few, worthwhile
+from gammajax.solve.memory import within_memory
 from gammajax.solve.programs import ALONE, ALONE_FITS, evaluate_program, in_parallel, minimize_program, sizes
 from gammajax.solve.sharded import over_devices
 from gammajax.solve.status import Status, fitted
@@ -143,6 +144,14 @@ def evaluate_batch(likelihood: Any, theta: np.ndarray, device: Any = None, plan:
     """
     if plan is None and worthwhile(likelihood, device, "evaluate", len(theta)):
         return evaluate_few(likelihood, theta)
+    if plan is None:
+        return within_memory(lambda: _evaluate_all(likelihood, theta, device, None), device, len(theta), False)
+    # whoever has a plan answers for its memory as well: its batches are those of all of its calls
+    return _evaluate_all(likelihood, theta, device, plan)
+
+
+def _evaluate_all(likelihood: Any, theta: np.ndarray, device: Any, plan: Plan | None) -> np.ndarray:
+    """All points by the batched program."""
     moves = plan.moved if plan else np.array([_moves(theta[:, i]) for i in range(theta.shape[1])])
     with double_precision():
         compact, platform = _compact(likelihood, device, len(theta), plan)
@@ -254,7 +263,20 @@ def _minimize_all(
     tol: float, max_iter: int, again: np.ndarray, derivatives: bool, device: Any, own: Any,
     plan: Plan | None = None,
 ) -> BatchResult:  # fmt: skip
-    """All lanes by the batched program."""
+    """All lanes by the batched program; smaller batches where a device has too little memory, but with a plan, which settles them."""
+
+    def compute() -> BatchResult:
+        return _minimize_once(
+            likelihood, starts, free, lower, upper, scale, tol, max_iter, again, derivatives, device, own, plan
+        )
+
+    return compute() if plan is not None else within_memory(compute, device, len(starts), True)
+
+
+def _minimize_once(
+    likelihood: Any, starts: np.ndarray, free: np.ndarray, lower: np.ndarray, upper: np.ndarray, scale: np.ndarray,
+    tol: float, max_iter: int, again: np.ndarray, derivatives: bool, device: Any, own: Any, plan: Plan | None,
+) -> BatchResult:  # fmt: skip
     n, n_par = starts.shape
     each = np.broadcast_to(free, (n, n_par))
     varied = np.any(each, axis=0) if free.ndim > 1 else free.copy()
