@@ -112,6 +112,26 @@ def test_the_tutorials_loose_options(crab, backend, options):
         assert "Newton steps to the minimum beside it gained" in result.message
 
 
+@pytest.mark.parametrize(
+    ("options", "success", "said"),
+    [
+        ({"method": "Nelder-Mead", "options": {"maxiter": 20}}, True, "the fit ended at a minimum all the same."),
+        ({"method": "L-BFGS-B", "options": {"ftol": 0.1}}, False, "the fit did not end at a minimum, see its status."),
+        ({"method": "L-BFGS-B", "options": {"ftol": 1e-10}}, True, None),
+    ],
+    ids=["stopped early, but there", "content too early", "of one mind"],
+)
+def test_optimiser_and_verdict_disagree(options, success, said):
+    """Both are told, so that the message does not contradict `success`."""
+    d = small()
+    spectrum = PowerLawSpectralModel(index=2.5, amplitude=3e-12 / u.cm**2 / u.s / u.TeV)
+    d.models = SkyModel(spectrum, name="s")
+    result = Fit(d, backend="scipy", optimize_opts=options).run()
+    assert result.success == success, str(result)
+    assert ("judged by exact derivatives" in result.message) == (said is not None)
+    assert result.message.endswith(said or "")
+
+
 def test_exact_numbers(crab):
     result = Fit([crab], backend="newton").run()
     assert result.total_stat == pytest.approx(REFERENCE["stat"], abs=1e-9)

@@ -37,7 +37,7 @@ def polished(objective: Objective, out: BackendResult) -> BackendResult:
     value = float(objective.fun(x))
     gained = float(out.fun) - value
     said = f"; Newton steps to the minimum beside it gained {gained:.2g}" if gained > SAID else ""
-    return replace(out, x=x, fun=value, message=out.message + said)
+    return replace(out, x=x, fun=value, message=f"{out.message.rstrip('.')}{said}" if said else out.message)
 
 
 def _minimum(objective: Objective, point: np.ndarray) -> np.ndarray | None:

@@ -52,7 +52,7 @@ class FitResult(StoredResult):
         Whether the fit ended at a minimum, on a limit or not: statistic, EDM and Hessian say so, and the optimiser agrees or the EDM
         is below 1e-6. `status` and `flags` tell the rest.
     message : str
-        The optimiser's own words.
+        The optimiser's own words; where derivatives say otherwise, that too.
     total_stat : float
         Statistic, -2 ln L, at the best fit.
     edm : float

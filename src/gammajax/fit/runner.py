@@ -65,7 +65,7 @@ def run_fit(
     return FitResult(
         method=out.method,
         success=flags.status.fitted,
-        message=out.message,
+        message=_said(out, flags.status.fitted),
         total_stat=end.stat,
         edm=end.verdict.edm,
         flags=flags,
@@ -112,6 +112,16 @@ def _minimised(problem: Problem, name: str, options: dict, store_trace: bool) ->
             flags = replace(end.verdict.flags, converged=False, non_finite=True, bad_bins=again.non_finite_bins(end.x))
             return problem, objective, out, replace(end, verdict=replace(end.verdict, flags=flags))
         problem, earlier = again, objective
+
+
+def _said(out: Any, fitted: bool) -> str:
+    """The optimiser's own words, and where the verdict is another one, that it is."""
+    if bool(out.success) == fitted:
+        return str(out.message)
+    verdict = (
+        "the fit ended at a minimum all the same" if fitted else "the fit did not end at a minimum, see its status"
+    )
+    return f"{str(out.message).rstrip('.')}; judged by exact derivatives {verdict}."
 
 
 def _evaluated(datasets: Any, problem: Problem, common: dict[str, Any]) -> FitResult:
