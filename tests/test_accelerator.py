@@ -98,14 +98,15 @@ if what == "general":
     size.minimize = size.large = size.capacity = 1 << 20
 axes = WIDE if what != "general" else {"amplitude": 3.8e-11 * np.linspace(0.9, 1.1, 300), "alpha": np.linspace(2.0, 2.4, 200)}
 before = dict(vars(size))
-found = fit.stat_grid(axes, reoptimize=what != "frozen", device=KIND, progress=False, chunk_size=60_000)
+how = {} if what == "in memory" else {"progress": False, "chunk_size": 60_000}
+found = fit.stat_grid(axes, reoptimize=what != "frozen", device=KIND, **how)
 assert vars(size) != before, "there was memory enough"
 _alike(found, fit.stat_grid(axes, reoptimize=what != "frozen", device="cpu"))
 print("went on")
 """
 
 
-@pytest.mark.parametrize("what", ["re-fitted", "frozen", "general"])
+@pytest.mark.parametrize("what", ["re-fitted", "frozen", "general", "in memory"])
 def test_out_of_memory_goes_on_with_smaller_batches(tmp_path, what):
     """Another program has nearly all memory of the device: 70 MB are left, less than one block takes."""
     script = tmp_path / "crowded.py"
