@@ -192,7 +192,7 @@ class FluxPointsDataset(PointsPlots, PointsStatistic, Dataset):
         table = hook("read flux points")(filename)
         return cls.from_table(table, Path(filename).stem if name is None else name, models)
 
-    def write(self, filename: str | Path, overwrite: bool = False) -> None:
+    def write(self, filename: str | Path, overwrite: bool = False, checksum: bool = True) -> None:
         """Write the points, FITS or ECSV; reading them again gives the same numbers.
 
         Parameters
@@ -201,8 +201,10 @@ class FluxPointsDataset(PointsPlots, PointsStatistic, Dataset):
             The file; variables of the environment are put in.
         overwrite : bool
             Whether to replace what is there.
+        checksum : bool
+            Whether FITS has CHECKSUM and DATASUM, and ECSV a hash of its text.
         """
-        hook("write flux points")(self, filename, overwrite=overwrite)
+        hook("write flux points")(self, filename, overwrite=overwrite, checksum=checksum)
 
     @property
     def data(self) -> Any:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gammajax.errors import DataError
+from gammajax.fit.flux_members import Member, counted, placed
 from gammajax.fit.flux_refits import Refits, belonging
 from gammajax.fit.sensitivity import norm_sensitivity
 from gammajax.likelihood import STATISTICS
@@ -29,14 +30,15 @@ class Bins:
 
     def __init__(
         self,
-        members: list[tuple[Any, int]],
+        members: list[Member],
         source: SkyModel,
         edges: np.ndarray,
         n_times: int,
+        n_datasets: int,
         refit: Models | None = None,
     ) -> None:
         k = len(edges) - 1
-        self.parts = [_Part(d, source, edges, row * k) for d, row in members]
+        self.parts = [_Part(m.dataset, source, edges, m.row * k, m.column) for m in members]
         segments = [p.segment[p.segment >= 0] for p in self.parts]
         self.inside = np.bincount(np.concatenate([*segments, np.zeros(0, dtype=int)]), minlength=n_times * k)
         self.place = np.flatnonzero(self.inside)
@@ -45,28 +47,31 @@ class Bins:
         number[self.place] = np.arange(self.n)
         for p in self.parts:
             p.segment = number[p.segment]
+        # (all bins, D): a data set that is in a time bin may have no channel in the fit there
+        self.belongs = np.repeat(placed(members, n_times, n_datasets), k, axis=0)
         # one array for all data sets of one statistic: one program, however many there are, and one transfer
         self.kinds = tuple(dict.fromkeys(p.kind for p in self.parts))
         self.arrays = tuple(_sorted([p for p in self.parts if p.kind == kind], self.n) for kind in self.kinds)
         self.refitted = (
             None
             if refit is None or self.n == 0
-            else Refits(members, [p.segment for p in self.parts], self.n, refit, source.name)
+            else Refits(members, [p.segment for p in self.parts], (self.n, n_datasets), refit, source.name)
         )
 
     def solve(
         self, grid: np.ndarray, levels: np.ndarray, sides: np.ndarray, limits: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """Strengths (n,) with statistic and counts, its scan (n, L), and where it rises by levels (C,) on their sides, (n, C).
+        """Strengths (n,) with statistic, its scan (n, L), where it rises by levels (C,) on their sides, (n, C), and counts (n, D).
 
         The strengths keep within limits (2,), which may be infinite.
         """
         with double_precision():
             if self.refitted is not None:
                 found = _estimates(self.refitted.curve, self.refitted.start(), grid, levels, sides, limits, HOST)
-                found |= dict(zip(TOTALS, self.refitted.counts(found["best"]), strict=True))
+                totals = self.refitted.counts(found["best"])
             else:
-                found = self._in_one_program(grid, levels, sides, limits)
+                found, totals = self._in_one_program(grid, levels, sides, limits)
+            found |= dict(zip(TOTALS, np.where(self.belongs[self.place], totals, np.nan), strict=True))
             found["success"], found["limited"] = found["success"] == 1, found["limited"] == 1
             found["status"] = self._status(found)
         return found
@@ -83,19 +88,30 @@ class Bins:
         parts = []
         for j, members, source in self.refitted.members(best):
             for d, segment in members:
-                part = _Part(d, source, np.array([0.0, np.inf]), 0)
+                part = _Part(d, source, np.array([0.0, np.inf]), 0, 0)
                 part.segment = np.where(segment == j, j, -1)
                 parts.append(part)
         return self.kinds, tuple(_sorted([p for p in parts if p.kind == kind], self.n) for kind in self.kinds)
 
     def _in_one_program(
         self, grid: np.ndarray, levels: np.ndarray, sides: np.ndarray, limits: np.ndarray
-    ) -> dict[str, np.ndarray]:
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
         packed = np.asarray(_solved(self.kinds, self.arrays, grid, levels, sides, limits))
-        ends = np.cumsum([1] * (len(SINGLE) + len(TOTALS)) + [len(grid)])
-        *single, scan, crossing = np.split(packed, ends, axis=1)
-        found = {name: a[:, 0] for name, a in zip((*SINGLE, *TOTALS), single, strict=True)}
-        return found | {"scan": scan, "crossing": crossing}
+        ends = np.cumsum([1] * len(SINGLE) + [len(grid), len(levels)] + [a.shape[2] for a in self.arrays])
+        *parts, _ = np.split(packed, ends, axis=1)
+        single, (scan, crossing), predicted = parts[: len(SINGLE)], parts[len(SINGLE) :][:2], parts[len(SINGLE) + 2 :]
+        found = {name: a[:, 0] for name, a in zip(SINGLE, single, strict=True)}
+        return found | {"scan": scan, "crossing": crossing}, self._totals(found["best"], predicted)
+
+    def _totals(self, norm: np.ndarray, predicted: list[np.ndarray]) -> np.ndarray:
+        """Measured counts, predicted counts and those of the source, shape (3, n, D), at strengths (n,)."""
+        shape = self.n, self.belongs.shape[1]
+        out = np.zeros((3, *shape))
+        for kind, array, mu in zip(self.kinds, self.arrays, predicted, strict=True):
+            number, within, column = _places([p for p in self.parts if p.kind == kind])
+            values = array[0, number, within], mu[number, within], norm[number] * array[-2, number, within]
+            out += counted(values, number, column, shape)
+        return out
 
     def _status(self, found: dict[str, np.ndarray]) -> np.ndarray:
         """How each bin (n,) ended, by its `Status`."""
@@ -112,7 +128,7 @@ class Bins:
 class _Part:
     """One data set: what its statistic takes, what source and others predict, and which energy bin each bin is in."""
 
-    def __init__(self, d: Any, source: SkyModel, edges: np.ndarray, first: int) -> None:
+    def __init__(self, d: Any, source: SkyModel, edges: np.ndarray, first: int, column: int) -> None:
         if d.response_arrays() is None or not hasattr(d, "counts"):
             raise DataError(f"{d.name!r} is a {type(d).__name__}; flux points are made from spectra of counts.")
         d.check_for_fit()
@@ -140,19 +156,30 @@ class _Part:
         centre = np.sqrt(d.counts.geom.axis.edges_tev[:-1] * d.counts.geom.axis.edges_tev[1:])
         segment = np.searchsorted(edges, centre, side="right") - 1
         self.segment = np.where(d.mask_array & (segment >= 0) & (segment < len(edges) - 1), segment + first, -1)
-        self.counts = d.counts.data
-        self.kind = d.stat_type
+        self.column, self.kind = column, d.stat_type
         self.values = np.stack(
             [*(values[n] for n in STATISTICS[self.kind].arrays), self.source, self.others], dtype=float
         )
 
 
-def _sorted(parts: list[_Part], n: int) -> np.ndarray:
-    """What the statistic takes, what source and others predict, by bin: shape (A, n, m), each bin filled up with harmless channels."""
+def _places(parts: list[_Part]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each channel in a bin the bin, its place within the bin, and its data set; bin after bin."""
+    number, order = _ordered(parts)
+    column = np.concatenate([np.full(len(p.segment), p.column) for p in parts])
+    return number, np.arange(len(number)) - np.searchsorted(number, number), column[order]
+
+
+def _ordered(parts: list[_Part]) -> tuple[np.ndarray, np.ndarray]:
+    """Bins of the channels that are in one, in their order, and which channels these are."""
     number = np.concatenate([p.segment for p in parts])
     order = np.argsort(number, kind="stable")
     order = order[number[order] >= 0]
-    number = number[order]
+    return number[order], order
+
+
+def _sorted(parts: list[_Part], n: int) -> np.ndarray:
+    """What the statistic takes, what source and others predict, by bin: shape (A, n, m), each bin filled up with harmless channels."""
+    number, order = _ordered(parts)
     within = np.arange(len(number)) - np.searchsorted(number, number)
     harmless = [*STATISTICS[parts[0].kind].harmless, 0.0, 0.0]
     out = np.empty((len(harmless), n, int(np.max(within, initial=0)) + 1))
@@ -192,12 +219,13 @@ def _estimates(curve: Curve, start: Any, grid: Any, levels: Any, sides: Any, lim
 def _solved(
     kinds: tuple[str, ...], parts: tuple, grid: jax.Array, levels: jax.Array, sides: jax.Array, limits: jax.Array
 ) -> Any:
-    """All of `_estimates`, and counts, with the other models held: one call, for each wakes other threads; one array."""
+    """All of `_estimates`, and predicted counts, with the other models held: one call, for each wakes other threads; one array."""
     start = jnp.ones(parts[0].shape[1])
     found = _estimates(partial(_curve, kinds, parts), start, grid, levels, sides, limits, TRACED)
-    found |= dict(zip(TOTALS, _totals(kinds, parts, found["best"]), strict=True))
-    single = [found[name][:, None].astype(float) for name in (*SINGLE, *TOTALS)]
-    return jnp.concatenate([*single, found["scan"], found["crossing"]], axis=1)
+    single = [found[name][:, None].astype(float) for name in SINGLE]
+    return jnp.concatenate(
+        [*single, found["scan"], found["crossing"], *_predicted(kinds, parts, found["best"])], axis=1
+    )
 
 
 def _curve(kinds: tuple[str, ...], parts: tuple, norm: jax.Array) -> tuple:
@@ -210,11 +238,9 @@ def _curve(kinds: tuple[str, ...], parts: tuple, norm: jax.Array) -> tuple:
     return tuple(out)
 
 
-def _totals(kinds: tuple[str, ...], parts: tuple, norm: jax.Array) -> list[jax.Array]:
-    """Measured counts, predicted counts and those of the source in each bin, at strengths (n,)."""
-    out = [jnp.zeros(norm.shape)] * 3
-    for kind, (*values, source, others) in zip(kinds, parts, strict=True):
-        excess = norm[:, None] * source
-        predicted = STATISTICS[kind].predicted(*values, excess + others)
-        out = [a + jnp.sum(v, axis=1) for a, v in zip(out, (values[0], predicted, excess), strict=True)]
-    return out
+def _predicted(kinds: tuple[str, ...], parts: tuple, norm: jax.Array) -> list[jax.Array]:
+    """Predicted counts of all channels, of each statistic (n, m), at strengths (n,)."""
+    return [
+        STATISTICS[kind].predicted(*values, norm[:, None] * source + others)
+        for kind, (*values, source, others) in zip(kinds, parts, strict=True)
+    ]

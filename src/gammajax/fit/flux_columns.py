@@ -12,7 +12,7 @@ from gammajax.errors import InputError
 from gammajax.fit.flux_derived import FluxDerived
 from gammajax.units import energy_values, parsed
 
-__all__ = ["UNITS", "FluxColumns"]
+__all__ = ["PER_DATASET", "UNITS", "FluxColumns"]
 
 UNITS = {"dnde": "TeV-1 s-1 cm-2", "e2dnde": "TeV s-1 cm-2", "flux": "s-1 cm-2", "eflux": "TeV s-1 cm-2"}
 WORDS = {
@@ -27,9 +27,10 @@ SUFFIXES = {
 }  # fmt: skip
 # what has one entry per bin, and what has none
 PER_BIN = (
-    "norm", "norm_err", "norm_errn", "norm_errp", "norm_ul", "norm_sensitivity", "ts", "stat", "stat_null", "counts", "npred",
-    "npred_excess", "success", "status",
+    "norm", "norm_err", "norm_errn", "norm_errp", "norm_ul", "norm_sensitivity", "ts", "stat", "stat_null", "success", "status",
 )  # fmt: skip
+# what has one for each data set too
+PER_DATASET = ("counts", "npred", "npred_excess")
 # the same, where there are any
 OPTIONAL = ("marked",)
 
@@ -124,7 +125,11 @@ class FluxColumns(FluxDerived):
         if self.gti is not None:
             at = (chosen["time"][0] if drop else slice(chosen["time"][0], chosen["time"][-1] + 1), at)
             new["gti"] = None if drop else _part_of(self.gti, chosen["time"])
-        arrays = {n: getattr(self, n)[at] for n in (*PER_BIN, *OPTIONAL, "stat_scan") if getattr(self, n) is not None}
+        arrays = {
+            n: getattr(self, n)[at]
+            for n in (*PER_BIN, *PER_DATASET, *OPTIONAL, "stat_scan")
+            if getattr(self, n) is not None
+        }
         if self.energies is not None:
             new["energies"] = self.energies[chosen["energy"]]
         edges = self.energy_edges[chosen["energy"][0] : chosen["energy"][-1] + 2]

@@ -62,35 +62,34 @@ class FluxDerived(Pointing):
 
     @property
     def npred_background(self) -> np.ndarray:
-        """Predicted counts of everything but the source, shape (K,)."""
+        """Predicted counts of everything but the source, shape (K, D)."""
         return self.npred - self.npred_excess
 
     @property
     def npred_excess_ref(self) -> np.ndarray:
-        """Predicted counts of the source at strength 1, shape (K,); nan at a strength of 0."""
-        return np.divide(
-            self.npred_excess, self.norm, out=np.full(self.norm.shape, np.nan), where=np.nan_to_num(self.norm) != 0
-        )
+        """Predicted counts of the source at strength 1, shape (K, D); nan at a strength of 0."""
+        norm = np.broadcast_to(self.norm[..., None], self.npred_excess.shape)
+        return np.divide(self.npred_excess, norm, out=np.full(norm.shape, np.nan), where=np.nan_to_num(norm) != 0)
 
     @property
     def npred_excess_err(self) -> np.ndarray:
-        """Error of the predicted counts of the source, shape (K,)."""
-        return self.npred_excess_ref * self.norm_err
+        """Error of the predicted counts of the source, shape (K, D)."""
+        return self.npred_excess_ref * self.norm_err[..., None]
 
     @property
     def npred_excess_errn(self) -> np.ndarray:
-        """Error below, shape (K,)."""
-        return self.npred_excess_ref * self.norm_errn
+        """Error below, shape (K, D)."""
+        return self.npred_excess_ref * self.norm_errn[..., None]
 
     @property
     def npred_excess_errp(self) -> np.ndarray:
-        """Error above, shape (K,)."""
-        return self.npred_excess_ref * self.norm_errp
+        """Error above, shape (K, D)."""
+        return self.npred_excess_ref * self.norm_errp[..., None]
 
     @property
     def npred_excess_ul(self) -> np.ndarray:
-        """Upper limit of the counts of the source, shape (K,)."""
-        return self.npred_excess_ref * self.norm_ul
+        """Upper limit of the counts of the source, shape (K, D)."""
+        return self.npred_excess_ref * self.norm_ul[..., None]
 
     def recompute_ul(self, n_sigma_ul: float = 2) -> Self:
         """Upper limits of another significance from the scans: as good as those are fine; nan where a scan ends before.

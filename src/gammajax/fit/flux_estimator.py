@@ -13,6 +13,7 @@ from gammajax.datasets import Datasets
 from gammajax.errors import DataError, FitError, InputError
 from gammajax.fit.estimator import Estimator, refuse_elsewhere
 from gammajax.fit.flux_bins import Bins
+from gammajax.fit.flux_members import Member
 from gammajax.fit.flux_points import UNITS, FluxPoints
 from gammajax.fit.flux_spread import spread
 from gammajax.fit.resolve import as_datasets
@@ -149,15 +150,18 @@ class FluxPointsEstimator(Estimator):
         joined = as_datasets(datasets, None)
         source = self._source(joined.models)
         edges = _snapped(self.energy_edges, joined)
-        bins = Bins(self._members(joined, 0, edges), source, edges, 1, joined.models if self.reoptimize else None)
+        members = self._members(joined, 0, edges, joined.names)
+        bins = Bins(members, source, edges, 1, len(joined), joined.models if self.reoptimize else None)
         _refuse_nothing(bins, edges)
         for (low, high), inside in zip(pairwise(edges), bins.inside, strict=True):
             if inside == 0:
                 log.warning(
                     "flux points: no bin of the fit lies between %.4g and %.4g TeV, they are nan there", low, high
                 )
-        found = spread(self._solve(bins), bins.place, (len(edges) - 1,))
-        return FluxPoints(edges, _reference(source, edges), **found, provenance=self._provenance(bins, source))
+        found = spread(self._solve(bins), bins.place, bins.belongs, (len(edges) - 1,))
+        return FluxPoints(
+            edges, _reference(source, edges), **found, provenance=self._provenance(bins, source), dataset_names=tuple(joined.names)
+        )  # fmt: skip
 
     def _provenance(self, bins: Bins, source: SkyModel) -> Any:
         return provenance(
@@ -171,10 +175,11 @@ class FluxPointsEstimator(Estimator):
         """What else the result depends on."""
         return {}
 
-    def _members(self, datasets: Any, row: int, edges: np.ndarray) -> list[tuple[Any, int]]:
-        """Data sets with the number of their time bin; of each the energy bins added up, if that is asked for."""
+    def _members(self, datasets: Any, row: int, edges: np.ndarray, names: Sequence[str]) -> list[Member]:
+        """Data sets with the number of their time bin and their place among `names`; of each the energy bins added up, if that is asked for."""
+        column = {name: k for k, name in enumerate(names)} if len(names) > 1 else {}
         if not self.sum_over_energy_groups:
-            return [(d, row) for d in datasets]
+            return [Member(d, row, column.get(d.name, 0)) for d in datasets]
         if self.reoptimize:
             raise InputError(
                 "sum_over_energy_groups: not together with reoptimize, which needs all channels of the other models."
@@ -191,7 +196,7 @@ class FluxPointsEstimator(Estimator):
                 ):
                     image = d.slice_by_energy(low * u.TeV, high * u.TeV, d.name).to_image(d.name)
                     image.models = d.models
-                    found.append((image, row))
+                    found.append(Member(image, row, column.get(d.name, 0)))
         return found
 
     def _source(self, models: Any) -> SkyModel:

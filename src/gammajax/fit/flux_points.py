@@ -1,26 +1,24 @@
 """Flux points and light curves: the strengths of a source in energy bins, and in time bins."""
 
-from dataclasses import dataclass, field
-from math import erf
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from astropy import units as u
 
 from gammajax.datasets import GTI
 from gammajax.errors import InputError
-from gammajax.fit.flux_columns import UNITS, FluxColumns
+from gammajax.fit.flux_columns import PER_DATASET, UNITS, FluxColumns
+from gammajax.fit.flux_table import SERIES, points_table, time_series
 from gammajax.hooks import hook, lock_arrays
 from gammajax.provenance import Provenance
 from gammajax.solve import Status
-from gammajax.units import parsed
 
-__all__ = ["UNITS", "FluxPoints", "points_table"]
+__all__ = ["UNITS", "FluxPoints"]
 
-SED_TYPES = ("likelihood", "norm", "dnde", "e2dnde", "flux", "eflux")
 # points of less significance are shown as limits, as in gammapy
 SQRT_TS_UL = 2.0
-FORMATS = {("dnde", "e2dnde", "flux", "eflux", "ref"): ".3e", ("e_", "sqrt_ts", "norm", "ts", "stat", "npred"): ".3f"}
+# s: a number of days in double precision, of this century
+SAME_TIME = 1e-4
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,9 @@ class FluxPoints(FluxColumns):
         Best strength, its error from the curvature, errors on both sides and upper limit from the statistic itself.
     ts, stat, stat_null : array, shape (K,)
         Statistic with the source, without it, and their difference.
-    counts, npred, npred_excess : array, shape (K,)
-        Measured counts, predicted counts and predicted counts of the source, at the best strength.
+    counts, npred, npred_excess : array, shape (K, D)
+        Measured counts, predicted counts and predicted counts of the source, at the best strength, of each of D data sets; light curves
+        have shape (T, K, D), and nan for data sets that are not in the time bin. Their sums are ``np.nansum(points.counts, axis=-1)``.
     norm_scan, stat_scan : array, shape (L,) and (K, L)
         Statistic on a grid of strengths.
     success : array of bool, shape (K,)
@@ -64,6 +63,8 @@ class FluxPoints(FluxColumns):
         What the points were given in; a `FluxPointsDataset` of them compares that with its models.
     marked : array of bool, shape (K,), optional
         Which are upper limits by the table that they were read from.
+    dataset_names : tuple of str, optional
+        Names of the D data sets; not known of a file of gammapy's.
     """
 
     energy_edges: np.ndarray
@@ -92,8 +93,14 @@ class FluxPoints(FluxColumns):
     energies: np.ndarray | None = None
     sed_type_init: str = "likelihood"
     marked: np.ndarray | None = None
+    dataset_names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
+        for name in PER_DATASET:
+            values = np.asarray(getattr(self, name))
+            # one number for each bin is that of one data set
+            if values.ndim == np.ndim(self.norm):
+                object.__setattr__(self, name, values[..., None])
         if self.status is None:
             known = np.where(self.success, Status.CONVERGED, Status.NOT_CONVERGED)
             object.__setattr__(self, "status", known.astype(int))
@@ -105,67 +112,88 @@ class FluxPoints(FluxColumns):
     def is_ul(self) -> np.ndarray:
         """Which are shown as upper limits, shape (K,): those that a table marks, or else a significance below 2 or no minimum.
 
-        Without a TS it is, as in gammapy, whatever has a limit, and without limits what has no flux.
+        Nothing outside of the fit is, where not even the TS is known. Without a TS it is, as in gammapy, whatever has a limit, and without
+        limits what has no strength.
         """
         if self.marked is not None:
             return self.marked
-        if np.isfinite(self.ts).any() or not np.isfinite(self.norm).any():
-            return ~(self.sqrt_ts >= SQRT_TS_UL)
+        if self.has_ul and self.has_any_ts:
+            return self.sqrt_ts < SQRT_TS_UL
         return np.isfinite(self.norm_ul) if self.has_ul else np.isnan(self.norm)
 
     @property
     def sqrt_ts(self) -> np.ndarray:
         """Signed square root of the TS, shape (K,)."""
-        return np.sign(self.norm) * np.sqrt(np.maximum(self.ts, 0.0))
+        root = np.sqrt(np.maximum(self.ts, 0.0))
+        # a strength that is not known is none above 0; 0 has no sign
+        return np.where(self.norm > 0, root, -root) + 0.0
 
-    def to_table(self, sed_type: str = "dnde", formatted: bool = False, format: str | None = None) -> Any:
+    def to_table(self, sed_type: str | None = "dnde", format: str | None = None, formatted: bool = False) -> Any:
         """Return an astropy QTable by the columns of gammapy: one row per energy bin, or per time bin of a light curve.
 
         Parameters
         ----------
-        sed_type : {"likelihood", "norm", "dnde", "e2dnde", "flux", "eflux"}
-            What the points are given in; "likelihood" holds everything.
+        sed_type : {"likelihood", "norm", "dnde", "e2dnde", "flux", "eflux"}, optional
+            What the points are given in; "likelihood" holds everything, and None is what they were made or read in.
+        format : {"gadf-sed", "lightcurve", "binned-time-series"}, optional
+            gammapy's names of the layouts. Points have time bins or not, so that there is nothing to choose but "binned-time-series" for a
+            light curve of one energy bin: astropy's `~astropy.timeseries.BinnedTimeSeries`, which does not tell the energies.
         formatted : bool
             Show few digits.
-        format : {"gadf-sed", "lightcurve"}, optional
-            gammapy's names of the two layouts; there is nothing to choose, for points have time bins or not.
         """
-        self._check_format(format)
-        return points_table(self, sed_type, formatted)
+        self._check_format(format, (SERIES,))
+        make = time_series if format == SERIES else points_table
+        return make(self, self.sed_type_init if sed_type is None else sed_type, formatted)
 
-    def _check_format(self, format: str | None) -> None:
+    def _check_format(self, format: str | None, others: tuple[str, ...] = ()) -> None:
         own, what = ("gadf-sed", "flux points") if self.gti is None else ("lightcurve", "a light curve")
-        if format not in (None, own):
+        if format not in (None, own, *others):
             raise InputError(f"got format={format!r}, but these are {what}: leave it out, or format={own!r}.")
 
-    def write(self, path: Any, overwrite: bool = False, sed_type: str | None = None, format: str | None = None) -> None:
+    def write(
+        self,
+        filename: Any,
+        sed_type: str | None = None,
+        format: str | None = None,
+        overwrite: bool = False,
+        checksum: bool = True,
+    ) -> None:
         """Write a table that gammapy reads too; see `gammajax.io.flux_points.write_points`.
 
         Parameters
         ----------
-        path : str or path
+        filename : str or path
             .fits or .ecsv, which gammapy reads, or .yaml.
-        overwrite : bool
-            Whether an existing file is replaced.
         sed_type : {"likelihood", "dnde", "e2dnde", "flux", "eflux"}, optional
             What the points are given in; "likelihood", which holds everything, if not given, and without energy bins what they were read
             from.
-        format : {"gadf-sed", "lightcurve"}, optional
-            As in `to_table`.
+        format : {"gadf-sed", "lightcurve", "binned-time-series"}, optional
+            As in `to_table`. Nobody reads flux points from a "binned-time-series", which has no energies; astropy does read the table.
+        overwrite : bool
+            Whether an existing file is replaced.
+        checksum : bool
+            Whether FITS has CHECKSUM and DATASUM in each HDU, and ECSV a hash of its text.
         """
-        self._check_format(format)
+        self._check_format(format, (SERIES,))
         own = "likelihood" if self.energies is None else self.sed_type_init
-        hook("write points")(self, path, own if sed_type is None else sed_type, overwrite)
+        hook("write points")(self, filename, own if sed_type is None else sed_type, overwrite, checksum, format)
 
     @classmethod
     def read(
-        cls, path: Any, sed_type: str | None = None, format: str | None = None, reference_model: Any = None
+        cls,
+        filename: Any,
+        sed_type: str | None = None,
+        format: str | None = None,
+        reference_model: Any = None,
+        checksum: bool = True,
+        table_format: str | None = None,
+        **kwargs: Any,
     ) -> "FluxPoints":
         """Read a table of gammapy's or of ours; see `gammajax.io.flux_points.read_points`.
 
         Parameters
         ----------
-        path : str or path
+        filename : str or path
             FITS or ECSV; variables of the environment are put in.
         sed_type : {"likelihood", "norm", "dnde", "e2dnde", "flux", "eflux"}, optional
             The columns to be read; those that are there if not given.
@@ -173,14 +201,25 @@ class FluxPoints(FluxColumns):
             What is expected there; refused if it is the other.
         reference_model : `SpectralModel` or `SkyModel`, optional
             What the strengths are relative to where the table holds fluxes; a power law of index 2 if not given.
+        checksum : bool
+            Whether to refuse a file that does not match its checksums, where it has some.
+        table_format : str, optional
+            Of a table that is neither FITS nor ECSV by its name: "ascii.ecsv" if not given, or another text format of astropy.
+        **kwargs
+            To `~astropy.table.Table.read`, for text.
         """
-        found = hook("read points")(path, reference_model, sed_type)
+        found = hook("read points")(filename, reference_model, sed_type, checksum, table_format, **kwargs)
         found._check_format(format)
         return found
 
     @classmethod
     def from_table(
-        cls, table: Any, sed_type: str | None = None, format: str | None = None, reference_model: Any = None
+        cls,
+        table: Any,
+        sed_type: str | None = None,
+        format: str | None = None,
+        reference_model: Any = None,
+        gti: Any = None,
     ) -> "FluxPoints":
         """From a table of gammapy's columns, as `to_table` makes them.
 
@@ -190,10 +229,23 @@ class FluxPoints(FluxColumns):
             One row per energy bin, or per time bin of a light curve.
         sed_type, format, reference_model
             As in `read`.
+        gti : `GTI`, optional
+            The time bins of a light curve, exactly; those in the table are rounded to microseconds. Refused for points without time bins.
         """
         found = hook("points from table")(table, "table", reference_model, sed_type)
         found._check_format(format)
-        return found
+        return found if gti is None else found._timed(gti)
+
+    def _timed(self, gti: GTI) -> "FluxPoints":
+        """The same with the exact time bins."""
+        if self.gti is None:
+            raise InputError("from_table: got gti, but flux points without time bins depend on no times; leave it out.")
+        new = gti if isinstance(gti, GTI) else GTI.create(gti.time_start, gti.time_stop, gti.time_ref)
+        if len(new) != len(self.gti) or not all(
+            np.allclose((getattr(new, n) - getattr(self.gti, n)).to_value("s"), 0, atol=SAME_TIME) for n in ("time_start", "time_stop")
+        ):  # fmt: skip
+            raise InputError(f"from_table: got gti with {new}, but the time bins of the table are {self.gti}.")
+        return replace(self, gti=new)
 
     def plot(self, ax: Any = None, sed_type: str | None = None, axis_name: str | None = None, **kwargs: Any) -> Any:
         """Plot the points, limits as arrows below a TS of 4; see `gammajax.plotting.plot_flux_points` and `plot_light_curve`.
@@ -208,21 +260,33 @@ class FluxPoints(FluxColumns):
             The time for light curves and else the energy; there is nothing to choose. The spectrum of one time bin is
             ``points.slice_by_idx({"time": 0})``.
         **kwargs
-            To the function that draws.
+            To the function that draws: gammapy's `energy_power`, `time_format` of a light curve, and those of matplotlib.
         """
         from gammajax.plotting import plot_flux_points, plot_light_curve
 
-        own = "energy" if self.gti is None else "time"
-        if axis_name not in (None, own):
-            raise InputError(
-                f"plot: got axis_name={axis_name!r}, but these points are drawn over the {own}; for the spectrum of one time bin "
-                'take points.slice_by_idx({"time": 0}).'
-            )
+        self._check_axis(axis_name, "plot")
+        if self.gti is None and "time_format" in kwargs:
+            raise InputError("plot: got time_format, but these points are drawn over the energy; leave it out.")
         if self.gti is not None:
             return plot_light_curve(self, ax, "flux" if sed_type is None else sed_type, **kwargs)
         return plot_flux_points(self, ax, "e2dnde" if sed_type is None else sed_type, **kwargs)
 
-    def plot_ts_profiles(self, ax: Any = None, sed_type: str | None = None, **kwargs: Any) -> Any:
+    def _check_axis(self, axis_name: str | None, what: str) -> None:
+        own = "energy" if self.gti is None else "time"
+        if axis_name not in (None, own):
+            raise InputError(
+                f"{what}: got axis_name={axis_name!r}, but these points are drawn over the {own}; for the spectrum of one time bin "
+                'take points.slice_by_idx({"time": 0}).'
+            )
+
+    def plot_ts_profiles(
+        self,
+        ax: Any = None,
+        sed_type: str | None = None,
+        add_cbar: bool = True,
+        axis_name: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
         """Plot the scanned statistic as an image; see `gammajax.plotting.plot_ts_profiles`.
 
         Parameters
@@ -231,13 +295,18 @@ class FluxPoints(FluxColumns):
             Axes; the current ones if not given.
         sed_type : {"e2dnde", "dnde", "flux", "eflux", "norm"}
             What the other axis is; e2dnde over the energy if not given, and flux over the time.
+        add_cbar : bool
+            Whether to draw a colour bar.
+        axis_name : {"energy", "time"}, optional
+            As in `plot`.
         **kwargs
             To the function that draws.
         """
         from gammajax.plotting import plot_ts_profiles
 
+        self._check_axis(axis_name, "plot_ts_profiles")
         default = "e2dnde" if self.gti is None else "flux"
-        return plot_ts_profiles(self, ax, default if sed_type is None else sed_type, **kwargs)
+        return plot_ts_profiles(self, ax, default if sed_type is None else sed_type, add_cbar, **kwargs)
 
     def __repr__(self) -> str:
         times = "" if self.gti is None else f"{len(self.gti)} time bins, "
@@ -251,65 +320,3 @@ class FluxPoints(FluxColumns):
 
     def _repr_html_(self) -> str:
         return self.to_table(formatted=True)._repr_html_()
-
-
-def points_table(points: FluxPoints, sed_type: str, formatted: bool = False) -> Any:
-    """Table of flux points; see `FluxPoints.to_table`."""
-    from astropy.table import QTable
-
-    if sed_type not in SED_TYPES:
-        raise InputError(f"to_table: got sed_type={sed_type!r}, expected one of {', '.join(SED_TYPES)}.")
-    p = points
-    if p.energies is not None and sed_type in ("likelihood", "flux", "eflux"):
-        raise InputError(
-            f"to_table: the points are at energies, without bins, so that there is no {sed_type}; take sed_type='dnde', 'e2dnde' or 'norm'."
-        )
-    meta = {"SED_TYPE": sed_type, "UL_CONF": round(erf(p.n_sigma_ul / 2**0.5), 7), "N_SIGMA": p.n_sigma}
-    # the level has seven digits; a keyword of FITS has eight letters
-    meta["NSIGMAUL"] = p.n_sigma_ul
-    suffixes = ["", "_err", "_errn", "_errp", "_ul"]
-    if np.isfinite(p.quantity("dnde_sensitivity").value).any():
-        suffixes.append("_sensitivity")
-        meta["NSIGMASN"] = p.n_sigma_sensitivity
-    table = QTable(meta=meta | ({} if p.gti is None else _time_header(p.gti)))
-    if p.gti is not None:
-        table["time_min"], table["time_max"] = p.gti.time_start.mjd, p.gti.time_stop.mjd
-
-    def spread(values: Any) -> np.ndarray:
-        """Values of the energy bins, for each of the time bins."""
-        return np.broadcast_to(values, p.norm.shape).copy()
-
-    energies = {"e_ref": p.energy_ref.value}
-    if p.energies is None:
-        energies |= {"e_min": p.energy_edges[:-1], "e_max": p.energy_edges[1:]}
-    for name, e in energies.items():
-        table[name] = u.Quantity(spread(e), "TeV")
-    if sed_type == "likelihood":
-        for name, unit in UNITS.items():
-            table[f"ref_{name}"] = u.Quantity(spread(p.reference[name]), parsed(unit))
-    for suffix in suffixes:
-        if sed_type in ("likelihood", "norm"):
-            table[f"norm{suffix}"] = getattr(p, f"norm{suffix}")
-        else:
-            table[f"{sed_type}{suffix}"] = p.quantity(f"{sed_type}{suffix}")
-    for name in ("ts", "sqrt_ts", "stat", "stat_null", "npred", "npred_excess", "counts", "success"):
-        table[name] = getattr(p, name)
-    table["status"] = p.status
-    if np.isfinite(p.norm_ul).any():
-        table["is_ul"] = p.is_ul
-    if len(p.norm_scan):
-        if sed_type in UNITS:
-            # what the strengths of the scan are relative to, which no other column tells
-            table[f"ref_{sed_type}"] = u.Quantity(spread(p.reference[sed_type]), parsed(UNITS[sed_type]))
-        table["stat_scan"] = p.stat_scan
-        table["norm_scan"] = np.broadcast_to(p.norm_scan, p.stat_scan.shape).copy()
-    if formatted:
-        for column in table.colnames:
-            for begins, form in FORMATS.items():
-                if column.startswith(begins) and column != "status":
-                    table[column].info.format = form
-    return table
-
-
-def _time_header(gti: GTI) -> dict[str, Any]:
-    return {"MJDREFI": 0, "MJDREFF": 0.0, "TIMESYS": gti.time_ref.scale, "TIMEUNIT": "d"}

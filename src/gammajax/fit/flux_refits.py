@@ -9,6 +9,7 @@ from astropy import units as u
 
 from gammajax.datasets import Datasets
 from gammajax.direct import direct
+from gammajax.fit.flux_members import Member, counted
 from gammajax.fit.flux_profiles import Profiles
 from gammajax.likelihood import Likelihood, parts_of, stacked_parts
 from gammajax.models import Models, PowerLawNormSpectralModel, SkyModel
@@ -26,12 +27,12 @@ class Refits:
 
     Parameters
     ----------
-    members : list of (data set, int)
-        With the number of the time bin of each.
+    members : list of `Member`
+        The data sets.
     segments : list of array of int, shape (n_reco,)
         For each of them the bin, 0 to n - 1, that a channel is in; -1 for none.
-    n : int
-        Number of bins.
+    shape : (int, int)
+        Numbers n of bins and D of data sets whose counts are kept apart.
     models : `Models`
         Models of all; not changed.
     source : str
@@ -39,14 +40,19 @@ class Refits:
     """
 
     def __init__(
-        self, members: Sequence[tuple[Any, int]], segments: Sequence[np.ndarray], n: int, models: Models, source: str
+        self,
+        members: Sequence[Member],
+        segments: Sequence[np.ndarray],
+        shape: tuple[int, int],
+        models: Models,
+        source: str,
     ) -> None:
-        self.n = n
+        self.n, self._shape = shape[0], shape
         self._rows: list[_Row] = []
-        for row in dict.fromkeys(r for _, r in members):
-            own = [(d, s) for (d, r), s in zip(members, segments, strict=True) if r == row and np.any(s >= 0)]
+        for row in dict.fromkeys(m.row for m in members):
+            own = [(m, s) for m, s in zip(members, segments, strict=True) if m.row == row and np.any(s >= 0)]
             if own:
-                self._rows.append(_Row([d for d, _ in own], [s for _, s in own], models, source))
+                self._rows.append(_Row([m for m, _ in own], [s for _, s in own], models, source))
         groups: dict[tuple, list[tuple[_Row, int]]] = {}
         for r in self._rows:
             for k in range(len(r.bins)):
@@ -97,18 +103,22 @@ class Refits:
             found |= dict(zip(where.tolist(), profiles.theta(norm[where]), strict=True))
         return found
 
-    def counts(self, norm: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Measured counts, predicted counts and those of the source in each bin, at strengths (n,), the others where they fit best."""
+    def counts(self, norm: np.ndarray) -> np.ndarray:
+        """Measured counts, predicted counts and those of the source, shape (3, n, D), at strengths (n,), the others where they fit best."""
         varied = self._varied(norm)
-        out = np.full((3, self.n), np.nan)
+        out = np.zeros((3, *self._shape))
         for r in self._rows:
             at = np.tile(r.likelihood.start, (len(r.bins), 1))
             at[:, r.varied] = [varied[j] for j in r.bins]
             predicted, excess = (np.asarray(a) for a in _expected(direct(r.likelihood), at, r.varied[0]))
+            segment = np.concatenate(r.segments)
             for k, j in enumerate(r.bins):
-                inside = np.concatenate([s == j for s in r.segments])
-                out[:, j] = r.measured[inside].sum(), predicted[k, inside].sum(), excess[k, inside].sum()
-        return out[0], out[1], out[2]
+                inside = segment == j
+                values = r.measured[inside], predicted[k, inside], excess[k, inside]
+                out[:, j] = counted(values, np.zeros(inside.sum(), dtype=int), r.columns[inside], (1, self._shape[1]))[
+                    :, 0
+                ]
+        return out
 
 
 class _Row:
@@ -128,7 +138,8 @@ class _Row:
         Their start.
     """
 
-    def __init__(self, datasets: list[Any], segments: list[np.ndarray], models: Models, source: str) -> None:
+    def __init__(self, of_row: list[Member], segments: list[np.ndarray], models: Models, source: str) -> None:
+        datasets = [m.dataset for m in of_row]
         own = _with_strength(belonging(models, {d.name for d in datasets}), source)
         members = []
         for d, segment in zip(datasets, segments, strict=True):
@@ -138,6 +149,7 @@ class _Row:
         self.datasets, self.source = members, own[source]
         self.likelihood, self.segments = Likelihood(Datasets(members)), segments
         self.measured = np.concatenate([d.counts.data for d in datasets])
+        self.columns = np.concatenate([np.full(len(m.dataset.counts.data), m.column) for m in of_row])
         strength = own[source].spectral_model.model1.norm
         like = self.likelihood
         norm = next(i for i, p in enumerate(like.unique) if p is strength)

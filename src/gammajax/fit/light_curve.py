@@ -1,5 +1,6 @@
 """Light curves: the strength of a source in time bins, and in energy bins, all of them in one batch."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,10 @@ from gammajax.models import SkyModel
 from gammajax.units import to_unit
 
 __all__ = ["LightCurveEstimator"]
+
+log = logging.getLogger(__name__)
+# bins times data sets: 240 MB for the three columns
+MOST_COUNTS = 10_000_000
 
 
 class LightCurveEstimator(FluxPointsEstimator):
@@ -77,7 +82,9 @@ class LightCurveEstimator(FluxPointsEstimator):
         Returns
         -------
         `FluxPoints`
-            With T time bins, those that hold data: arrays of shape (T, K); nan in bins without a channel in the fit.
+            With T time bins, those that hold data: arrays of shape (T, K); nan in bins without a channel in the fit. Counts, of shape
+            (T, K, D), are nan for data sets that are not in the time bin, as in gammapy; above 10^7 numbers they are sums, D = 1, with a
+            warning in the log.
 
         Raises
         ------
@@ -97,11 +104,26 @@ class LightCurveEstimator(FluxPointsEstimator):
         if self.stack_over_time_interval:
             groups = [_stacked(g, joined, row) for row, g in enumerate(groups)]
         edges = _snapped(self.energy_edges, joined)
-        members = [m for row, g in enumerate(groups) for m in self._members(g, row, edges)]
-        bins = Bins(members, source, edges, len(groups), joined.models if self.reoptimize else None)
+        names = self._names(joined, len(groups) * (len(edges) - 1))
+        members = [m for row, g in enumerate(groups) for m in self._members(g, row, edges, names)]
+        bins = Bins(members, source, edges, len(groups), len(names), joined.models if self.reoptimize else None)
         _refuse_nothing(bins, edges)
-        found = spread(self._solve(bins), bins.place, (len(groups), len(edges) - 1))
-        return FluxPoints(edges, _reference(source, edges), **found, provenance=self._provenance(bins, source), gti=gti)
+        found = spread(self._solve(bins), bins.place, bins.belongs, (len(groups), len(edges) - 1))
+        return FluxPoints(
+            edges, _reference(source, edges), **found, provenance=self._provenance(bins, source), gti=gti, dataset_names=names
+        )  # fmt: skip
+
+    def _names(self, datasets: Datasets, n_bins: int) -> tuple[str, ...]:
+        """Names of the data sets whose counts are kept apart."""
+        if self.stack_over_time_interval:
+            return ("stacked",)
+        if n_bins * len(datasets) > MOST_COUNTS:
+            log.warning(
+                "light curve: counts of %d data sets in %d bins would take gigabytes; counts, npred and npred_excess are their sums",
+                len(datasets), n_bins,
+            )  # fmt: skip
+            return ("sum",)
+        return tuple(datasets.names)
 
     def _settings(self) -> dict[str, Any]:
         return {"atol": self.atol.to_string(), "stack_over_time_interval": self.stack_over_time_interval}

@@ -16,16 +16,18 @@ KEY = "table_sha256"
 PLACE = "x" * 64
 
 
-def to_text(table: Any) -> str:
+def to_text(table: Any, checksum: bool = True) -> str:
     """The table as ECSV, its metadata with the SHA-256 of all other characters.
 
     Parameters
     ----------
     table : `~astropy.table.Table`
         Not changed.
+    checksum : bool
+        Whether to write the hash.
     """
     own = table.copy(copy_data=False)
-    own.meta = dict(table.meta) | {KEY: PLACE}
+    own.meta = dict(table.meta) | ({KEY: PLACE} if checksum else {})
     stream = io.StringIO()
     own.write(stream, format="ascii.ecsv")
     text = stream.getvalue()

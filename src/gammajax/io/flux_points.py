@@ -10,6 +10,7 @@ from astropy import units as u
 from gammajax.errors import InputError
 from gammajax.fit import FluxPoints
 from gammajax.fit.flux_points import UNITS
+from gammajax.fit.flux_table import SERIES
 from gammajax.hooks import register_hook
 from gammajax.io.files import refuse_existing, target, write_bytes
 from gammajax.io.fits import expand, open_fits
@@ -27,13 +28,17 @@ FORMATS = {".fits": "fits", ".ecsv": "ecsv"}
 UNIT = {"dnde": "TeV-1 s-1 cm-2", "flux": "s-1 cm-2", "eflux": "TeV s-1 cm-2"}
 
 
-def read_flux_points(filename: str | Path) -> Any:
+def read_flux_points(
+    filename: str | Path, checksum: bool = True, table_format: str | None = None, **options: Any
+) -> Any:
     """Read a table of flux points.
 
     Parameters
     ----------
     filename : str or path
         FITS or ECSV; variables of the environment are put in.
+    checksum, table_format, **options
+        As in `gammajax.io.tables.read_table`.
 
     Returns
     -------
@@ -44,10 +49,10 @@ def read_flux_points(filename: str | Path) -> Any:
     MissingFileError, FileFormatError
         If it is not there, or is no such table.
     """
-    return read_table(filename, "flux points")
+    return read_table(filename, "flux points", checksum, table_format, **options)
 
 
-def write_flux_points(dataset: Any, filename: str | Path, overwrite: bool = False) -> None:
+def write_flux_points(dataset: Any, filename: str | Path, overwrite: bool = False, checksum: bool = True) -> None:
     """Write flux points with the columns e_ref, dnde, dnde_err, is_ul, mask_fit and mask_safe, and dnde_errn, dnde_errp and dnde_ul.
 
     Fluxes and energy fluxes of bins are written as such, with e_min and e_max.
@@ -62,14 +67,16 @@ def write_flux_points(dataset: Any, filename: str | Path, overwrite: bool = Fals
         .fits or .ecsv.
     overwrite : bool
         Whether an existing file is replaced.
+    checksum : bool
+        Whether the file has checksums.
     """
     path = target(filename, tuple(FORMATS), "flux points")
     refuse_existing([path], overwrite)
-    write_bytes({path: flux_points_bytes(dataset, FORMATS[path.suffix.lower()])})
+    write_bytes({path: flux_points_bytes(dataset, FORMATS[path.suffix.lower()], checksum)})
 
 
-def flux_points_bytes(dataset: Any, kind: str) -> bytes:
-    """The table of a `FluxPointsDataset` as a whole file, "fits" (with checksums) or "ecsv"."""
+def flux_points_bytes(dataset: Any, kind: str, checksum: bool = True) -> bytes:
+    """The table of a `FluxPointsDataset` as a whole file, "fits" or "ecsv"."""
     from astropy.table import QTable
 
     table = QTable(meta={"SED_TYPE": dataset.sed_type})
@@ -90,7 +97,7 @@ def flux_points_bytes(dataset: Any, kind: str) -> bytes:
     # gammapy has a mask for each bin of a map of one region
     mask_fit = dataset.mask_safe if dataset.mask_fit is None else np.asarray(dataset.mask_fit)
     table["mask_fit"], table["mask_safe"] = (m[:, None, None] for m in (mask_fit, dataset.mask_safe))
-    return table_bytes(table, kind)
+    return table_bytes(table, kind, checksum=checksum)
 
 
 def _add_scans(table: Any, dataset: Any) -> None:
@@ -112,7 +119,12 @@ def _add_scans(table: Any, dataset: Any) -> None:
 
 
 def write_points(
-    points: FluxPoints, filename: str | Path, sed_type: str = "likelihood", overwrite: bool = False
+    points: FluxPoints,
+    filename: str | Path,
+    sed_type: str = "likelihood",
+    overwrite: bool = False,
+    checksum: bool = True,
+    format: str | None = None,
 ) -> None:
     """Write flux points or a light curve by the columns of GADF, which gammapy reads.
 
@@ -127,6 +139,10 @@ def write_points(
         What the points are given in; only "likelihood" holds everything.
     overwrite : bool
         Whether an existing file is replaced.
+    checksum : bool
+        Whether the file has checksums; a YAML document always has its own.
+    format : str, optional
+        As in `FluxPoints.to_table`.
 
     Raises
     ------
@@ -137,31 +153,35 @@ def write_points(
     from astropy.table import Table
 
     as_document = points.gti is None or Path(filename).suffix.lower() in (".yaml", ".yml")
-    if as_document and sed_type == "likelihood":
-        write_result(points, filename, overwrite)
+    if as_document and sed_type == "likelihood" and format != SERIES:
+        write_result(points, filename, overwrite, checksum)
         return
     path = target(filename, tuple(FORMATS), "flux points")
     if sed_type not in ("likelihood", *UNITS):
         raise InputError(f"write: got sed_type={sed_type!r}, expected one of likelihood, {', '.join(UNITS)}.")
     refuse_existing([path], overwrite)
     # columns with units, not quantities, which gammapy does not look for
-    table = Table(points.to_table(sed_type))
-    for name in ("counts", "npred", "npred_excess"):
-        # gammapy has one number for each data set; here all are joined
-        table[name] = np.asarray(table[name])[..., None]
+    table = Table(points.to_table(sed_type, format))
     if points.provenance is not None:
         table.meta["PROVENAN"] = json.dumps(encode(points.provenance, "provenance"))
     if path.suffix.lower() == ".ecsv":
-        write_bytes({path: table_bytes(table, "ecsv")})
+        write_bytes({path: table_bytes(table, "ecsv", checksum=checksum)})
         return
     hdus = [fits.table_to_hdu(table)]
     hdus[0].name = "FLUXPOINTS"
     if points.gti is not None:
         hdus.append(gti_hdu(points.gti))
-    write_bytes({path: fits_bytes(hdus)})
+    write_bytes({path: fits_bytes(hdus, checksum)})
 
 
-def read_points(filename: str | Path, reference_model: Any = None, sed_type: str | None = None) -> FluxPoints:
+def read_points(
+    filename: str | Path,
+    reference_model: Any = None,
+    sed_type: str | None = None,
+    checksum: bool = True,
+    table_format: str | None = None,
+    **options: Any,
+) -> FluxPoints:
     """Read flux points or a light curve of gammapy's or of ours.
 
     Tables in flux units have no reference model: the points are then relative to a power law of index 2, as in gammapy.
@@ -174,6 +194,8 @@ def read_points(filename: str | Path, reference_model: Any = None, sed_type: str
         What they are relative to instead. Of a table of strengths it has to be what the table says.
     sed_type : {"likelihood", "norm", "dnde", "e2dnde", "flux", "eflux"}, optional
         The columns to be read; those that are there if not given.
+    checksum, table_format, **options
+        As in `gammajax.io.tables.read_table`.
 
     Raises
     ------
@@ -181,25 +203,26 @@ def read_points(filename: str | Path, reference_model: Any = None, sed_type: str
         If it is not there, or is no such table, naming what is missing.
     """
     path = expand(filename)
-    if path.suffix.lower() in (".yaml", ".yml") or (path.suffix == ".fits" and path.is_file() and _has_document(path)):
-        return _stored(path, reference_model, sed_type)
-    table = read_flux_points(filename)
+    document = path.suffix == ".fits" and path.is_file() and _has_document(path, checksum)
+    if document or path.suffix.lower() in (".yaml", ".yml"):
+        return _stored(path, reference_model, sed_type, checksum)
+    table = read_flux_points(filename, checksum, table_format, **options)
     if "gammajax" in table.meta:
-        return _stored(path, reference_model, sed_type)
+        return _stored(path, reference_model, sed_type, checksum)
     return points_from_table(table, Path(filename).name, reference_model, sed_type)
 
 
-def _stored(path: Path, reference_model: Any, sed_type: str | None) -> FluxPoints:
+def _stored(path: Path, reference_model: Any, sed_type: str | None, checksum: bool) -> FluxPoints:
     """A result with all that is known of it, which is in strengths."""
     if sed_type not in (None, "likelihood", "norm"):
         raise InputError(
             f"{path.name}: got sed_type={sed_type!r}, but the file holds strengths; leave it out, fluxes follow from them."
         )
-    return same_reference(read_result(path, FluxPoints), reference_model, path.name)
+    return same_reference(read_result(path, FluxPoints, checksum), reference_model, path.name)
 
 
-def _has_document(path: Path) -> bool:
-    with open_fits(path, "flux points") as hdus:
+def _has_document(path: Path, checksum: bool) -> bool:
+    with open_fits(path, "flux points", checksum) as hdus:
         return "DOCUMENT" in [h.name for h in hdus]
 
 

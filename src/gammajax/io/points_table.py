@@ -11,7 +11,8 @@ from astropy import units as u
 from gammajax.datasets import GTI
 from gammajax.errors import FileFormatError, GammajaxError, InputError
 from gammajax.fit import FluxPoints
-from gammajax.fit.flux_points import UNITS
+from gammajax.fit.flux_columns import UNITS
+from gammajax.io.points_counts import counts_of, names_of
 from gammajax.io.results_code import decode
 from gammajax.models import PowerLawSpectralModel, SpectralModel
 from gammajax.provenance import Provenance
@@ -58,19 +59,24 @@ def points_from_table(table: Any, where: str, reference_model: Any = None, sed_t
 
 def _points(table: Any, where: str, model: Any, sed_type: str | None) -> FluxPoints:
     meta = {k.upper(): v for k, v in table.meta.items()}
+    if "time_bin_start" in table.colnames:
+        raise FileFormatError(
+            f"{where}: a time series (format 'binned-time-series') does not tell the energies of its fluxes; write the light curve with "
+            "format='lightcurve'. astropy.timeseries.BinnedTimeSeries reads the table."
+        )
     gti = _gti(table, meta, where) if "time_min" in table.colnames else None
     sed = _sed_type(table, meta, where, sed_type)
     energies, edges, shape = _energies(table, sed, gti, where)
     reference, norms = _norms(table, (energies, edges), shape, gti, where, model, sed)
 
-    def plain(name: str, default: float = np.nan) -> np.ndarray:
-        values = _column(table, name, "", where) if name in table.colnames else np.full(shape, default)
-        # gammapy has one number per data set
-        return values if values.shape == shape else np.nansum(values, axis=-1)
+    def plain(name: str) -> np.ndarray:
+        return _column(table, name, "", where) if name in table.colnames else np.full(shape, np.nan)
 
     norm, stat, ts = norms["norm"], plain("stat"), plain("ts")
     if "ts" not in table.colnames and "sqrt_ts" in table.colnames:
         ts = plain("sqrt_ts") ** 2
+    names = names_of(meta, where)
+    counts, npred, excess = counts_of(table, names, shape, where)
     grid, scan = np.zeros(0), np.zeros((*shape, 0))
     if "stat_scan" in table.colnames and "norm_scan" in table.colnames and _has_reference(table, sed, model, where):
         scan, every = (_column(table, c, "", where) for c in ("stat_scan", "norm_scan"))
@@ -85,10 +91,9 @@ def _points(table: Any, where: str, model: Any, sed_type: str | None) -> FluxPoi
         )
     return FluxPoints(
         edges, reference, norm, norms["norm_err"], norms["norm_errn"], norms["norm_errp"], norms["norm_ul"], ts, stat,
-        plain("stat_null") if "stat_null" in table.colnames else stat + ts, plain("counts"), plain("npred"),
-        plain("npred_excess"), grid, scan, success.reshape(shape), float(meta.get("N_SIGMA", 1.0)), _sigmas(meta, where), _provenance(meta, where), gti, status,
+        plain("stat_null") if "stat_null" in table.colnames else stat + ts, counts, npred, excess, grid, scan, success.reshape(shape), float(meta.get("N_SIGMA", 1.0)), _sigmas(meta, where), _provenance(meta, where), gti, status,
         norms["norm_sensitivity"], float(meta.get("NSIGMASN", 5.0)), energies, "likelihood" if sed == "norm" else sed,
-        _marked(table, shape, where),
+        _marked(table, shape, where), names,
     )  # fmt: skip
 
 

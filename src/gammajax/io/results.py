@@ -29,7 +29,7 @@ MAX_YAML = 200_000
 MAX_ECSV = 2_000_000_000
 
 
-def write_result(result: Any, path: str | Path, overwrite: bool = False) -> None:
+def write_result(result: Any, path: str | Path, overwrite: bool = False, checksum: bool = True) -> None:
     """Write a result; the end of the name says in which format.
 
     ``.ecsv`` and ``.fits`` hold a table for any program (parameters, nodes or points) and the whole result beside it,
@@ -45,6 +45,8 @@ def write_result(result: Any, path: str | Path, overwrite: bool = False) -> None
         Name that ends in .ecsv, .fits or .yaml; environment variables are expanded.
     overwrite : bool
         Replace a file that is there.
+    checksum : bool
+        Whether FITS and the text of ECSV have checksums. The document of the result always has its own.
 
     Raises
     ------
@@ -65,7 +67,7 @@ def write_result(result: Any, path: str | Path, overwrite: bool = False) -> None
     full = target(path, SUFFIXES, "write")
     refuse_existing([full], overwrite)
     make = {".ecsv": _ecsv, ".fits": _fits}.get(full.suffix.lower(), _yaml)
-    write_bytes({full: make(result)})
+    write_bytes({full: make(result, checksum)})
 
 
 def _document(result: Any, columns: dict[str, np.ndarray] | None = None) -> dict[str, Any]:
@@ -74,7 +76,9 @@ def _document(result: Any, columns: dict[str, np.ndarray] | None = None) -> dict
     return {"format": FORMAT, "version": VERSION, "result": coded, "sha256": digest(coded, columns or {})}
 
 
-def _yaml(result: Any) -> bytes:
+def _yaml(result: Any, checksum: bool) -> bytes:
+    if not checksum:
+        raise InputError("write: got checksum=False, but a YAML document always has its checksum; leave it out.")
     if n_rows(result) > MAX_YAML:
         raise InputError(
             f"write: {n_rows(result)} nodes are too many for YAML, which holds at most {MAX_YAML}; write .fits or .ecsv."
@@ -91,13 +95,13 @@ def _table(result: Any) -> tuple[Any, dict[str, Any]]:
     return table, document
 
 
-def _ecsv(result: Any) -> bytes:
+def _ecsv(result: Any, checksum: bool) -> bytes:
     table, document = _table(result)
     table.meta = dict(table.meta) | {"gammajax": document}
-    return to_text(table).encode()
+    return to_text(table, checksum).encode()
 
 
-def _fits(result: Any) -> bytes:
+def _fits(result: Any, checksum: bool) -> bytes:
     from astropy.io import fits
 
     table, document = _table(result)
@@ -105,10 +109,10 @@ def _fits(result: Any) -> bytes:
     hdu = fits.table_to_hdu(table)
     # the name by which gammapy finds flux points
     hdu.name = "FLUXPOINTS" if isinstance(result, FluxPoints) else "RESULT"
-    return fits_bytes([hdu, fits.ImageHDU(text, name="DOCUMENT")])
+    return fits_bytes([hdu, fits.ImageHDU(text, name="DOCUMENT")], checksum)
 
 
-def read_result(path: str | Path, expected: type | None = None) -> Any:
+def read_result(path: str | Path, expected: type | None = None, checksum: bool = True) -> Any:
     """Read a result that `write_result` made.
 
     Parameters
@@ -117,6 +121,8 @@ def read_result(path: str | Path, expected: type | None = None) -> Any:
         The file; environment variables are expanded.
     expected : class, optional
         Refuse a result of another class.
+    checksum : bool
+        Whether checksums are compared.
 
     Returns
     -------
@@ -133,7 +139,7 @@ def read_result(path: str | Path, expected: type | None = None) -> Any:
     if suffix not in SUFFIXES:
         raise InputError(f"read: got the name {full.name!r}, expected one that ends in {', '.join(SUFFIXES)}.")
     if suffix == ".fits":
-        document, table = _read_fits(full)
+        document, table = _read_fits(full, checksum)
     elif suffix == ".ecsv":
         document, table, whole = _read_ecsv(full)
     else:
@@ -156,6 +162,8 @@ def read_result(path: str | Path, expected: type | None = None) -> Any:
     if expected is not None and RESULTS[kind] is not expected:
         raise FileFormatError(f"{full.name}: holds a {kind}, expected a {expected.__name__}; use {kind}.read.")
     result = decode(document["result"], full.name, table)
+    if not checksum:
+        return result
     if document.get("sha256") != digest(document["result"], {} if table is None else table):
         raise FileFormatError(
             f"{full.name}: the numbers do not match their checksum (sha256); the file was changed after it was written."
@@ -181,8 +189,8 @@ def _read_ecsv(path: Path) -> tuple[Any, Any, bool]:
     return table.meta.get("gammajax"), table, whole is not False
 
 
-def _read_fits(path: Path) -> tuple[Any, Any]:
-    with open_fits(path, "result") as hdus:
+def _read_fits(path: Path, checksum: bool) -> tuple[Any, Any]:
+    with open_fits(path, "result", checksum) as hdus:
         if "DOCUMENT" not in [h.name for h in hdus]:
             raise FileFormatError(f"{path.name}: holds no result of gammajax (no extension DOCUMENT).")
         try:

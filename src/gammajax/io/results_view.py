@@ -63,11 +63,7 @@ def view(result: Any) -> Any:
         table.rename_column("status", "verdict")
         return table
     if isinstance(result, FluxPoints):
-        table = Table(result.to_table("likelihood"))
-        for name in ("counts", "npred", "npred_excess"):
-            # for gammapy these have an axis of data sets
-            table[name] = np.asarray(table[name])[:, None]
-        return table
+        return Table(result.to_table("likelihood"))
     if isinstance(result, ParameterEstimate):
         table = result.to_table()
         table["datasets"] = [" ".join(result.datasets)]

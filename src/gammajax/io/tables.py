@@ -15,10 +15,13 @@ from gammajax.io.yaml_text import read_text
 __all__ = ["SUFFIXES", "read_table", "table_bytes", "write_table"]
 
 SUFFIXES = (".fits", ".fit", ".fits.gz", ".ecsv")
+FITS = SUFFIXES[:-1]
 WRITTEN = (".fits", ".ecsv")
 
 
-def read_table(filename: str | Path, what: str) -> Any:
+def read_table(
+    filename: str | Path, what: str, checksum: bool = True, table_format: str | None = None, **options: Any
+) -> Any:
     """Read the first table of a FITS file, or an ECSV file.
 
     Parameters
@@ -27,6 +30,12 @@ def read_table(filename: str | Path, what: str) -> Any:
         The file; variables of the environment are put in.
     what : str
         What it is meant to be, for error texts.
+    checksum : bool
+        Whether checksums are compared, where there are some.
+    table_format : str, optional
+        One of astropy's text formats, "ascii.csv" for one, for a file that is neither FITS nor ECSV by its name.
+    **options
+        To `~astropy.table.Table.read`, for such text.
 
     Returns
     -------
@@ -38,12 +47,21 @@ def read_table(filename: str | Path, what: str) -> Any:
         If it is not there, damaged, or no such table.
     """
     path = expand(filename)
-    if not path.name.lower().endswith(SUFFIXES):
+    plain = table_format in (None, "ascii.ecsv") and not options
+    text = (table_format is not None or bool(options)) and not path.name.lower().endswith(FITS)
+    if not (plain or text):
+        raise InputError(
+            f"{what}: got table_format={table_format!r} with {', '.join(options) or 'no options'}, which are for text, but {path.name!r} is "
+            "FITS by its name; leave them out."
+        )
+    if not text and not path.name.lower().endswith(SUFFIXES):
         raise InputError(f"{what}: got the name {path.name!r}, expected one that ends in {', '.join(SUFFIXES)}.")
     try:
-        if path.suffix.lower() == ".ecsv":
-            return _ecsv(path, what)
-        return _fits(path, what)
+        if not plain:
+            return _text(path, what, table_format or "ascii.ecsv", options)
+        if text or path.suffix.lower() == ".ecsv":
+            return _ecsv(path, what, checksum)
+        return _fits(path, what, checksum)
     except (GammajaxError, Warning, MemoryError):
         raise
     except Exception as error:
@@ -53,13 +71,24 @@ def read_table(filename: str | Path, what: str) -> Any:
         ) from error
 
 
-def _ecsv(path: Path, what: str) -> Any:
+def _text(path: Path, what: str, table_format: str, options: dict[str, Any]) -> Any:
+    from astropy.table import Table
+
+    if not table_format.startswith("ascii"):
+        raise InputError(
+            f"{what}: got table_format={table_format!r}, expected one of astropy's text formats, such as 'ascii.ecsv' or 'ascii.csv'; read "
+            "others with astropy's Table.read, and take from_table."
+        )
+    return Table.read(read_text(path, what).splitlines(), format=table_format, **options)
+
+
+def _ecsv(path: Path, what: str, checksum: bool = True) -> Any:
     text = read_text(path, what)
     with warnings.catch_warnings():
         # units of older files are understood, and said to be old
         warnings.simplefilter("ignore")
         table, whole = from_text(text, f"{what} file {path.name}")
-    if whole is False:
+    if whole is False and checksum:
         warnings.warn(
             f"{path.name}: the checksum (table_sha256 in its header) does not fit; the file was changed after it was written: remove the line "
             "if that was meant.",
@@ -68,11 +97,11 @@ def _ecsv(path: Path, what: str) -> Any:
     return table
 
 
-def _fits(path: Path, what: str) -> Any:
+def _fits(path: Path, what: str, checksum: bool = True) -> Any:
     from astropy.io import fits
     from astropy.table import Table
 
-    with open_fits(path, what) as hdus:
+    with open_fits(path, what, checksum) as hdus:
         found = next((h for h in hdus if isinstance(h, fits.BinTableHDU)), None)
         if found is None:
             raise FileFormatError(f"{what} file {path.name}: holds no table.")
@@ -81,7 +110,7 @@ def _fits(path: Path, what: str) -> Any:
             return Table.read(found)
 
 
-def table_bytes(table: Any, kind: str, name: str = "") -> bytes:
+def table_bytes(table: Any, kind: str, name: str = "", checksum: bool = True) -> bytes:
     """A table as a whole file.
 
     Parameters
@@ -89,18 +118,20 @@ def table_bytes(table: Any, kind: str, name: str = "") -> bytes:
     table : `~astropy.table.Table`
         The table.
     kind : {"fits", "ecsv"}
-        Both have checksums.
+        The format.
     name : str
         Of the extension.
+    checksum : bool
+        Whether there are checksums, which both formats have.
     """
     if kind == "ecsv":
-        return to_text(table).encode()
+        return to_text(table, checksum).encode()
     from astropy.io import fits
 
     hdu = fits.table_to_hdu(table)
     if name:
         hdu.name = name
-    return fits_bytes([hdu])
+    return fits_bytes([hdu], checksum)
 
 
 def write_table(table: Any, filename: str | Path, overwrite: bool = False, name: str = "") -> Path:

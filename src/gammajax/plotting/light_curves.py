@@ -19,6 +19,7 @@ def plot_light_curve(
     sed_type: str = "flux",
     sqrt_ts_threshold_ul: float | None = None,
     time_format: str = "mjd",
+    energy_power: float = 0,
     **kwargs: Any,
 ) -> Any:
     """Plot flux over time, one series for each energy bin; below a threshold in significance the limit, if there is one.
@@ -35,6 +36,8 @@ def plot_light_curve(
         Points of less significance are shown as limits; those of `is_ul`, a significance below 2 or what a table marks, if not given.
     time_format : {"mjd", "iso"}
         Whether the axis counts days or shows dates.
+    energy_power : float
+        Power of the energy (TeV, at the logarithmic centres of the bins) that it is multiplied with.
     **kwargs
         To `matplotlib.axes.Axes.errorbar`.
 
@@ -52,8 +55,9 @@ def plot_light_curve(
         # days since the epoch of matplotlib
         centre = centre - MJD_OF_1970
     ax = new_axes(ax)
-    factor, text = own_unit(ax, sed_type)
-    columns = {s: factor * column(points, sed_type, s) for s in ("", "_err", "_errn", "_errp", "_ul")}
+    factor, text = own_unit(ax, sed_type, energy_power)
+    weight = factor * points.energy_ref.value**energy_power
+    columns = {s: weight * column(points, sed_type, s) for s in ("", "_err", "_errn", "_errp", "_ul")}
     weak = points.is_ul if sqrt_ts_threshold_ul is None else ~(points.sqrt_ts >= sqrt_ts_threshold_ul)
     as_limit = np.isfinite(columns["_ul"]) & weak
     edges = points.energy_edges
