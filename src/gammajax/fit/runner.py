@@ -16,6 +16,7 @@ from gammajax.fit.problem import Problem
 from gammajax.fit.resolve import as_likelihood
 from gammajax.fit.result import FitResult
 from gammajax.fit.second_opinion import second_opinion
+from gammajax.fit.sides import better_side
 from gammajax.fit.trace import trace_table
 from gammajax.fit.valley import Descents
 from gammajax.fit.verdict import Settled, settle
@@ -42,13 +43,17 @@ def run_fit(
         from gammajax.fit.starts import best_start
 
         begin, found = best_start(likelihood, starts, device)
-    problem = Problem(likelihood, start=begin)
+    problem, notes = Problem(likelihood, start=begin), _data_notes(likelihood)
+    if begin is None and len(problem.index):
+        begin, said = better_side(problem)
+        if begin is not None:
+            problem, notes = Problem(likelihood, start=begin), (*notes, said)
     common: dict[str, Any] = {
         "backend": name,
         "n_bins": likelihood.n_bins_in_fit,
         "n_free": len(problem.index),
         "starts": found,
-        "data_notes": _data_notes(likelihood),
+        "data_notes": notes,
         "provenance": provenance(likelihood.data),
     }
     if len(problem.index) == 0 or not np.isfinite(problem.stat(problem.start)):

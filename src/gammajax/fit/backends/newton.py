@@ -76,7 +76,11 @@ def expected_distance(gradient: np.ndarray, hessian: np.ndarray) -> float:
     if np.any(diagonal <= 0):
         return np.inf
     scale = 1 / np.sqrt(diagonal)
-    values, vectors = np.linalg.eigh(hessian * np.outer(scale, scale))
+    # one by one: the product of two scales may have no number where that with the element has
+    unit = hessian * scale[:, None] * scale
+    if not np.isfinite(unit).all():
+        return np.inf
+    values, vectors = np.linalg.eigh(unit)
     if values[0] <= 1e-13 * values[-1]:
         return np.inf
     along = vectors.T @ (gradient * scale)
