@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 
-from gammajax import Datasets, Fit, Likelihood, LogParabolaSpectralModel, SkyModel, SpectrumDataset
+from gammajax import Datasets, Fit, Likelihood, LogParabolaSpectralModel, ScaleSpectralModel, SkyModel, SpectrumDataset
 from gammajax.likelihood import likelihood_of
 from gammajax.scan import Refit
 from gammajax.scan.grid import covering_axes
@@ -106,6 +106,17 @@ def test_predictions_at_any_values():
     d = narrow(60.0, 5.0)
     d.models = model(60.0, 5.0)
     np.testing.assert_allclose(d.npred_signal().data.ravel(), d.counts.data.ravel(), rtol=1e-9)
+
+
+def test_a_multiple_of_a_model_has_the_nodes_of_the_model():
+    """Its own parameter, a norm, says nothing of the slope."""
+    d, other = narrow(32.0, 1.0), narrow(32.0, 1.0)
+    d.models = SkyModel(ScaleSpectralModel(model(32.0, 1.0).spectral_model, norm=1.0), name="multiple")
+    other.models = model(32.0, 1.0)
+    assert Likelihood(d).step == Likelihood(other).step > 0
+    np.testing.assert_allclose(d.npred_signal().data, other.npred_signal().data, rtol=1e-12)
+    d.models[0].spectral_model.norm.value = 2.0
+    np.testing.assert_allclose(d.npred_signal().data, 2 * other.npred_signal().data, rtol=1e-12)
 
 
 def test_ordinary_data_keep_the_usual_nodes():

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 from astropy import units as u
+from astropy.table import QTable
 
 from gammajax import (
     ExpCutoffPowerLawSpectralModel,
@@ -76,6 +77,15 @@ def flux_points():
     return d
 
 
+def energy_fluxes():
+    table = QTable({"e_min": [1.0, 2.0] * u.TeV, "e_max": [2.0, 4.0] * u.TeV})
+    table["eflux"] = [7e-13, 5e-13] * u.Unit("TeV cm-2 s-1")
+    table["eflux_err"] = 0.1 * table["eflux"]
+    d = FluxPointsDataset.from_table(table)
+    d.models = SkyModel(PowerLawSpectralModel() * PowerLawNormSpectralModel(), name="source")
+    return d
+
+
 def in_time():
     return spectra(temporal_model=GaussianTemporalModel(t_ref=53345.2 * u.d, sigma=1.2 * u.d, scale="tt"))
 
@@ -126,7 +136,7 @@ def scaled_table_linked():
 
 PORTABLE = [
     embedded, systematics, cut_off, many_parameters, two_minima, compound, priors, background, linked, linked_by_a_formula,
-    flux_points, in_time, in_time_linked, template, scaled_table, scaled_table_linked,
+    flux_points, energy_fluxes, in_time, in_time_linked, template, scaled_table, scaled_table_linked,
 ]  # fmt: skip
 
 

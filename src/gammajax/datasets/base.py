@@ -41,6 +41,11 @@ class Dataset(Closed):
         """Exposure (n_true,), dispersion (n_true, n_bins) and true-energy edges (n_true + 1,), TeV; or None."""
         return None
 
+    @property
+    def energy_power(self) -> int:
+        """Power of the energy (TeV) that models are multiplied with before they are integrated: 1 where energy fluxes were measured."""
+        return 0
+
     def points(self) -> np.ndarray:
         """Where models are evaluated that are not folded: energies (TeV) or x, shape (n_bins,) or (n_bins, k)."""
         raise NotImplementedError

@@ -49,6 +49,11 @@ class PointsStatistic:
         return None if self._bins is None or self.compatibility == "gammapy" else self._bins.response
 
     @property
+    def energy_power(self) -> int:
+        """1 for energy fluxes of bins, whose models are integrated with the energy; otherwise 0."""
+        return int(self.sed_type == "eflux" and self.response_arrays() is not None)
+
+    @property
     def energy(self) -> u.Quantity:
         """Energies, TeV, shape (n,), read-only; the logarithmic centres of bins."""
         return read_only(u.Quantity(self._energy, u.TeV))

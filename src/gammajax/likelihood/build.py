@@ -14,7 +14,7 @@ from gammajax.errors import DataError, InputError, ModelError
 from gammajax.likelihood.statistics import spread_mask
 from gammajax.likelihood.structure import DIRECT, MATRIX, BinData, DatasetStructure, Points, ResponseData, Term, Timed
 from gammajax.models import BinRule, Source, SpectralForm, TemporalForm, bin_rule
-from gammajax.models.form import affine_form, loose_form
+from gammajax.models.form import affine_form, loose_form, weighted_form
 from gammajax.parameters import Parameter, Parameters
 
 __all__ = ["dataset_data", "forms_of", "parameters_and_sources", "response_data", "sources_of"]
@@ -82,6 +82,8 @@ def response_data(
         # the background does not go through the instrument's response
         acting = () if source.role == "background" else extras
         form, temporal, index = _linked(source, position)
+        if through and dataset.energy_power:
+            form = weighted_form(form)
         if "energy_scale" in acting and through and form.nodes:
             form = loose_form(form)
         times = _times(dataset, source)
@@ -125,7 +127,7 @@ def forms_of(source: Source) -> tuple[dict[str, SpectralForm], TemporalForm | No
         A source with a spectrum.
     """
     form, temporal = _through_links(source)
-    return {"form": form, "loose": loose_form(form)}, temporal
+    return {"form": form, "loose": loose_form(form), "weighted": weighted_form(form)}, temporal
 
 
 def _link(p: Parameter) -> tuple[float, float]:

@@ -91,7 +91,7 @@ def _state(datasets: Datasets) -> tuple[list, list, list] | None:
         if models is None or models.penalties:
             return None
         objects.append(models)
-        contents += [d.name, d.stat_type, d.compatibility]
+        contents += [d.name, d.stat_type, d.compatibility, d.energy_power]
         contents += map(_bytes, (*d.statistic_arrays().values(), d.mask_array, *(d.response_arrays() or (d.points(),))))
         known = d.background_array()
         contents.append(None if known is None else _bytes(known))

@@ -298,8 +298,10 @@ def shape(term: Term, rule: BinRule | Points | Timed, args: Sequence) -> jax.Arr
         scale = extras["energy_scale"]
         # edges, nodes and weights are all energies
         inner = jax.tree.map(lambda a: a / scale, inner)
-        if isinstance(inner, Points):
-            factor = (1.0 if factor is None else factor) / scale
+        # the energy that an energy flux is weighted with is the measured one
+        power = term.form.energy_power - (1 if isinstance(inner, Points) else 0)
+        if power:
+            factor = (1.0 if factor is None else factor) * scale**power
     values = (
         term.form.evaluate(inner.at, *parameters)
         if isinstance(inner, Points)

@@ -76,6 +76,8 @@ class SpectralForm:
         Whether the model is a power law between its breaks and nodes: its integrals then are closed forms.
     terms : tuple
         Of a sum: for each term its factor, its form, and the positions of its parameters. Each is integrated by itself.
+    energy_power : int
+        Power of the energy that the model was multiplied with, for energy fluxes.
     gammapy_closed : bool, optional
         Whether gammapy integrates this model by a closed form; if not given, whether there is one here.
     defaults : tuple of float
@@ -105,6 +107,8 @@ class SpectralForm:
     loose: tuple[float, ...] = ()
     power_between: bool = False
     terms: tuple[tuple[float, "SpectralForm", tuple[int, ...]], ...] = ()
+    # what multiplies is in `evaluate`
+    energy_power: int = field(default=0, metadata={"digest": False})
     gammapy_closed: bool | None = None
     defaults: tuple[float, ...] = ()
     name: str = ""
@@ -324,6 +328,7 @@ def weighted_form(form: SpectralForm) -> SpectralForm:
     return replace(
         form,
         evaluate=partial(_times_energy, form),
+        energy_power=form.energy_power + 1,
         integral=None,
         local_slope=None if slope is None else lambda x, *parameters: 1.0 + slope(x, *parameters),
         terms=tuple((a, weighted_form(f), index) for a, f, index in form.terms),

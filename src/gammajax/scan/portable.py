@@ -109,7 +109,7 @@ def _decode(value: Any, arrays: list, forms: dict, penalties: tuple, depth: int)
         return tuple(_decode(v, arrays, forms, penalties, depth + 1) for v in value)
     if "array" in value:
         return arrays[value["array"]]
-    for kind in ("form", "loose", "temporal"):
+    for kind in ("form", "loose", "weighted", "temporal"):
         if kind in value:
             return forms[kind, value[kind]]
     if "penalty" in value:
