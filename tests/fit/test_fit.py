@@ -116,7 +116,11 @@ def test_the_tutorials_loose_options(crab, backend, options):
     ("options", "success", "said"),
     [
         ({"method": "Nelder-Mead", "options": {"maxiter": 20}}, True, "the fit ended at a minimum all the same."),
-        ({"method": "L-BFGS-B", "options": {"ftol": 0.1}}, False, "the fit did not end at a minimum, see its status."),
+        (
+            {"method": "L-BFGS-B", "options": {"ftol": 0.1}},
+            False,
+            "the fit did not end at a well-defined minimum, see its status.",
+        ),
         ({"method": "L-BFGS-B", "options": {"ftol": 1e-10}}, True, None),
     ],
     ids=["stopped early, but there", "content too early", "of one mind"],

@@ -124,7 +124,9 @@ def _said(out: Any, fitted: bool) -> str:
     if bool(out.success) == fitted:
         return str(out.message)
     verdict = (
-        "the fit ended at a minimum all the same" if fitted else "the fit did not end at a minimum, see its status"
+        "the fit ended at a minimum all the same"
+        if fitted
+        else "the fit did not end at a well-defined minimum, see its status"
     )
     return f"{str(out.message).rstrip('.')}; judged by exact derivatives {verdict}."
 
