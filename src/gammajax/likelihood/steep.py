@@ -28,9 +28,7 @@ class Steep:
     def steps(self, theta: np.ndarray) -> np.ndarray:
         """Steps needed at points (n, P), shape (n,)."""
         values = [theta[:, list(positions(place))] for place in self.places]
-        found = self.reach.steps(values)
-        # one number where no parameter has a say, as for a multiple of a model that stays as it is
-        return np.max(np.broadcast_to(found, np.broadcast_shapes(found.shape, (len(theta), 1))), axis=1)
+        return np.max(self.reach.steps(values), axis=1)
 
 
 def steep_terms(

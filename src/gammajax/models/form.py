@@ -9,6 +9,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 import jax
+import numpy as np
 
 __all__ = [
     "SpectralForm",
@@ -239,6 +240,11 @@ def scaled_form(form: SpectralForm, theta: tuple[float, ...]) -> SpectralForm:
         assert form.integral is not None
         return norm * form.integral(lo, hi, *theta)
 
+    def local_slope(log_energy: Any, norm: Any) -> Any:
+        assert form.local_slope is not None
+        # one for each norm, although it has no say
+        return form.local_slope(log_energy, *theta) + np.zeros(np.shape(norm))
+
     def steepness(energy: jax.Array, norm: jax.Array) -> Any:
         assert form.steepness is not None
         return form.steepness(energy, *theta)
@@ -249,7 +255,7 @@ def scaled_form(form: SpectralForm, theta: tuple[float, ...]) -> SpectralForm:
         integral=None if form.integral is None else integral,
         linear=("norm",),
         log_slope=form.log_slope,
-        local_slope=None if form.local_slope is None else lambda x, norm: form.local_slope(x, *theta),  # type: ignore[misc]
+        local_slope=None if form.local_slope is None else local_slope,
         usual_slope=form.usual_slope,
         log_fall=form.log_fall,
         steepness=None if form.steepness is None else steepness,
