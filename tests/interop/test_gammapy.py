@@ -352,9 +352,6 @@ def test_flux_points_join_a_spectrum(hess_files, gammapy_data, backend):
     assert other.index.value == pytest.approx(index, abs=0.02 * error)
     assert other.index.error == pytest.approx(error, rel=0.02)
     assert published.stat_sum() == pytest.approx(expected.total_stat, abs=1e-3)
-    published.stat_type = "distrib"
-    with pytest.raises(DataError, match="'points' has the statistic distrib; only chi2"):
-        bridge.from_gammapy(both)
 
 
 def test_scans_of_gammapys_data(hess_files):

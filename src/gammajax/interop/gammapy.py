@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
-from gammajax.datasets import GTI, Datasets, FluxPointsDataset, SpectrumDataset, SpectrumDatasetOnOff
+from gammajax.datasets import GTI, Datasets, SpectrumDataset, SpectrumDatasetOnOff
 from gammajax.errors import DataError, InputError
 from gammajax.fit import Fit, FitResult
 from gammajax.interop.gammapy_models import Converted, convert_models
+from gammajax.interop.gammapy_points import flat, points_dataset
 
 __all__ = ["confidence", "fit", "from_gammapy", "register", "stat_contour", "stat_profile", "stat_surface"]
 
@@ -24,7 +25,7 @@ def from_gammapy(datasets: Any, *, compatibility: str | None = None) -> Datasets
     Parameters
     ----------
     datasets : `gammapy.datasets.Datasets`, data set or list
-        SpectrumDatasetOnOff, SpectrumDataset and FluxPointsDataset (chi2).
+        SpectrumDatasetOnOff, SpectrumDataset and FluxPointsDataset, each with any of its statistics.
     compatibility : {None, "gammapy"}
         None for exact bin integrals, "gammapy" for gammapy's own scheme, in which the prior of a parameter that several models
         share counts once for each of them.
@@ -58,7 +59,7 @@ def _convert(datasets: Any, compatibility: str | None) -> tuple[Datasets, Conver
 def _dataset(d: Any, models: Any) -> Any:
     kind = type(d).__name__
     if kind == "FluxPointsDataset":
-        return _points(d)
+        return points_dataset(d)
     if kind not in ("SpectrumDatasetOnOff", "SpectrumDataset"):
         raise DataError(
             f"{d.name!r} is a {kind}; SpectrumDatasetOnOff, SpectrumDataset and FluxPointsDataset are taken here."
@@ -72,11 +73,11 @@ def _dataset(d: Any, models: Any) -> Any:
         )
     axis, true = d.counts.geom.axes["energy"], d.exposure.geom.axes["energy_true"]
     common = {
-        "exposure": u.Quantity(_flat(d.exposure), d.exposure.unit),
+        "exposure": u.Quantity(flat(d.exposure), d.exposure.unit),
         "edisp": _dispersion(d, axis, true),
         "energy_edges": axis.edges,
         "energy_true_edges": true.edges,
-        "mask_safe": None if d.mask_safe is None else _flat(d.mask_safe).astype(bool),
+        "mask_safe": None if d.mask_safe is None else flat(d.mask_safe).astype(bool),
         "name": d.name,
     }
     # gammapy has intervals without any time where none were read
@@ -89,47 +90,15 @@ def _dataset(d: Any, models: Any) -> Any:
         if d.counts_off is None:
             raise DataError(f"{d.name!r} has no OFF counts; make a SpectrumDataset with a known background of it.")
         new: Any = SpectrumDatasetOnOff.from_arrays(
-            _flat(d.counts), _flat(d.counts_off), acceptance=_flat(d.acceptance), acceptance_off=_flat(d.acceptance_off),
+            flat(d.counts), flat(d.counts_off), acceptance=flat(d.acceptance), acceptance_off=flat(d.acceptance_off),
             **common,
         )  # fmt: skip
     else:
-        background = 0.0 if d.background is None else _flat(d.background)
-        new = SpectrumDataset.from_arrays(_flat(d.counts), background, **common)
+        background = 0.0 if d.background is None else flat(d.background)
+        new = SpectrumDataset.from_arrays(flat(d.counts), background, **common)
     if d.mask_fit is not None:
-        new.mask_fit = _flat(d.mask_fit).astype(bool)
+        new.mask_fit = flat(d.mask_fit).astype(bool)
     return new
-
-
-def _points(d: Any) -> FluxPointsDataset:
-    if d.stat_type != "chi2":
-        raise DataError(f"{d.name!r} has the statistic {d.stat_type}; only chi2 of flux points is taken here.")
-    points = d.data
-    sed = points.sed_type_init
-    if sed in ("flux", "eflux"):
-        # with its bins, whose fluxes are compared with integrals unless gammapy's ways are asked for
-        new = FluxPointsDataset.from_table(points.to_table(sed), name=d.name)
-        new.mask_safe = new.mask_safe & d.mask_safe.ravel()
-        if d.mask_fit is not None:
-            new.mask_fit = np.asarray(d.mask_fit).ravel().astype(bool)
-        return new
-    try:
-        found = points.dnde_err
-    except AttributeError:
-        # what gammapy takes for chi2 as well
-        found = (points.dnde_errn + points.dnde_errp) * 0.5
-    flux, error = (u.Quantity(_flat(m), m.unit) for m in (points.dnde, found))
-    new = FluxPointsDataset(points.energy_ref, flux, error, is_ul=_flat(points.is_ul).astype(bool), name=d.name)
-    new.mask_safe = new.mask_safe & d.mask_safe.ravel()
-    if d.mask_fit is not None:
-        new.mask_fit = np.asarray(d.mask_fit).ravel().astype(bool)
-    return new
-
-
-def _flat(m: Any) -> np.ndarray:
-    """Data of a map of one region, as one number for each energy."""
-    if m.data.shape[1:] != (1, 1):
-        raise DataError(f"got a map of shape {m.data.shape}, expected one region, (n, 1, 1).")
-    return np.asarray(m.data, dtype=float)[:, 0, 0]
 
 
 def _dispersion(d: Any, axis: Any, true: Any) -> np.ndarray | None:
