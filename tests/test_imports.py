@@ -22,6 +22,7 @@ SOURCE = ROOT / "src"
 LAYERS = [
     ["direct", "elsewhere", "errors", "runtime"],
     ["closed", "units", "cache", "elementary", "hooks", "lazy", "progress", "provenance", "sequence", "times"],
+    ["compiling"],
     ["parameters"],
     ["models", "response", "stats"],
     ["datasets"],

@@ -11,7 +11,19 @@ from typing import Any, Self
 
 from gammajax.errors import InputError
 
-__all__ = ["AFTER", "Bar", "Bytes", "Evaluations", "interactive", "new_bar", "progress_wanted", "set_progress", "track"]
+__all__ = [
+    "AFTER",
+    "Bar",
+    "Bytes",
+    "Evaluations",
+    "interactive",
+    "new_bar",
+    "new_sign",
+    "note_compilation",
+    "progress_wanted",
+    "set_progress",
+    "track",
+]
 
 log = logging.getLogger(__name__)
 # seconds before a bar shows, and between two lines of a log
@@ -22,6 +34,8 @@ WIDTH, ROWS = 80, 24
 ON, OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 _switch: list[bool | None] = [None]
+# how often something was compiled
+_compilations = [0]
 
 
 def set_progress(on: bool | None) -> None:
@@ -63,6 +77,11 @@ def progress_wanted() -> bool:
     return word in ON
 
 
+def note_compilation() -> None:
+    """Something was compiled, which had a sign of its own: bars that wait for their first piece begin to count their second anew."""
+    _compilations[0] += 1
+
+
 def interactive() -> bool:
     """Whether a person looks at a terminal or a notebook."""
     if "ipykernel" in sys.modules:
@@ -72,6 +91,15 @@ def interactive() -> bool:
 
 def new_bar(total: int | None, initial: int, name: str, unit: str) -> Any:
     """A bar of tqdm."""
+    return _tqdm(total=total, initial=initial, desc=name, unit=unit, unit_scale=True)
+
+
+def new_sign(text: str) -> Any:
+    """A line of tqdm's, of which nothing is left when it is closed."""
+    return _tqdm(desc=text, bar_format="{desc}", leave=False)
+
+
+def _tqdm(**arguments: Any) -> Any:
     import warnings
 
     with warnings.catch_warnings():
@@ -79,7 +107,7 @@ def new_bar(total: int | None, initial: int, name: str, unit: str) -> Any:
         warnings.simplefilter("ignore")
         from tqdm.auto import tqdm
 
-        return tqdm(total=total, initial=initial, desc=name, unit=unit, unit_scale=True, **_size())
+        return tqdm(**arguments, **_size())
 
 
 def _size() -> dict[str, int]:
@@ -107,7 +135,7 @@ class Bar:
 
     def __init__(self, total: int | None, name: str, unit: str) -> None:
         self.total, self.name, self.unit, self.done = total, name, unit, 0
-        self._wanted = progress_wanted()
+        self._wanted, self._compilations = progress_wanted(), _compilations[0]
         self._began = self._last = monotonic()
         self._bar: Any = None
 
@@ -117,8 +145,10 @@ class Bar:
 
     def update(self, n: int = 1) -> None:
         """So much more is done."""
-        self.done += n
         now = monotonic()
+        if not self.done and self._compilations != _compilations[0]:
+            self._began = self._last = now
+        self.done += n
         if not self._wanted or now - self._began < AFTER:
             return
         if self._bar is not None:

@@ -31,7 +31,7 @@ def cache(tmp_path_factory):
 
 
 def in_a_terminal(command, env, columns, until=None):
-    """Run a program in a pseudo-terminal, and return what it showed and its exit code."""
+    """Run a program in a pseudo-terminal, and return what it showed and its exit code; Ctrl-C once `until` is true of what it showed."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40 if columns else 0, columns, 0, 0))
     process = subprocess.Popen(
@@ -48,7 +48,7 @@ def in_a_terminal(command, env, columns, until=None):
         if not part:
             break
         shown += part
-        if until is not None and not asked and until():
+        if until is not None and not asked and until(shown.decode(errors="replace")):
             asked = True
             os.killpg(process.pid, signal.SIGINT)
     os.close(ours)
@@ -74,7 +74,7 @@ def test_ctrl_c_in_a_terminal(fit, tmp_path, cache):
     folder = tmp_path / "shown"
     scan(fit, folder, fine(5000), chunk_size=20, compute=False)
     command = [sys.executable, "-m", "gammajax", "scan", "run", str(folder), "--no-cache"]
-    shown, code = in_a_terminal(command, environment(cache), 100, until=lambda: n_done(folder) >= 5)
+    shown, code = in_a_terminal(command, environment(cache), 100, until=lambda shown: n_done(folder) >= 5)
     assert code == 130, shown
     assert "make the same call again to go on from there" in shown
     # for a person, not for a programmer

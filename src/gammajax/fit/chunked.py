@@ -57,6 +57,11 @@ class Chunked:
     compute: bool = True
     timeout: float | None = None
 
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing else is to be shown: nothing was asked for, or a function of the caller's."""
+        return self.progress is not None and self.progress is not True
+
     def wanted(self, nodes: int) -> bool:
         """Whether a scan of so many nodes goes through in chunks."""
         if not self.compute and self.store is None:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gammajax.compiling import compiled
 from gammajax.errors import DataError
 from gammajax.fit.flux_members import Member, counted, placed
 from gammajax.fit.flux_refits import Refits, belonging
@@ -215,7 +216,7 @@ def _estimates(curve: Curve, start: Any, grid: Any, levels: Any, sides: Any, lim
     }  # fmt: skip
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(compiled, static_argnums=0)
 def _solved(
     kinds: tuple[str, ...], parts: tuple, grid: jax.Array, levels: jax.Array, sides: jax.Array, limits: jax.Array
 ) -> Any:

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from astropy import units as u
 
+from gammajax.compiling import compiled
 from gammajax.datasets import Datasets
 from gammajax.direct import direct
 from gammajax.fit.flux_members import Member, counted
@@ -165,7 +166,7 @@ class _Row:
         return structure, tuple(np.shape(a) for a in leaves), *(a.tobytes() for a in self.limits)
 
 
-@jax.jit
+@compiled
 def _expected(likelihood: Likelihood, theta: jax.Array, norm: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Predicted counts, and those of the source, in all channels at points (k, P)."""
 

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from gammajax.compiling import compiled
 from gammajax.datasets.simulate import random_generator
 from gammajax.direct import direct
 from gammajax.errors import FitError, InputError
@@ -85,8 +86,8 @@ def _check(likelihood: Any) -> None:
 
 
 # made once: a new function each time would compile each time
-_signal = jax.jit(lambda likelihood, theta: likelihood.npred_signal(theta))
-_background = jax.jit(wstat_mu_bkg)
+_signal = compiled(lambda likelihood, theta: likelihood.npred_signal(theta))
+_background = compiled(wstat_mu_bkg)
 
 
 class _Draw:

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-import jax
 import numpy as np
 
+from gammajax.compiling import compiled
 from gammajax.direct import direct
 from gammajax.errors import FitError
 from gammajax.fit.backends.base import Objective
@@ -16,8 +16,8 @@ from gammajax.units import double_precision
 __all__ = ["Problem", "derivatives"]
 
 
-_per_bin = jax.jit(lambda likelihood, theta: (likelihood.stat_array(theta), likelihood.npred(theta)))
-_residuals = jax.jit(lambda likelihood, theta: likelihood.residuals(theta))
+_per_bin = compiled(lambda likelihood, theta: (likelihood.stat_array(theta), likelihood.npred(theta)))
+_residuals = compiled(lambda likelihood, theta: likelihood.residuals(theta))
 
 
 class Problem:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gammajax.compiling import silent
 from gammajax.errors import InputError
 from gammajax.fit.forms import Settings, either_form
 
@@ -173,7 +174,8 @@ class ScanCalls(Settings):
         from gammajax.fit.scans import profiles
 
         how = Chunked(store, executor, progress, chunk_size, compute, chunk_timeout)
-        return profiles(datasets, parameters, bounds, nvalues, reoptimize, starts, device, optimize_opts, how)
+        with silent(how.quiet):
+            return profiles(datasets, parameters, bounds, nvalues, reoptimize, starts, device, optimize_opts, how)
 
     @either_form
     def stat_grid(
@@ -263,4 +265,6 @@ def _surface(*arguments: Any) -> Any:
 
     *others, chunks = arguments
     call: Any = surface
-    return call(*others, Chunked(*chunks))
+    how = Chunked(*chunks)
+    with silent(how.quiet):
+        return call(*others, how)

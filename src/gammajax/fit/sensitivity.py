@@ -6,13 +6,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gammajax.compiling import compiled
 from gammajax.likelihood import STATISTICS
 from gammajax.solve.norm import TRACED, norm_crossings
 
 __all__ = ["norm_sensitivity"]
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(compiled, static_argnums=0)
 def norm_sensitivity(kinds: tuple[str, ...], parts: tuple, level: Any) -> jax.Array:
     r"""Strengths (n,) at which the TS of the Asimov data set has a value.
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 
+from gammajax.compiling import compiled
 from gammajax.datasets import Dataset
 from gammajax.hooks import register_hook
 from gammajax.likelihood.build import response_data, sources_of
@@ -15,7 +16,7 @@ from gammajax.units import double_precision
 
 __all__: list[str] = []
 
-_signal_program = jax.jit(signal, static_argnums=(0, 3))
+_signal_program = compiled(signal, static_argnums=(0, 3))
 
 
 def _value(structure: DatasetStructure, arrays: dict, mu: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -24,7 +25,7 @@ def _value(structure: DatasetStructure, arrays: dict, mu: jax.Array) -> tuple[ja
     return statistic.value(*values, mu), statistic.predicted(*values, mu)
 
 
-_value_program = jax.jit(_value, static_argnums=0)
+_value_program = compiled(_value, static_argnums=0)
 
 
 def _prepared(dataset: Dataset) -> tuple[ResponseData, DatasetStructure, np.ndarray] | None:

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gammajax.compiling import compiled
 from gammajax.models.form import SpectralForm
 from gammajax.models.functions.special import exprel, safe_log
 from gammajax.models.moving import over_nodes
@@ -127,4 +128,4 @@ def _trapz_loglog(y: jax.Array, x: jax.Array) -> jax.Array:
     return jnp.where(same, x1 * y1 * h * exprel((1 - b) * h), 0.0)
 
 
-_compiled = jax.jit(flux_per_bin, static_argnums=0)
+_compiled = compiled(flux_per_bin, static_argnums=0)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gammajax.compiling import compiled
 from gammajax.models.form import SpectralForm, weighted_form
 from gammajax.models.integrate import flux_per_bin
 from gammajax.models.rules import BinRule, range_rule
@@ -25,12 +26,12 @@ __all__ = [
 ]
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(compiled, static_argnums=0)
 def _values(form: SpectralForm, energy: jax.Array, theta: jax.Array) -> jax.Array:
     return form.evaluate(energy, *theta)
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(compiled, static_argnums=0)
 def _band(form: SpectralForm, energy: jax.Array, theta: jax.Array, covariance: jax.Array) -> tuple:
     value, jacobian = form.evaluate(energy, *theta), jax.jacfwd(lambda t: form.evaluate(energy, *t))(theta)
     return value, _error(jacobian, covariance)
@@ -48,12 +49,12 @@ def _error(jacobian: jax.Array, covariance: jax.Array) -> jax.Array:
     return jnp.sqrt(jnp.maximum(_variance(jacobian, covariance), 0.0))
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(compiled, static_argnums=0)
 def _integral(form: SpectralForm, rule: BinRule, theta: jax.Array) -> jax.Array:
     return flux_per_bin(form, rule, tuple(theta))
 
 
-@partial(jax.jit, static_argnums=(0, 2))
+@partial(compiled, static_argnums=(0, 2))
 def _integral_band(
     form: SpectralForm, rule: BinRule, panels: int, theta: jax.Array, covariance: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
@@ -68,15 +69,15 @@ def _index(form: SpectralForm, energy: jax.Array, theta: jax.Array) -> jax.Array
     return -slope / value
 
 
-_indices = jax.jit(_index, static_argnums=0)
+_indices = compiled(_index, static_argnums=0)
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(compiled, static_argnums=0)
 def _index_band(form: SpectralForm, energy: jax.Array, theta: jax.Array, covariance: jax.Array) -> tuple:
     return _index(form, energy, theta), _error(jax.jacfwd(lambda t: _index(form, energy, t))(theta), covariance)
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(compiled, static_argnums=0)
 def _relative_variance(form: SpectralForm, x: jax.Array, theta: jax.Array, covariance: jax.Array) -> tuple:
     def one(x: jax.Array) -> jax.Array:
         value = form.evaluate(jnp.exp(x), *theta)
@@ -86,7 +87,7 @@ def _relative_variance(form: SpectralForm, x: jax.Array, theta: jax.Array, covar
     return jax.vmap(jax.value_and_grad(one))(x)
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(compiled, static_argnums=0)
 def _pivot_error(form: SpectralForm, x: jax.Array, theta: jax.Array, covariance: jax.Array) -> tuple:
     def variance(x: jax.Array, theta: jax.Array) -> jax.Array:
         jacobian = jax.jacfwd(lambda t: form.evaluate(jnp.exp(x), *t))(theta)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from gammajax.compiling import hush
 from gammajax.scan.engine import guarded
 from gammajax.scan.task import Task
 from gammajax.solve.watch import Watch, watched
@@ -50,6 +51,8 @@ class Here:
                 self.tell(watch.nodes)
         except BaseException:
             watch.wanted = False
+            # a program that is compiled is waited for, but nobody wants to read of it
+            hush()
             raise
         return future.result()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gammajax.compiling import silent
 from gammajax.errors import FileFormatError, InputError
 from gammajax.provenance import versions
 from gammajax.scan.chunk import node_range
@@ -216,7 +217,8 @@ def run_store(
     if done and missing:
         log.info("scan %s: %d of %d chunks were done before.", folder.path, len(done), len(mine))
     report = Reporter(progress, len(mine), sum(nodes), len(done), finished, f"scan {folder.path.name}")
-    outcome = run_chunks(task, store, missing, report, executor, device, timeout)
+    with silent(progress is not True):
+        outcome = run_chunks(task, store, missing, report, executor, device, timeout)
     if missing:
         log.info(
             "scan %s: %d chunks stored by this process, %d by others meanwhile, %d failed.",

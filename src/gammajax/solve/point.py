@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gammajax.compiling import finished, traced
 from gammajax.direct import direct
 from gammajax.units import double_precision
 
@@ -30,7 +31,7 @@ def _program(tree: Any) -> Callable[[tuple, Any], jax.Array]:
         stat, gradient, first, second = _of_compact(form, theta) if hasattr(form, "fold") else form.scoring(theta)
         return jnp.concatenate([stat[None], gradient, (first + second).ravel(), first.ravel()])
 
-    return jax.jit(point)
+    return jax.jit(traced(point))
 
 
 def _of_compact(form: Any, theta: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
@@ -105,8 +106,11 @@ def scores(likelihood: Any, theta: np.ndarray, fits: bool = False) -> tuple[floa
     if last is not None and last[1] == key and _holds(last[0], likelihood):
         return last[2]
     ready = _ready(likelihood, compact)
-    with double_precision():
-        out = _cut(np.asarray(ready.run(ready.leaves, theta)), len(theta))
+    try:
+        with double_precision():
+            out = _cut(np.asarray(ready.run(ready.leaves, theta)), len(theta))
+    finally:
+        finished()
     _compiled.add(ready.kind)
     _last = (likelihood.structure, tuple(ref(d) for d in _parts(likelihood))), key, out
     return out
@@ -115,9 +119,12 @@ def scores(likelihood: Any, theta: np.ndarray, fits: bool = False) -> tuple[floa
 def derivatives_at(likelihood: Any, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The same at points (n, P), one after the other: shapes (n,), (n, P), (n, P, P)."""
     ready = _ready(likelihood)
-    with double_precision():
-        # all are under way before the first is waited for
-        rows = np.array([np.asarray(row) for row in [ready.run(ready.leaves, theta) for theta in points]])
+    try:
+        with double_precision():
+            # all are under way before the first is waited for
+            rows = np.array([np.asarray(row) for row in [ready.run(ready.leaves, theta) for theta in points]])
+    finally:
+        finished()
     n = points.shape[1]
     middle = 1 + n + n * n
     return rows[:, 0], rows[:, 1 : 1 + n], rows[:, 1 + n : middle].reshape(-1, n, n)

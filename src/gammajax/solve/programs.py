@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gammajax.compiling import finished, traced
 from gammajax.solve.lane import Settings, minimize_lane
 from gammajax.solve.watch import go_on, watching
 from gammajax.units import double_precision
@@ -88,16 +89,23 @@ class Program:
     def __init__(self, function: Callable, static: tuple[str, ...]) -> None:
         self.__wrapped__, self.static = function, static
         self.__doc__ = function.__doc__
-        self.compiled = jax.jit(function, static_argnames=static, compiler_options=OPTIONS)
+        self._traced = traced(function)
+        self.compiled = jax.jit(self._traced, static_argnames=static, compiler_options=OPTIONS)
 
     def __call__(self, *arguments: Any, **static: Any) -> Any:
         """Run it; compiled the first time for arrays of these shapes."""
+        try:
+            return self._run(arguments, static)
+        finally:
+            finished()
+
+    def _run(self, arguments: tuple, static: dict[str, Any]) -> Any:
         try:
             return self.compiled(*arguments, **static)
         except jax.errors.JaxRuntimeError as error:
             if "No such compile option" not in str(error):
                 raise
-        self.compiled = jax.jit(self.__wrapped__, static_argnames=self.static)
+        self.compiled = jax.jit(self._traced, static_argnames=self.static)
         return self.compiled(*arguments, **static)
 
 

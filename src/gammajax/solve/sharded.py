@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from gammajax.compiling import finished, traced
 from gammajax.solve.programs import OPTIONS
 from gammajax.solve.watch import go_on
 
@@ -45,7 +46,9 @@ def sharded(program: Any, devices: tuple, static: tuple, options: bool = True) -
     def one(likelihood: Any, common: jax.Array, lanes: jax.Array) -> jax.Array:
         return program.__wrapped__(likelihood, common, lanes, **dict(static))
 
-    mapped = jax.shard_map(one, mesh=_mesh(devices), in_specs=(whole, whole, part), out_specs=part, check_vma=False)
+    mapped = jax.shard_map(
+        traced(one), mesh=_mesh(devices), in_specs=(whole, whole, part), out_specs=part, check_vma=False
+    )
     return jax.jit(mapped, compiler_options=OPTIONS if options else None)
 
 
@@ -56,6 +59,8 @@ def _run(program: Any, devices: tuple, static: tuple, *arguments: Any) -> np.nda
         # a compiler of another version does not know them all
         if "No such compile option" not in str(error):
             raise
+    finally:
+        finished()
     return np.asarray(sharded(program, devices, static, False)(*arguments))
 
 
