@@ -1,5 +1,8 @@
 """Flux points and light curves with everything else re-fitted: beside single fits, bin by bin and node by node, and beside gammapy."""
 
+from itertools import pairwise
+
+import mpmath
 import numpy as np
 import pytest
 from astropy import units as u
@@ -22,6 +25,7 @@ from gammajax import (
     SpectrumDataset,
     SpectrumDatasetOnOff,
 )
+from gammajax.fit.flux_refits import Refits
 from gammajax.solve import Status
 from gammajax.solve.programs import minimize_program
 
@@ -192,6 +196,78 @@ def test_penalties_tie_nights_together():
     # with the other norm free the penalty is its marginal Gaussian: that of the prior, without the prior's constants
     np.testing.assert_allclose(found.norm, prior.norm, rtol=1e-6)
     np.testing.assert_allclose(found.norm_err, prior.norm_err, rtol=1e-6)
+
+
+STEEP = np.geomspace(0.4, 60, 7)
+# alpha and beta of another source, in truth
+TRUTH = 32.0, 1.0
+
+
+def steep_night(start, gti=None, name="steep"):
+    """Counts of two very steep sources as they are predicted by mpmath: of the first 1.5 times what its model says.
+
+    The effective area grows as steeply as the second falls, so that all bins count. Its model begins at `start`.
+    """
+    alpha, beta = TRUTH
+    ends = [mpmath.log(e) for e in STEEP]
+    with mpmath.workdps(30):
+        curved = lambda y: mpmath.exp(y - (alpha + beta * y) * y)  # noqa: E731
+        other = np.array([float(mpmath.quad(curved, mpmath.linspace(a, b, 5))) for a, b in pairwise(ends)])
+        own = np.array([float((mpmath.exp(-33 * a) - mpmath.exp(-33 * b)) / 33) for a, b in pairwise(ends)])
+    exposure = 1e9 * np.linspace(0.9, 0.2, 6) / (1e-11 * other)
+    d = SpectrumDataset.from_arrays(
+        exposure * (1e-11 * other + 1.5e-13 * own), np.zeros(6), exposure=exposure * u.Unit("cm2 s"), edisp=np.eye(6),
+        energy_edges=STEEP * u.TeV, energy_true_edges=STEEP * u.TeV, name=name, gti=gti,
+    )  # fmt: skip
+    unit = u.Unit("cm-2 s-1 TeV-1")
+    spectrum = LogParabolaSpectralModel(amplitude=1e-11 * unit, reference=1 * u.TeV, alpha=start[0], beta=start[1])
+    return d, [
+        SkyModel(PowerLawSpectralModel(index=34, amplitude=1e-13 * unit), name="source"),
+        SkyModel(spectrum, name=f"other-{name}", datasets_names=[name]),
+    ]
+
+
+@pytest.mark.filterwarnings("ignore:.*fractional counts")
+def test_other_sources_that_end_steeper_are_integrated_with_more_nodes(monkeypatch):
+    """The usual nodes are wrong by 1e-5 in some bins, where the other source ends."""
+    steps, kept = [], Refits.steeper
+    monkeypatch.setattr(Refits, "steeper", lambda self, norm: steps.append(self._step) or kept(self, norm))
+    wanted = ["errn-errp", "scan"]
+    estimator = FluxPointsEstimator([0.4, 60] * u.TeV, "source", selection_optional=wanted, reoptimize=True)
+    found = []
+    for start in ((24.0, 0.0), TRUTH):
+        d, d.models = steep_night(start)
+        found.append(estimator.run(d))
+    # once more, and not where it began there
+    assert steps[0] == 0 < steps[1] == steps[2]
+    assert len(steps) == 3
+    for points in found:
+        assert points.success.all()
+        # the statistic is found to 1e-12: 1e-6 of the error in the strength, which is 2.6e-4
+        np.testing.assert_allclose(points.norm, 1.5, atol=2e-9)
+        np.testing.assert_allclose(points.npred, points.counts, rtol=1e-9)
+    np.testing.assert_allclose(found[0].norm_err, found[1].norm_err, rtol=1e-7)
+    for name in ("norm_errn", "norm_errp"):
+        # a rise by 1 of a statistic of 1e11, which is rounded by 3e-5
+        np.testing.assert_allclose(getattr(found[0], name), getattr(found[1], name), rtol=1e-4, err_msg=name)
+    np.testing.assert_allclose(found[0].stat_scan, found[1].stat_scan, rtol=1e-12)
+    monkeypatch.setattr(Refits, "steeper", lambda self, norm: False)
+    d, d.models = steep_night((24.0, 0.0))
+    assert abs(estimator.run(d).norm[0] - 1.5) > 2e-8
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*fractional counts")
+def test_time_bins_take_more_nodes_together():
+    """One night ends where the usual nodes do not, the other begins there: one program, and the strengths of both."""
+    made = [
+        steep_night(start, GTI.create(BEGIN + k * u.d, BEGIN + k * u.d + 1 * u.h), name)
+        for k, (start, name) in enumerate([((24.0, 0.0), "first"), (TRUTH, "second")])
+    ]
+    data = Datasets([d for d, _ in made])
+    data.models = [made[0][1][0], made[0][1][1], made[1][1][1]]
+    found = LightCurveEstimator([0.4, 60] * u.TeV, "source", reoptimize=True).run(data)
+    np.testing.assert_allclose(found.norm, 1.5, atol=2e-9)
 
 
 # -- beside gammapy --------------------------------------------------------------------------------------------------------

@@ -68,7 +68,11 @@ class Bins:
         """
         with double_precision():
             if self.refitted is not None:
-                found = _estimates(self.refitted.curve, self.refitted.start(), grid, levels, sides, limits, HOST)
+                while True:
+                    found = _estimates(self.refitted.curve, self.refitted.start(), grid, levels, sides, limits, HOST)
+                    # spectra are steeper where the others ended than bin integrals are made for: all with more nodes
+                    if not self.refitted.steeper(_strengths(found, grid)):
+                        break
                 totals = self.refitted.counts(found["best"])
             else:
                 found, totals = self._in_one_program(grid, levels, sides, limits)
@@ -214,6 +218,12 @@ def _estimates(curve: Curve, start: Any, grid: Any, levels: Any, sides: Any, lim
         "norm": tried, "success": success, "limited": limited, "best": best, "stat": stat, "null": stats[:, 2],
         "curvature": curvature, "error": error, "scan": stats[:, 3:], "crossing": crossing,
     }  # fmt: skip
+
+
+def _strengths(found: dict[str, np.ndarray], grid: np.ndarray) -> np.ndarray:
+    """All strengths of bins (n, L) for which there is a number."""
+    best = found["best"][:, None]
+    return np.hstack([best, 0 * best, found["crossing"], np.broadcast_to(grid, (len(best), len(grid)))])
 
 
 @partial(compiled, static_argnums=0)

@@ -83,6 +83,15 @@ class Profiles:
             out[j] = p.theta(x, out[j])
         return out
 
+    def ends(self) -> np.ndarray:
+        """All parameters (J, V) of the fit of everything together; the start where that did not end at a minimum."""
+        return self._start.copy()
+
+    def tried(self, norm: np.ndarray) -> list[np.ndarray]:
+        """All parameters, of each of J an array (m, V), of the fits at strengths between the lowest and the highest of (J, L)."""
+        every = [p.between(x[np.isfinite(x)]) for p, x in zip(self._points, norm, strict=True)]
+        return [np.vstack([[start], *found]) for start, found in zip(self._start, every, strict=True)]
+
     def _compute(self, norm: np.ndarray) -> None:
         """Re-fit at all strengths (J, L) that are new, in one batch."""
         lanes = [
@@ -174,6 +183,11 @@ class _Points:
         near = min(self._fitted, key=lambda v: abs(v - x))
         _, _, theta, slope = self._at[near]
         return theta + slope * (x - near)
+
+    def between(self, norm: np.ndarray) -> list[np.ndarray]:
+        """Parameters (1, V) of the fits at strengths between the lowest and the highest of some."""
+        low, high = np.min(norm, initial=np.inf), np.max(norm, initial=-np.inf)
+        return [self._at[x][2][None] for x in self._fitted if low <= x <= high]
 
     def theta(self, x: float, default: np.ndarray) -> np.ndarray:
         found = self._at.get(float(x))

@@ -54,17 +54,40 @@ class Refits:
             own = [(m, s) for m, s in zip(members, segments, strict=True) if m.row == row and np.any(s >= 0)]
             if own:
                 self._rows.append(_Row([m for m, _ in own], [s for _, s in own], models, source))
+        starts = {j: r.start for r in self._rows for j in r.bins}
+        self._take_step(max((r.likelihood.step for r in self._rows), default=0), starts)
+
+    def _take_step(self, step: int, starts: dict[int, np.ndarray]) -> None:
+        """Begin with the nodes of a step, from the parameters of each bin."""
+        self._step = step
         groups: dict[tuple, list[tuple[_Row, int]]] = {}
         for r in self._rows:
+            r.take_step(step)
             for k in range(len(r.bins)):
                 groups.setdefault(r.kind(k), []).append((r, k))
-        self._profiles = [
-            (
-                np.array([r.bins[k] for r, k in group]),
-                Profiles(stacked_parts([r.forms[k] for r, k in group]), group[0][0].limits, np.array([r.start for r, _ in group])),
-            )
-            for group in groups.values()
-        ]  # fmt: skip
+        self._profiles = []
+        for group in groups.values():
+            where = np.array([r.bins[k] for r, k in group])
+            compact = stacked_parts([r.forms[k] for r, k in group])
+            self._profiles.append((where, Profiles(compact, group[0][0].limits, np.array([starts[j] for j in where]))))
+
+    def steeper(self, norm: np.ndarray) -> bool:
+        """Whether spectra at strengths between those of each bin, (n, L), asked for more nodes: then nothing is known any more, and all is to be done again.
+
+        It begins where the fits have ended.
+        """
+        if not any(r.likelihood.has_steps for r in self._rows):
+            return False
+        ends: dict[int, np.ndarray] = {}
+        tried: dict[int, np.ndarray] = {}
+        for where, profiles in self._profiles:
+            ends |= dict(zip(where.tolist(), profiles.ends(), strict=True))
+            tried |= dict(zip(where.tolist(), profiles.tried(norm[where]), strict=True))
+        step = max(int(np.max(r.steps(tried[j]), initial=0)) for r in self._rows for j in r.bins)
+        if step <= self._step:
+            return False
+        self._take_step(step, ends)
+        return True
 
     def start(self) -> np.ndarray:
         """Strengths (n,) where strength and all others fit best together; 1 where that fit did not end at a minimum."""
@@ -158,7 +181,19 @@ class _Row:
         self.limits = like.lower[self.varied], like.upper[self.varied], like.scale[self.varied]
         self.start = like.start[self.varied]
         self.bins = [int(j) for j in np.unique(np.concatenate(segments)) if j >= 0]
-        self.forms = parts_of(like, [[s == j for s in segments] for j in self.bins], self.varied)
+        self.forms: list[Any] = []
+
+    def take_step(self, step: int) -> None:
+        """Take the nodes of a step."""
+        self.likelihood = self.likelihood.at_step(step)
+        masks = [[s == j for s in self.segments] for j in self.bins]
+        self.forms = parts_of(self.likelihood, masks, self.varied)
+
+    def steps(self, varied: np.ndarray) -> np.ndarray:
+        """Steps that the parameters that vary, (m, V), ask for."""
+        theta = np.tile(self.likelihood.start, (len(varied), 1))
+        theta[:, self.varied] = varied
+        return np.asarray(self.likelihood.steps(theta))
 
     def kind(self, k: int) -> tuple:
         """What bins of one batch have in common."""

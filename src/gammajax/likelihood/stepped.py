@@ -49,6 +49,11 @@ class Stepped(Bound):
         """
         return steps_at(self._steep, np.asarray(theta, dtype=float))
 
+    @property
+    def has_steps(self) -> bool:
+        """Whether there are models whose nodes depend on the values of their parameters."""
+        return bool(self._steep)
+
     def covering(self, theta: np.ndarray) -> Self:
         """The same with nodes that keep bin integrals exact to 1e-9 also at other parameters; itself where they do.
 
