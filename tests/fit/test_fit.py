@@ -112,6 +112,21 @@ def test_the_tutorials_loose_options(crab, backend, options):
         assert "Newton steps to the minimum beside it gained" in result.message
 
 
+@pytest.mark.parametrize("backend", ["newton", "minuit"])
+def test_a_fit_that_ends_on_a_limit_can_be_fitted_again(backend):
+    """Scaling there and back puts the limit beside itself; the value written is the limit, and a start."""
+    beside = next(v for v in np.linspace(2e-12, 2.1e-12, 1000) if v / 1e-12 * 1e-12 > v)
+    d = small()
+    spectrum = PowerLawSpectralModel(index=2.5, amplitude=1.5e-12 / u.cm**2 / u.s / u.TeV)
+    spectrum.amplitude.max = beside
+    d.models = SkyModel(spectrum, name="s")
+    fit = Fit(d, backend=backend)
+    first = fit.run()
+    assert first.flags.at_limit, str(first)
+    assert spectrum.amplitude.value == beside
+    assert fit.run().total_stat == pytest.approx(first.total_stat, abs=1e-9)
+
+
 @pytest.mark.parametrize(
     ("options", "success", "said"),
     [

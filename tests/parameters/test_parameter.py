@@ -90,6 +90,16 @@ def test_packing_refuses_bad_starts(change, text):
         pack(Parameters([Parameter("index", **({"value": 2.0} | change))]))
 
 
+@pytest.mark.parametrize("limit", ["min", "max"])
+def test_a_start_beside_its_limit_by_a_rounding_is_on_it(limit):
+    value, outside = 5.4253183336250556e-11, -np.inf if limit == "min" else np.inf
+    beside = np.nextafter(np.nextafter(value, outside), outside)
+    table = pack(Parameters([Parameter("amplitude", beside, **{limit: value})]))
+    assert table.theta[0] == value
+    with pytest.raises(InputError, match="outside its limits"):
+        pack(Parameters([Parameter("amplitude", value + np.sign(outside) * 1e-13 * value, **{limit: value})]))
+
+
 def test_packing_converts_to_internal_units_and_scales_to_order_one():
     p = Parameter("amplitude", 3e-8, "m-2 s-1 TeV-1")
     p.internal_unit = u.Unit("cm-2 s-1 TeV-1")

@@ -10,6 +10,7 @@ from gammajax.errors import FitError
 from gammajax.fit.backends.base import Objective
 from gammajax.fit.precision import Precision
 from gammajax.likelihood import Likelihood
+from gammajax.parameters import onto_limits
 from gammajax.solve import derivatives, scores
 from gammajax.units import double_precision
 
@@ -64,8 +65,8 @@ class Problem:
 
     def theta(self, x: np.ndarray) -> np.ndarray:
         """Full vector (P,) for scaled free parameters x (n,)."""
-        theta = self.base.copy()
-        theta[self.index] = np.asarray(x, dtype=float) * self.scale
+        theta, like, i = self.base.copy(), self.likelihood, self.index
+        theta[i] = onto_limits(np.asarray(x, dtype=float) * self.scale, like.lower[i], like.upper[i])
         return theta
 
     @property

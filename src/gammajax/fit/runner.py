@@ -21,7 +21,7 @@ from gammajax.fit.trace import trace_table
 from gammajax.fit.valley import Descents
 from gammajax.fit.verdict import Settled, settle
 from gammajax.likelihood import Likelihood
-from gammajax.parameters import Covariance, Parameters
+from gammajax.parameters import Covariance, Parameters, onto_limits
 from gammajax.progress import Evaluations
 from gammajax.provenance import provenance
 
@@ -210,7 +210,8 @@ def write_back(
     full = _in_own_units(parameters, index, covariance)
     for i, p in enumerate(parameters.unique_parameters):
         if i in index:
-            p.value = theta[i] / p.factor
+            # beyond its limit by a rounding it could be no start
+            p.value = float(onto_limits(theta[i] / p.factor, *p.bounds))
         p.error = np.sqrt(full[i, i])
     models.set_covariance(_of_all(parameters, full))
 

@@ -3,7 +3,7 @@
 from gammajax.parameters.collection import Parameters, find_parameter
 from gammajax.parameters.covariance import Covariance, covariance_from_hessian, set_errors
 from gammajax.parameters.joint_covariance import JointCovariance, joint_covariance, keep_joint
-from gammajax.parameters.packing import ParameterTable, pack, place_of
+from gammajax.parameters.packing import ParameterTable, onto_limits, pack, place_of
 from gammajax.parameters.parameter import Parameter, spaced_values
 from gammajax.parameters.penalties import GaussianPenalty, PriorStructure, pack_priors, prior_stat
 from gammajax.parameters.priors import (
@@ -38,6 +38,7 @@ __all__ = [
     "find_parameter",
     "joint_covariance",
     "keep_joint",
+    "onto_limits",
     "pack",
     "pack_priors",
     "place_of",

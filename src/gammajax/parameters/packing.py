@@ -1,6 +1,7 @@
 """Packing: unique parameters to a flat vector in internal units, and back."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -8,7 +9,10 @@ from gammajax.errors import InputError
 from gammajax.parameters.collection import Parameters
 from gammajax.parameters.parameter import Parameter
 
-__all__ = ["ParameterTable", "pack", "place_of"]
+__all__ = ["ParameterTable", "onto_limits", "pack", "place_of"]
+
+# what scaling and changing of units leave undecided, relative
+ROUNDING = 8 * np.finfo(float).eps
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,16 @@ class ParameterTable:
         return tuple(n for n, f in zip(self.names, self.free, strict=True) if f)
 
 
+def onto_limits(values: Any, lower: Any, upper: Any) -> np.ndarray:
+    """Values, those on a limit that rounding has put beside it back on it; all of one shape and unit."""
+    values = np.asarray(values, dtype=float)
+    out = values
+    for limit in (np.asarray(lower, dtype=float), np.asarray(upper, dtype=float)):
+        beside = np.isfinite(limit) & (np.abs(values - limit) <= ROUNDING * np.abs(limit))
+        out = np.where(beside, limit, out)
+    return out
+
+
 def pack(parameters: Parameters) -> ParameterTable:
     """Pack the unique parameters of a collection.
 
@@ -65,7 +79,7 @@ def pack(parameters: Parameters) -> ParameterTable:
             raise InputError(
                 f"{name}: limits min={low}, max={high}; min must be smaller than max. Freeze a parameter that is to stay where it is."
             )
-        if not low <= p.value <= high and not held:
+        if not low <= onto_limits(p.value, low, high) <= high and not held:
             raise InputError(
                 f"{name}: the start value {p.value:g} is outside its limits [{low:g}, {high:g}] {p.unit.to_string()}; "
                 "change the value or the limits."
@@ -73,6 +87,7 @@ def pack(parameters: Parameters) -> ParameterTable:
     factor = np.array([p.factor for p in unique])
     theta = unique.value * factor
     bounds = np.array([p.bounds for p in unique]).reshape(-1, 2) * factor[:, None]
+    theta = onto_limits(theta, *bounds.T)
     _narrow(bounds, unique, followers, theta)
     size = np.abs(theta)
     for i, p in enumerate(unique):
