@@ -20,6 +20,7 @@ from gammajax import (
 from gammajax.elsewhere import ELSEWHERE, pointer
 from gammajax.errors import InputError, ModelError, UnitError
 from gammajax.parameters import GaussianPrior, Parameter
+from tests.problems import small
 
 theirs = pytest.importorskip("gammapy.modeling.models")
 
@@ -66,6 +67,25 @@ def _pairs():
     yield "Parameters", one.parameters, two.parameters
     yield "Covariance", one.covariance, two.covariance
     yield "Fit", TheirFit(), gammajax.Fit()
+    yield from _axes_and_maps()
+
+
+def _axes_and_maps():
+    """(what, gammapy's, ours) of what lives on energies and times."""
+    from gammapy.data import GTI as TheirGTI
+    from gammapy.irf import EDispKernel, EDispKernelMap
+    from gammapy.maps import MapAxis, RegionNDMap
+
+    axis = MapAxis.from_energy_bounds("1 TeV", "10 TeV", nbin=3)
+    true = MapAxis.from_energy_bounds("1 TeV", "10 TeV", nbin=4, name="energy_true")
+    counts, dataset = RegionNDMap.create(region=None, axes=[axis]), small()
+    yield "MapAxis", axis, dataset.counts.geom.axis
+    yield "RegionNDMap", counts, dataset.counts
+    yield "RegionGeom", counts.geom, dataset.counts.geom
+    yield "EDispKernel", EDispKernel.from_diagonal_response(true, axis), dataset.edisp
+    yield "EDispKernelMap", EDispKernelMap.from_diagonal_response(axis, true), dataset.edisp
+    times = [0, 1] * u.h, [0.5, 1.5] * u.h
+    yield "GTI", TheirGTI.create(*times), gammajax.GTI.create(*times)
 
 
 PAIRS = {name: (a, b) for name, a, b in _pairs()}

@@ -21,7 +21,19 @@ SOURCE = ROOT / "src"
 # reverse.
 LAYERS = [
     ["direct", "elsewhere", "errors", "runtime"],
-    ["closed", "units", "cache", "elementary", "hooks", "lazy", "progress", "provenance", "sequence", "times"],
+    [
+        "arguments",
+        "closed",
+        "units",
+        "cache",
+        "elementary",
+        "hooks",
+        "lazy",
+        "progress",
+        "provenance",
+        "sequence",
+        "times",
+    ],
     ["compiling"],
     ["parameters"],
     ["models", "response", "stats"],

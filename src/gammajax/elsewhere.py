@@ -17,7 +17,17 @@ EMPTY = "create(axis, energy_axis_true) makes an empty one, from_arrays one of a
 TABLES = "to_table(sed_type) gives all columns, read and write go to files"
 AT_ONCE = "run(datasets) computes all at once, what selection_optional asks for"
 ONE_BATCH = "all bins are one batch in one process, which uses its threads by itself"
+OTHER_BINS = "dataset.resample_energy_axis(edges), dataset.slice_by_energy(energy_min, energy_max) and dataset.to_image() have other bins"
+WHOLE_FILES = "files hold whole data sets, dataset.write(filename) and SpectrumDatasetOnOff.read(filename)"
+ARRAYS = "data is the array over the bins of geom.axis, whose numbers may be changed in place"
+MATRIX = "pdf_matrix is the matrix, axis_true and axis are its axes"
+FIND_BIN = "np.searchsorted(axis.edges, energy) - 1 is the bin of an energy"
 VALUES = "a prior is a value, whose numbers are plain attributes such as prior.mu; set a new prior to change one"
+
+
+def _names(names: str, hint: str) -> dict[str, str]:
+    return dict.fromkeys(names.split(), hint)
+
 
 # class here -> attribute of gammapy's class of that name -> what to do
 ELSEWHERE: dict[str, dict[str, str]] = {
@@ -164,6 +174,94 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "fit": "the strengths are found by Newton's method to rounding, there is no optimiser to be chosen",
         "get_scale_model": "the source is multiplied with a strength inside of run",
         "null_value": "the TS is against a strength of 0",
+    },
+    "EnergyAxis": {
+        **_names(
+            "as_plot_center as_plot_edges as_plot_labels as_plot_scale as_plot_xerr format_plot_xaxis format_plot_yaxis "
+            "use_center_as_plot_labels",
+            "plots label their axes themselves; edges and center have the energies",
+        ),
+        **_names(
+            "concatenate from_bounds from_edges from_nodes from_stack from_table from_table_hdu",
+            "from_energy_edges(edges) and from_energy_bounds(energy_min, energy_max, nbin) make axes",
+        ),
+        **_names("coord_to_idx coord_to_pix pix_to_coord pix_to_idx round wrap_coord", FIND_BIN),
+        **_names("downsample group_table pad slice squash upsample", OTHER_BINS),
+        **_names("assert_name copy rename", "an axis never changes; EnergyAxis(axis.edges, name=...) has another name"),
+        **_names("interp node_type to_node_type", "bins lie between edges, their centres in the middle of the logarithm"),
+        **_names("is_aligned is_allclose", "axes are compared with =="),
+        **_names("to_header to_table to_table_hdu", WHOLE_FILES),
+        "bounds": "edges[0] and edges[-1]",
+        "is_energy_axis": "every axis here is one",
+        "iter_by_edges": "zip(axis.edges_min, axis.edges_max)",
+        "nbin_per_decade": "axis.nbin / np.log10(axis.edges[-1] / axis.edges[0])",
+    },
+    "EnergyMap": {
+        **_names(
+            "fill_by_coord fill_by_idx fill_by_pix fill_events get_by_coord get_by_idx get_by_pix get_image_by_coord get_image_by_idx "
+            "get_image_by_pix interp_by_coord interp_by_pix is_mask iter_by_axis iter_by_axis_data iter_by_image iter_by_image_data "
+            "iter_by_image_index meta sample_coord set_by_coord set_by_idx set_by_pix tag",
+            ARRAYS,
+        ),
+        **_names(
+            "crop downsample pad resample resample_axis slice_by_idx split_by_axis upsample", OTHER_BINS
+        ),
+        **_names(
+            "coadd cumsum dot get_spectrum integral normalize reduce reduce_over_axes stack sum_over_axes",
+            "maps add, multiply and divide, and numpy takes map.data: map.data.sum()",
+        ),
+        **_names("create from_geom from_stack from_table", "EnergyMap(geom, data, unit) makes one"),
+        **_names("from_hdulist read to_hdulist to_table write", WHOLE_FILES),
+        **_names(
+            "cutout interp_to_geom mask_nearest_position plot_mask plot_region rename_axes reorder_axes reproject_by_image "
+            "reproject_to_geom to_cube to_region_nd_map",
+            NO_MAPS,
+        ),
+        **_names("plot_grid plot_interactive", "plot and plot_hist draw it"),
+        "is_allclose": "np.allclose(map.data, other.data)",
+        "to_unit": "map.quantity.to(unit)",
+    },
+    "EnergyGeom": {
+        **_names(
+            "binsz_wcs center_coord center_pix center_skydir contains contains_pix contains_wcs_pix create_mask crop cutout frame "
+            "from_regions get_wcs_coord_and_weights is_all_point_sky_regions is_allsky is_flat is_hpx is_image is_region is_regular "
+            "mask_nearest_position plot_region projection region separation solid_angle to_binsz to_binsz_wcs to_wcs_geom union wcs width",
+            NO_MAPS,
+        ),
+        **_names("coord_to_idx coord_to_pix get_coord get_idx pix_to_coord pix_to_idx", f"geom.axis has the energies; {FIND_BIN}"),
+        **_names("downsample drop pad resample_axis slice_by_idx squash to_cube to_image upsample", OTHER_BINS),
+        **_names("from_hdulist to_bands_hdu to_hdulist", WHOLE_FILES),
+        **_names("create", "EnergyGeom(axis) makes one"),
+        **_names("bin_volume", "geom.axis.bin_width"),
+        **_names("data_nbytes data_shape data_shape_axes ndim npix", "geom.axis.nbin is the number of bins"),
+        **_names(
+            "as_energy_true axes_names copy has_energy_axis is_allclose rename_axes replace_axis",
+            "its one axis is geom.axis, with a name; geometries are compared with ==",
+        ),
+    },
+    "EDispKernel": {
+        **_names("edisp_kernel_map exposure_map", "it is of the whole spectrum; dataset.exposure has the exposure"),
+        **_names(
+            "cumsum data edisp_map evaluate fov_alignment has_offset_axis has_single_spatial_bin integral integrate_log_log interp_missing_data "
+            "is_allclose is_pointlike normalize quantity required_arguments required_axes tag to_unit unit default_interp_kwargs interp_kwargs copy meta",
+            MATRIX,
+        ),
+        **_names(
+            "get_bias get_bias_energy get_mean get_resolution plot_bias pdf_in_safe_range peek",
+            f"{MATRIX}: its moments are bias and resolution; plot_matrix draws it",
+        ),
+        **_names("cutout downsample mask_safe_image pad resample_energy_axis slice_by_idx stack to_image to_region_nd_map", OTHER_BINS),
+        **_names(
+            "from_diagonal_response from_edisp_kernel from_gauss from_geom from_table",
+            "EDispKernel(axis_true, axis, pdf_matrix) makes one; data sets without edisp= have a perfect measurement",
+        ),
+        **_names("from_hdulist read to_hdulist to_table to_table_hdu write", WHOLE_FILES),
+    },
+    "GTI": {
+        **_names("from_table_hdu to_table_hdu", "GTI.read(filename) and gti.write(filename) go to files, to_table() has the times"),
+        "table": "to_table() is the table of the times",
+        "group_table": "datasets.select_time(time_min, time_max) has the data sets of a time bin",
+        "stack": "GTI.from_stack([one, other]) has the intervals of both",
     },
     "Settings": {"covariance_opts": "there is one covariance, that of the exact Hessian"},
     "StoredResult": {"to_dict": "result.write(path) writes it as .yaml, .ecsv or .fits"},

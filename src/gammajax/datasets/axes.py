@@ -5,13 +5,16 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
+from gammajax.arguments import gammapy_arguments
+from gammajax.elsewhere import Pointing
 from gammajax.errors import DataError, InputError
 from gammajax.units import energy_values
 
 __all__ = ["EDispKernel", "EnergyAxis", "EnergyGeom", "EnergyMap"]
 
 
-class EnergyAxis:
+@gammapy_arguments
+class EnergyAxis(Pointing):
     """Contiguous energy bins.
 
     Parameters
@@ -158,7 +161,8 @@ class _Axes(dict):
         return list(self.values())[key] if isinstance(key, int) else super().__getitem__(key)
 
 
-class EnergyGeom:
+@gammapy_arguments
+class EnergyGeom(Pointing):
     """Geometry of an `EnergyMap`: one energy axis."""
 
     def __init__(self, axis: EnergyAxis) -> None:
@@ -214,7 +218,8 @@ class EnergyGeom:
     __hash__ = None  # type: ignore[assignment]
 
 
-class EnergyMap:
+@gammapy_arguments
+class EnergyMap(Pointing):
     """An array with one value per energy bin, and its unit.
 
     Parameters
@@ -310,7 +315,8 @@ class EnergyMap:
         return f"EnergyMap({self.geom.axis!r}, unit={self.unit.to_string()!r})\n{self.data}"
 
 
-class EDispKernel:
+@gammapy_arguments
+class EDispKernel(Pointing):
     """Energy dispersion: probability of each reconstructed bin for each true bin.
 
     Parameters

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
+from gammajax.arguments import gammapy_arguments
 from gammajax.closed import foreign_hint
 from gammajax.datasets.base import Dataset
 from gammajax.datasets.batch import SpectrumBatch
@@ -23,6 +24,7 @@ from gammajax.units import energy_values
 __all__ = ["Datasets"]
 
 
+@gammapy_arguments
 class Datasets(ChosenDatasets):
     """An ordered collection of data sets with unique names.
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from astropy import units as u
 
+from gammajax.arguments import gammapy_arguments
 from gammajax.datasets.axes import EDispKernel, EnergyAxis, EnergyGeom, EnergyMap
 from gammajax.datasets.base import Dataset
 from gammajax.datasets.checks import check_array, check_counts
@@ -101,6 +102,7 @@ def empty_arrays(energy_axis: Any, energy_axis_true: Any, name: Any) -> dict[str
     }  # fmt: skip
 
 
+@gammapy_arguments
 class CountsSpectrum(Regrouping, CountsPlots, Dataset):
     """Base of the spectra of counts. In all arrays the axis is energy: n_reco reconstructed and n_true true bins."""
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
+from gammajax.arguments import gammapy_arguments
 from gammajax.datasets.base import Dataset
 from gammajax.datasets.plots import PointsPlots
 from gammajax.datasets.points_arrays import DNDE, checked_points
@@ -20,6 +21,7 @@ from gammajax.units import parsed
 __all__ = ["FluxPointsDataset"]
 
 
+@gammapy_arguments
 class FluxPointsDataset(PointsPlots, PointsStatistic, Dataset):
     r"""Differential fluxes at energies, :math:`\chi^2 = \sum_i ((\phi_i - \phi(E_i))/\sigma_i)^2` or another statistic.
 

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
+from gammajax.arguments import gammapy_arguments
+from gammajax.elsewhere import Pointing
 from gammajax.errors import DataError, InputError
 from gammajax.hooks import hook
 from gammajax.times import as_times, mjd_parts
@@ -15,7 +17,8 @@ from gammajax.units import to_unit
 __all__ = ["GTI"]
 
 
-class GTI:
+@gammapy_arguments
+class GTI(Pointing):
     """Good time intervals, held as seconds since a reference time.
 
     Make one with `create`, `from_time_intervals` or `read`.

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
+from gammajax.arguments import gammapy_arguments
 from gammajax.datasets.axes import EnergyMap
 from gammajax.datasets.checks import check_array, check_counts, warn_of_fractions
 from gammajax.datasets.counts import CountsSpectrum, check_spectrum, empty_arrays
@@ -19,6 +20,7 @@ __all__ = ["SpectrumDataset"]
 STATISTICS = ("cash", "cstat")
 
 
+@gammapy_arguments
 class SpectrumDataset(CountsSpectrum):
     """Counts with a known background and the response; fitted with Cash's statistic.
 

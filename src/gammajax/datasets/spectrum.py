@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
+from gammajax.arguments import gammapy_arguments
 from gammajax.closed import foreign_hint
 from gammajax.datasets.axes import EnergyMap
 from gammajax.datasets.checks import check_array, check_counts, check_positive, warn_of_fractions
@@ -20,6 +21,7 @@ from gammajax.errors import DataError, InputError
 __all__ = ["SpectrumDatasetOnOff"]
 
 
+@gammapy_arguments
 class SpectrumDatasetOnOff(CountsSpectrum):
     """Counts in an ON and an OFF region, with the response; fitted with the W statistic.
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from gammajax.arguments import gammapy_arguments
 from gammajax.datasets import GTI
 from gammajax.errors import InputError
 from gammajax.fit.flux_columns import PER_DATASET, UNITS, FluxColumns
@@ -21,6 +22,7 @@ SQRT_TS_UL = 2.0
 SAME_TIME = 1e-4
 
 
+@gammapy_arguments
 @dataclass(frozen=True)
 class FluxPoints(FluxColumns):
     """Strengths of a source in K energy bins, relative to its model; by gammapy's names, nan where not asked for or not defined.

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from gammajax.arguments import gammapy_arguments
 from gammajax.fit.flags import FitFlags
 from gammajax.fit.goodness import GoodnessOfFit
 from gammajax.hooks import StoredResult
@@ -40,6 +41,7 @@ class CovarianceResult(NamedTuple):
     backend: str
 
 
+@gammapy_arguments
 @dataclass(frozen=True, repr=False)
 class FitResult(StoredResult):
     """What a fit found, and how it ended. Nothing in it changes later.

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from astropy import units as u
 
+from gammajax.arguments import gammapy_arguments
 from gammajax.errors import InputError, UnitError
 from gammajax.models.declared import Declared, DeclaredModel
 from gammajax.models.derived import DerivedQuantities
@@ -19,6 +20,7 @@ __all__ = ["DNDE", "Declared", "SpectralModel"]
 DNDE = "TeV-1 s-1 cm-2"
 
 
+@gammapy_arguments
 class SpectralModel(DeclaredModel, DerivedQuantities):
     """Base of the spectral models.
 

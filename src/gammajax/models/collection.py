@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from gammajax.arguments import gammapy_arguments
 from gammajax.closed import foreign_hint
 from gammajax.errors import ModelError
 from gammajax.hooks import hook, register_hook
@@ -34,6 +35,7 @@ def _kinds(source: Source) -> list[str]:
     return ["spectral" if k < n else "temporal" for k in range(len(source.parameters))]
 
 
+@gammapy_arguments
 class Models(ChosenModels):
     """An ordered collection of sources with unique names, which grows and shrinks like a list: `append`, `remove`, ``models + source``.
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
+from gammajax.arguments import gammapy_arguments
 from gammajax.closed import foreign_hint
 from gammajax.errors import ModelError, UnitError
 from gammajax.models.integrate import SpectralForm
@@ -70,6 +71,7 @@ class _WithSpectrum(Source):
         return f"{type(self).__name__}: {self.name}\n\n{self.spectral_model}"
 
 
+@gammapy_arguments
 class SkyModel(_WithSpectrum):
     """A source: a spectral model with a name, and a temporal model if it varies.
 
@@ -249,6 +251,7 @@ class SkyModel(_WithSpectrum):
         return super().__str__() if self.temporal_model is None else f"{super().__str__()}\n\n{self.temporal_model}"
 
 
+@gammapy_arguments
 class FoVBackgroundModel(_WithSpectrum):
     r"""Scales the known background of one data set, bin by bin, with a norm model evaluated at the bin centres.
 

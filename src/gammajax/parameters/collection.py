@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gammajax.arguments import gammapy_arguments
 from gammajax.elsewhere import Pointing
 from gammajax.errors import InputError
 from gammajax.parameters.parameter import Parameter
@@ -16,6 +17,7 @@ __all__ = ["Parameters", "find_parameter"]
 COLUMNS = ("name", "value", "unit", "error", "min", "max", "frozen", "link", "prior")
 
 
+@gammapy_arguments
 class Parameters(Pointing):
     """An ordered collection of `Parameter` objects; linked ones appear once for each model that holds them.
 

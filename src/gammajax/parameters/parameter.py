@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
+from gammajax.arguments import gammapy_arguments
 from gammajax.closed import Closed
 from gammajax.errors import InputError
 from gammajax.parameters.links import Link, make_link
@@ -14,6 +15,7 @@ from gammajax.units import to_unit
 __all__ = ["Parameter"]
 
 
+@gammapy_arguments
 class Parameter(Closed):
     """A named value with unit, limits, error and scan settings.
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from astropy import units as u
 
+from gammajax.arguments import gammapy_arguments
 from gammajax.elsewhere import Pointing
 from gammajax.errors import InputError, UnitError
 from gammajax.parameters import prior_functions as functions
@@ -34,6 +35,7 @@ class PriorValue:
     positive: bool = False
 
 
+@gammapy_arguments
 class Prior(Pointing):
     """Base of the priors: a value that never changes; to change a number, set a new prior on the parameter.
 

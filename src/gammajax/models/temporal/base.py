@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from astropy import units as u
 
+from gammajax.arguments import gammapy_arguments
 from gammajax.errors import InputError, ModelError
 from gammajax.hooks import hook
 from gammajax.models.declared import DeclaredModel
@@ -48,6 +49,7 @@ def _load() -> None:
     hook("temporal models")
 
 
+@gammapy_arguments
 class TemporalModel(DeclaredModel):
     r"""Base of the temporal models: a factor on a spectrum that varies with time.
 
