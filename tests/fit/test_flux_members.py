@@ -1,6 +1,7 @@
 """Counts of each data set in flux points and light curves, and which bins are limits, beside gammapy on two runs of H.E.S.S."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -188,6 +189,27 @@ def test_counts_of_very_many_data_sets_are_added_up(ours, monkeypatch, caplog):
     for name in COUNTED:
         np.testing.assert_allclose(getattr(found, name)[..., 0], np.nansum(getattr(apart, name), axis=-1), rtol=1e-12)
     assert "counts of 2 data sets in 2 bins would take gigabytes" in caplog.text
+
+
+def test_data_sets_of_two_statistics_keep_their_places(ours):
+    """Sums over the channels, one data set after the other."""
+    known = ours[0].to_spectrum_dataset(name="known")
+    known.mask_fit = known.background.data > 0
+    data = Datasets([known, ours[1]])
+    data.models = ours.models
+    edges = [0.5, 2.2, 20] * u.TeV
+    found = FluxPointsEstimator(edges, "crab").run(data)
+    assert found.dataset_names == ("known", ours[1].name)
+    for k, d in enumerate(data):
+        centre, signal = d.counts.geom.axis.center.value, d.npred_signal().data
+        for b, (low, high) in enumerate(pairwise(found.energy_edges)):
+            inside = (centre > low) & (centre < high) & d.mask.data
+            assert found.counts[b, k] == d.counts.data[inside].sum()
+            np.testing.assert_allclose(found.npred_excess[b, k], found.norm[b] * signal[inside].sum(), rtol=1e-12)
+    background = known.background.data
+    centre = known.counts.geom.axis.center.value
+    inside = (centre > found.energy_edges[0]) & (centre < found.energy_edges[1]) & known.mask.data
+    np.testing.assert_allclose(found.npred_background[0, 0], background[inside].sum(), rtol=1e-12)
 
 
 def test_counts_go_by_bin_and_data_set():

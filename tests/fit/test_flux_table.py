@@ -96,7 +96,8 @@ def test_times_of_a_light_curve_are_taken_exactly_from_a_gti(curve, points):
 
 def test_arguments_of_plots_are_those_of_gammapy(points, curve):
     figure, ax = plt.subplots()
-    curve.plot(ax=ax, sed_type="dnde", energy_power=2, axis_name="time", time_format="mjd")
+    # in the order of gammapy
+    curve.plot(ax, "dnde", 2, "mjd", axis_name="time")
     weak = curve.is_ul[:, 0] & np.isfinite(curve.norm_ul[:, 0])
     drawn = ax.lines[0].get_ydata()
     # dnde times E^2

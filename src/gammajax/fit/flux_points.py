@@ -249,7 +249,15 @@ class FluxPoints(FluxColumns):
             raise InputError(f"from_table: got gti with {new}, but the time bins of the table are {self.gti}.")
         return replace(self, gti=new)
 
-    def plot(self, ax: Any = None, sed_type: str | None = None, axis_name: str | None = None, **kwargs: Any) -> Any:
+    def plot(
+        self,
+        ax: Any = None,
+        sed_type: str | None = None,
+        energy_power: float = 0,
+        time_format: str | None = None,
+        axis_name: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
         """Plot the points, limits as arrows below a TS of 4; see `gammajax.plotting.plot_flux_points` and `plot_light_curve`.
 
         Parameters
@@ -258,20 +266,26 @@ class FluxPoints(FluxColumns):
             Axes; the current ones if not given.
         sed_type : {"e2dnde", "dnde", "flux", "eflux", "norm"}
             What is drawn; e2dnde over the energy if not given, and flux over the time.
+        energy_power : float
+            Power of the energy (TeV) that it is multiplied with.
+        time_format : {"mjd", "iso"}, optional
+            Of a light curve: days, if not given, or dates.
         axis_name : {"energy", "time"}, optional
             The time for light curves and else the energy; there is nothing to choose. The spectrum of one time bin is
             ``points.slice_by_idx({"time": 0})``.
         **kwargs
-            To the function that draws: gammapy's `energy_power`, `time_format` of a light curve, and those of matplotlib.
+            To the function that draws.
         """
         from gammajax.plotting import plot_flux_points, plot_light_curve
 
         self._check_axis(axis_name, "plot")
-        if self.gti is None and "time_format" in kwargs:
-            raise InputError("plot: got time_format, but these points are drawn over the energy; leave it out.")
-        if self.gti is not None:
-            return plot_light_curve(self, ax, "flux" if sed_type is None else sed_type, **kwargs)
-        return plot_flux_points(self, ax, "e2dnde" if sed_type is None else sed_type, **kwargs)
+        kwargs["energy_power"] = energy_power
+        if self.gti is None:
+            if time_format is not None:
+                raise InputError("plot: got time_format, but these points are drawn over the energy; leave it out.")
+            return plot_flux_points(self, ax, "e2dnde" if sed_type is None else sed_type, **kwargs)
+        kwargs["time_format"] = "mjd" if time_format is None else time_format
+        return plot_light_curve(self, ax, "flux" if sed_type is None else sed_type, **kwargs)
 
     def _check_axis(self, axis_name: str | None, what: str) -> None:
         own = "energy" if self.gti is None else "time"
