@@ -15,6 +15,7 @@ from gammajax import (
     Fit,
     FoVBackgroundModel,
     LogParabolaSpectralModel,
+    MeyerCrabSpectralModel,
     Models,
     PiecewiseNormSpectralModel,
     PowerLawNormSpectralModel,
@@ -160,6 +161,20 @@ def test_penalties_are_missed_by_gammapy(tmp_path):
         models.write(tmp_path / "models.yaml")
     assert gammapy.Models.read(tmp_path / "models.yaml").names == ["s"]
     assert len(Models.read(tmp_path / "models.yaml").penalties) == 1
+
+
+def test_the_crab_of_meyer_is_for_gammajax_alone(tmp_path):
+    gammapy = pytest.importorskip("gammapy.modeling.models")
+    own = gammapy.SkyModel(gammapy.MeyerCrabSpectralModel(), name="crab")
+    with pytest.raises(AttributeError, match="tag"):
+        gammapy.Models([own]).to_yaml()
+    # in a product as well
+    models = Models([SkyModel(MeyerCrabSpectralModel() * PowerLawNormSpectralModel(tilt=0.1), name="crab")])
+    with pytest.warns(UserWarning, match="gammapy knows no MeyerCrabSpectralModel in files, it cannot read this one"):
+        models.write(tmp_path / "models.yaml")
+    with pytest.raises(KeyError, match="No object found with tag: 'MeyerCrabSpectralModel'"):
+        gammapy.Models.read(tmp_path / "models.yaml")
+    assert_same(models, Models.read(tmp_path / "models.yaml"))
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -652,7 +667,8 @@ def test_systematics_are_written_and_read(tmp_path, gammapy):
     # one scale for two telescopes
     other = SystematicsModel("veritas", energy_scale=factors.energy_scale, name="other")
     models = Models([SkyModel(PowerLawSpectralModel(), "x"), factors, other])
-    models.write(tmp_path / "m.yaml")
+    with pytest.warns(UserWarning, match="gammapy knows no SystematicsModel in files, it cannot read this one"):
+        models.write(tmp_path / "m.yaml")
     back = Models.read(tmp_path / "m.yaml")
     assert back.parameters_unique_names == models.parameters_unique_names
     for a, b in zip(back.parameters, models.parameters, strict=True):

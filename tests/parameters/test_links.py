@@ -389,6 +389,7 @@ def test_files_of_linked_instruments(tmp_path, instruments):
     with (
         pytest.warns(UserWarning, match=r"two-sys\.systematics\.energy_scale = 0\.9 \* energy_scale \+ 0\.1"),
         pytest.warns(UserWarning, match="the penalties on background, energy_scale are for gammajax alone"),
+        pytest.warns(UserWarning, match="gammapy knows no SystematicsModel in files"),
     ):
         models.write(tmp_path / "m.yaml")
     back = Models.read(tmp_path / "m.yaml")

@@ -20,6 +20,7 @@ from gammajax.models.functions import (
     super_exp_cutoff_4fgl_dr3_cuts,
     super_exp_cutoff_4fgl_dr3_steepness,
     super_exp_cutoff_4fgl_steepness,
+    super_exp_cutoff_slope,
 )
 
 __all__ = [
@@ -203,6 +204,8 @@ class SuperExpCutoffPowerLaw3FGLSpectralModel(SpectralModel):
         separable=("index_1", "ecut"),
         constants=("reference",),
         log_slope=60.0,
+        local_slope=super_exp_cutoff_slope,
+        usual_slope=20.0,
         least_nodes=14,
         cuts=super_exp_cutoff_3fgl_cuts,
         steepness=super_exp_cutoff_3fgl_steepness,
@@ -243,6 +246,8 @@ class SuperExpCutoffPowerLaw4FGLSpectralModel(SpectralModel):
         separable=("index_1", "expfactor"),
         constants=("reference",),
         log_slope=60.0,
+        local_slope=super_exp_cutoff_slope,
+        usual_slope=20.0,
         least_nodes=14,
         cuts=super_exp_cutoff_4fgl_cuts,
         steepness=super_exp_cutoff_4fgl_steepness,
@@ -284,6 +289,8 @@ class SuperExpCutoffPowerLaw4FGLDR3SpectralModel(SpectralModel):
         separable=("index_1", "expfactor"),
         constants=("reference",),
         log_slope=60.0,
+        local_slope=super_exp_cutoff_slope,
+        usual_slope=20.0,
         least_nodes=14,
         cuts=super_exp_cutoff_4fgl_dr3_cuts,
         steepness=super_exp_cutoff_4fgl_dr3_steepness,

@@ -52,7 +52,8 @@ class SpectralForm:
         the integrals are then checked once, with `defaults`.
     local_slope : callable, optional
         ``local_slope(log_energy, *parameters)``: d ln dnde / d ln E at ln(E/TeV), of those of its factors whose parameters may make it
-        steeper than `log_slope` says; over a range of energies steepest at an end. A function of numbers and NumPy arrays: it chooses nodes before anything is compiled.
+        steeper than `log_slope` says; over a range of energies steepest at an end. It chooses nodes before anything is compiled, by numbers and NumPy arrays, and
+        says beside `steepness` where nothing is left.
     usual_slope : float
         How much of `log_slope` is for those factors.
     log_fall : float

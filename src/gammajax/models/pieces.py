@@ -162,6 +162,8 @@ def gauss(density: Callable[[jax.Array], jax.Array], a: Any, b: Any, count: int)
 def shortened(form: SpectralForm, shape: list, a: Any, b: Any) -> tuple[Any, Any]:
     """Ends between which all is that is left of a piece: `FOLDS` e-folds by its steepness at the larger end.
 
+    What the rest of the model rises by on the way down, as E^60 does beside a cut-off, is no fall.
+
     Parameters
     ----------
     form : `SpectralForm`
@@ -176,9 +178,15 @@ def shortened(form: SpectralForm, shape: list, a: Any, b: Any) -> tuple[Any, Any
     # as nothing is left there, nothing depends on where an end was moved to
     lo, hi, still = jax.lax.stop_gradient((a, b, shape))
     first, last = (form.steepness(e, *still) for e in (lo, hi))
+    down, up = -first, last
+    if form.local_slope is not None:
+        # of E dnde
+        others = [1.0 + form.local_slope(jnp.log(e), *still) for e in (lo, hi)]
+        down = down - jnp.maximum(jnp.maximum(*others), 0.0)
+        up = up + jnp.minimum(jnp.minimum(*others), 0.0)
     width = jnp.log(hi) - jnp.log(lo)
-    late, early = -first * width > FOLDS, last * width > FOLDS
-    end = lo * exp(FOLDS / jnp.where(late, -first, jnp.inf))
-    begin = hi * exp(-FOLDS / jnp.where(early, last, jnp.inf))
+    late, early = down * width > FOLDS, up * width > FOLDS
+    end = lo * exp(FOLDS / jnp.where(late, down, jnp.inf))
+    begin = hi * exp(-FOLDS / jnp.where(early, up, jnp.inf))
     # both at once, a narrow peak, is a matter of cuts
     return jnp.where(early & ~late, begin, a), jnp.where(late & ~early, end, b)

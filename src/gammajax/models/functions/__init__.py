@@ -40,6 +40,7 @@ from gammajax.models.functions.slopes import (
     power_law_2_slope,
     power_law_slope,
     smooth_broken_power_law_slope,
+    super_exp_cutoff_slope,
 )
 from gammajax.models.functions.steepness import (
     exp_cutoff_3fgl_steepness,
@@ -90,5 +91,6 @@ __all__ = [
     "super_exp_cutoff_4fgl_dr3_cuts",
     "super_exp_cutoff_4fgl_dr3_steepness",
     "super_exp_cutoff_4fgl_steepness",
+    "super_exp_cutoff_slope",
     "template",
 ]
