@@ -1,5 +1,7 @@
 """Goodness of fit against scipy and closed forms, and the calibration of what it says."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from astropy import units as u
@@ -19,7 +21,8 @@ from gammajax import (
     SpectrumDataset,
     XYDataset,
 )
-from gammajax.errors import InputError
+from gammajax.errors import FitError, InputError
+from gammajax.fit import goodness_toys
 from tests.problems import small
 
 FLUX = u.Unit("cm-2 s-1 TeV-1")
@@ -153,6 +156,33 @@ def test_simulations():
     assert d.models.parameters.value.tolist() == before.tolist()
     with pytest.raises(InputError, match="got n_toys=0"):
         fit.goodness_of_fit(0, random_state=1)
+
+
+def test_data_that_the_batch_does_not_fit(monkeypatch):
+    """They are fitted alone; where the models are no best fit, or nothing finds one, the message has the numbers."""
+    d = counts(2)
+    fit = Fit(d, backend="newton")
+    best = fit.run().total_stat
+    expected = fit.goodness_of_fit(50, random_state=2)
+    deviances = goodness_toys._deviances
+
+    def lost(*arguments):
+        out = deviances(*arguments)
+        return np.concatenate([[np.nan], out[1:]])
+
+    monkeypatch.setattr(goodness_toys, "_deviances", lost)
+    found = fit.goodness_of_fit(50, random_state=2)
+    assert found.stat == pytest.approx(expected.stat, abs=1e-6)
+    assert (found.p_value, found.n_toys) == (expected.p_value, expected.n_toys)
+    d.models.parameters["index"].value += 1
+    text = rf"not at a best fit of the data, .* and {best:.4f}\d* at the minimum that backend 'newton' finds from there"
+    with pytest.raises(FitError, match=text):
+        fit.goodness_of_fit(50, random_state=2)
+    monkeypatch.setattr(goodness_toys, "minimize", lambda objective: SimpleNamespace(success=False))
+    with pytest.raises(
+        FitError, match=r"could not be fitted from the present values, where the statistic is \S+; set other"
+    ):
+        fit.goodness_of_fit(50, random_state=2)
 
 
 def joint(seed, energy=(1.2, 3.0, 7.0)):

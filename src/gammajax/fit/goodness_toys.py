@@ -10,7 +10,9 @@ from gammajax.compiling import compiled
 from gammajax.datasets.simulate import random_generator
 from gammajax.direct import direct
 from gammajax.errors import FitError, InputError
+from gammajax.fit.backends.newton import minimize
 from gammajax.fit.goodness import GoodnessOfFit, saturated
+from gammajax.fit.problem import Problem
 from gammajax.fit.resolve import as_likelihood
 from gammajax.likelihood import DrawnCompact, Likelihood, drawn_numbers, penalty_stat
 from gammajax.provenance import provenance
@@ -23,6 +25,8 @@ __all__ = ["goodness_by_toys"]
 # fits that have to end at a minimum
 ENOUGH = 0.9
 TOL, MAX_ITER = 1e-6, 200
+# how far above its minimum the statistic of models at their best fit may be
+FAR = 1.0
 # numbers drawn at the same time: 64 MB
 MOST = 1 << 23
 
@@ -58,10 +62,35 @@ def goodness_by_toys(datasets: Any, n_toys: int, random_state: Any, device: Any 
         found.append(_deviances(likelihood, arrays, device))
     observed, *toys = np.concatenate(found)
     if not np.isfinite(observed):
-        raise FitError("goodness_of_fit: the data themselves could not be fitted; read the flags of fit.run first.")
+        observed = _observed(likelihood, measured)
     seed = int(random_state) if isinstance(random_state, int | np.integer) else type(random_state).__name__
     source = provenance(likelihood.data, n_toys=n_toys, random_state=seed)
     return replace(_counted(likelihood, float(observed), np.array(toys)), provenance=source)
+
+
+def _observed(likelihood: Likelihood, measured: list[dict[str, np.ndarray]]) -> float:
+    """The same of the data alone, by the optimiser of single fits, which has more patience.
+
+    Raises
+    ------
+    FitError
+        If it finds no minimum either, or one far below the models: then these are at no best fit, and simulations of them say nothing.
+    """
+    problem = Problem(likelihood)
+    here = problem.stat(problem.start)
+    out = minimize(problem.objective()) if np.isfinite(here) else None
+    if out is None or not out.success:
+        raise FitError(
+            f"goodness_of_fit: the data themselves could not be fitted from the present values, where the statistic is {here:.8g}; set other "
+            "values, fit with fit.run(backend='newton'), and read its flags first."
+        )
+    if here - out.fun > FAR:
+        raise FitError(
+            f"goodness_of_fit: the models are not at a best fit of the data, so that simulations of them say nothing: the statistic is {here:.8g}, "
+            f"and {out.fun:.8g} at the minimum that backend 'newton' finds from there; read the flags of the last fit, and fit with "
+            "fit.run(backend='newton') first."
+        )
+    return float(_relative(likelihood, np.array([out.fun]), problem.theta(out.x)[None], measured)[0])
 
 
 def _check(likelihood: Any) -> None:
@@ -159,10 +188,15 @@ def _deviances(likelihood: Likelihood, arrays: list[dict[str, np.ndarray]], devi
     steeper = likelihood.covering(out.theta[fitted(out.status)])
     if steeper is not likelihood:
         return _deviances(steeper, arrays, device)
-    stat = out.stat - _penalties(likelihood, out.theta)
+    return np.where(fitted(out.status), _relative(likelihood, out.stat, out.theta, arrays), np.nan)
+
+
+def _relative(likelihood: Likelihood, stat: np.ndarray, theta: np.ndarray, arrays: list[dict[str, np.ndarray]]) -> Any:
+    """Statistic (N,) at points (N, P) without penalties, relative to a model that meets every bin of arrays (N, n_fit) or (n_fit,)."""
+    stat = stat - _penalties(likelihood, theta)
     for s, values in zip(likelihood.structure.datasets, arrays, strict=True):
-        stat = stat - np.sum(np.broadcast_to(saturated(s.statistic, values), values[s.stat.measured].shape), axis=1)
-    return np.where(fitted(out.status), stat, np.nan)
+        stat = stat - np.sum(np.broadcast_to(saturated(s.statistic, values), values[s.stat.measured].shape), axis=-1)
+    return stat
 
 
 def _penalties(likelihood: Likelihood, theta: np.ndarray) -> Any:
