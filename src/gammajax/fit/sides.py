@@ -71,7 +71,10 @@ def _ways(problem: Problem, objective: Objective) -> list[tuple[int, np.ndarray]
 def _strengths(problem: Problem, x: np.ndarray) -> np.ndarray:
     """The same point with its strengths fitted: shapes that begin beside wrong strengths are led astray."""
     index = [int(i) for i in problem.index]
-    strengths = set(problem.likelihood.compact().linear(tuple(range(len(problem.base)))))
+    # by what the models say: in gammapy's mode nothing is linear to the last digit
+    parameters = problem.likelihood.parameters
+    assert parameters is not None
+    strengths = {i for i, p in enumerate(parameters.unique_parameters) if p.linear}
     theta = problem.theta(x)
     if not strengths.intersection(index):
         return x
