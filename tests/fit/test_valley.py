@@ -1,11 +1,14 @@
 """Statistics that fall for ever along straight and bent valleys, and others that end in a minimum far away: which is which is proven."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from gammajax import Fit, Likelihood, Parameter, Status
+from gammajax.fit import valley
 from tests.problems import cut_off
 
 
@@ -112,3 +115,14 @@ def test_the_end_is_found_early():
     result = fitted("bent, like a power", "newton")
     assert result.nfev <= 170
     assert result.message == "the function falls for ever"
+
+
+def test_curvatures_without_an_inverse_end_a_valley(monkeypatch):
+    """Scaled to order one they overflow; the search for a way down gave up with an error of LAPACK."""
+    hessian = np.array([[1.0, 0.5, 0.0], [0.5, 1e-310, 1.0], [0.0, 1.0, 1e-310]])
+    problem = SimpleNamespace(gradient=lambda x: np.full(3, 1e-3), hessian=lambda x: hessian)
+    objective = SimpleNamespace(lower=np.full(3, -np.inf), upper=np.full(3, np.inf))
+    monkeypatch.setattr(valley, "_descent", lambda problem, objective, x, held, steps: (x, 1.0, True))
+    # as around every fit
+    with np.errstate(over="ignore"):
+        assert valley._place(problem, objective, np.ones(3), 0) is None

@@ -165,7 +165,11 @@ def _place(problem: Problem, objective: Objective, x: np.ndarray, i: int) -> _Pl
     block = hessian[np.ix_(others, others)]
     unit = 1 / np.sqrt(np.where(np.diag(block) > 0, np.diag(block), 1.0))
     right = np.stack([hessian[others, i], gradient[others]], axis=1) * unit[:, None]
-    bend, left = -(unit[:, None] * np.linalg.lstsq(block * np.outer(unit, unit), right, rcond=1e-14)[0]).T
+    matrix = block * np.outer(unit, unit)
+    if not (np.isfinite(matrix).all() and np.isfinite(right).all()):
+        # curvatures so small that their inverses are no numbers
+        return None
+    bend, left = -(unit[:, None] * np.linalg.lstsq(matrix, right, rcond=1e-14)[0]).T
     whole = np.zeros(len(x))
     whole[others] = bend / np.where(x[others] == 0, 1.0, x[others])
     # what is left of the others' own slopes counts as if they had arrived
