@@ -286,7 +286,9 @@ def test_somebody_interrupts_while_another_thread_compiles(screen):
 
 @pytest.fixture(scope="module")
 def fit():
-    return Fit([embedded()], backend="newton")
+    fit = Fit([embedded()], backend="newton")
+    fit.run()
+    return fit
 
 
 def grid(fit, n, **more):
