@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from astropy import units as u
-from scipy.stats import chi2, norm
+from scipy.stats import chi2
 
 from gammajax import Datasets, Fit, SpectrumDatasetOnOff
 from gammajax.errors import FitError, InputError
-from gammajax.fit.nested import _probability
+from gammajax.fit.nested import NestedTest, _probability
 from tests.problems import crab_model, embedded
 
 
@@ -21,14 +21,14 @@ def test_curvature_of_the_embedded_spectrum():
     assert test.dof == 1
     assert test.n_on_limit == 0
     assert test.p_value == pytest.approx(chi2.sf(test.ts, 1))
-    assert test.sigma == pytest.approx(norm.isf(test.p_value))
+    assert test.sigma == pytest.approx(np.sqrt(test.ts), rel=1e-9)
     # the models are at the best fit of the full model again, errors and covariance included
     assert not model.beta.frozen
     assert best == test.fit.parameters["beta"].value
     assert model.beta.error == test.fit.parameters["beta"].error > 0
     assert d.stat_sum() == pytest.approx(test.fit.total_stat, rel=1e-12)
     assert test.fit_null.parameters["beta"].value == 0
-    assert "one-sided" in str(test)
+    assert "sigma, two-sided)" in str(test)
 
 
 def test_a_source_is_tested_on_its_limit_and_without_its_shape():
@@ -51,7 +51,25 @@ def test_only_the_amplitude_free():
     model.amplitude.min = 0
     test = Fit(d, backend="newton").ts({model.amplitude: 0})
     assert test.p_value == pytest.approx(0.5 * chi2.sf(test.ts, 1))
+    # the limit halves the p-value, not the significance
+    assert test.sigma == pytest.approx(np.sqrt(test.ts), rel=1e-9)
+    assert "sigma, one-sided)" in str(test)
     assert any("Chernoff" in n for n in test.notes)
+
+
+@pytest.mark.parametrize(("ts", "sigma"), [(0.0, 0.0), (25.0, 5.0), (1600.0, 40.0), (1e4, 100.0)])
+@pytest.mark.parametrize("n_on_limit", [0, 1])
+def test_sigma_of_one_parameter_is_the_root_of_ts(ts, sigma, n_on_limit):
+    """Also where the p-value is less than any number."""
+    p = _probability(ts, 1, n_on_limit, [])[0]
+    test = NestedTest(ts, 1, n_on_limit, p, (), None, None)
+    assert test.sigma == pytest.approx(sigma, rel=1e-9, abs=1e-12)
+
+
+def test_sigma_of_two_parameters_is_that_of_gammapy():
+    ts_to_sigma = pytest.importorskip("gammapy.stats.utils").ts_to_sigma
+    test = Fit(embedded(), backend="newton").ts({"beta": 0, "alpha": 2.5})
+    assert test.sigma == pytest.approx(float(ts_to_sigma(test.ts, df=2)), rel=1e-9)
 
 
 @pytest.mark.parametrize(("dof", "limits"), [(1, 1), (2, 1), (2, 0)])

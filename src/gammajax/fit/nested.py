@@ -58,15 +58,29 @@ class NestedTest(StoredResult):
 
     @property
     def sigma(self) -> float:
-        """The p-value as standard deviations of a Gaussian, one-sided; nan where there is no p-value."""
-        from scipy.stats import norm
+        r"""The p-value as standard deviations of a Gaussian, so that one parameter has :math:`\sqrt{TS}`; nan where there is no p-value.
 
-        return float(norm.isf(self.p_value))
+        Two-sided, :math:`p = 2 (1 - \Phi(\sigma))`, as in gammapy; where the null is on a limit the parameter goes one way only and so does
+        the Gaussian, :math:`p = 1 - \Phi(\sigma)`.
+        """
+        if np.isnan(self.p_value):
+            return float("nan")
+        if self.dof == 1:
+            return float(np.sqrt(max(self.ts, 0.0)))
+        from scipy.special import gammaln, ndtri_exp
+
+        if self.p_value > 0:
+            log_p = np.log(self.p_value) - (0.0 if self.n_on_limit else np.log(2))
+        else:
+            # less than any number: the first term of the incomplete gamma function; half of it in a mixture as well
+            half = 0.5 * self.dof
+            log_p = (half - 1) * np.log(0.5 * self.ts) - 0.5 * self.ts - gammaln(half) - np.log(2)
+        return max(float(-ndtri_exp(log_p)), 0.0)
 
     def __str__(self) -> str:
         lines = [
             f"TS = {self.ts:.4f} for {self.dof} parameter{'s' if self.dof > 1 else ''}",
-            f"p-value = {self.p_value:.4g} ({self.sigma:.2f} sigma, one-sided)",
+            f"p-value = {self.p_value:.4g} ({self.sigma:.2f} sigma, {'one' if self.n_on_limit else 'two'}-sided)",
             *(f"note: {n}" for n in self.notes),
         ]
         return "\n".join(
