@@ -22,9 +22,9 @@ from gammajax.likelihood.groups import Groups, merged
 from gammajax.likelihood.jacobian import Entries, Jacobian, Own, of_members, summed_for
 from gammajax.likelihood.penalties import penalty_derivatives, penalty_stat
 from gammajax.likelihood.plan import Plan, constants, make_plan
+from gammajax.likelihood.slopes import curvatures_of, easy_slopes, slopes_of
 from gammajax.likelihood.steep import Steep, steep_terms, steeper
 from gammajax.likelihood.structure import MATRIX, Place, Structure, Term, per_bin, positions, shapes, taken
-from gammajax.models.pieces import summed
 
 __all__ = ["Compact", "Folded"]
 
@@ -52,12 +52,6 @@ class Folded(NamedTuple):
     base: jax.Array
     linear: jax.Array
     bent: list
-
-
-def _slope(f: Any, args: Sequence, k: int) -> jax.Array:
-    """Derivative of f(args) in argument k, as a function of scalars: one tangent, no basis."""
-    one = jnp.ones_like(args[k])
-    return jax.jvp(lambda x: f([*args[:k], x, *args[k + 1 :]]), (args[k],), (one,))[1]
 
 
 @jax.tree_util.register_dataclass
@@ -189,8 +183,10 @@ class Compact:
             flux, where, known = [], [], []
             for t, k0, ks in zip(s.terms, strength, slopes, strict=True):
                 f, args = self._shape(t, b, theta, k0)
-                easy = _easy(t, b.rules[t.rule], args, ks)
-                flux += [easy[k] if k in easy else f(args) if k is None else _slope(f, args, k) for k in (None, *ks)]
+                easy = easy_slopes(t, b.rules[t.rule], args, ks)
+                value = easy[None] if None in easy else f(args)
+                first = easy | slopes_of(t.form, f, args, [k for k in ks if k not in easy])
+                flux += [value, *(first[k] for k in ks)]
                 known.append(easy)
                 where += [t.fold] * (1 + len(ks))
             bent.append(known)
@@ -319,16 +315,15 @@ class Compact:
                 if jnp.ndim(a) > 0:
                     # each data set's own
                     undone, a = b.back(t.fold, weight * per_bin(a, b.size)), 1.0
+                pairs = [(k, q) for m, k in enumerate(ks) for q in ks[: m + 1]]
+                curvature = known | curvatures_of(t.form, f, args, [both for both in pairs if both not in known])
                 for m, k in enumerate(ks):
                     if k0 is not None and not entries.at.keys().isdisjoint(positions(t.index[k0])):
                         pair = t.index[k0], t.index[k]
                         entries.add(*pair, summed_for(pair, rows[at + 1 + m] * weight))
                     for q in ks[: m + 1]:
-                        mixed = known.get((k, q))
-                        if mixed is None:
-                            mixed = _slope(lambda x, k=k, f=f: _slope(f, x, k), args, q)
                         pair = t.index[k], t.index[q]
-                        entries.add(*pair, a * summed_for(pair, mixed * undone), distinct=q != k)
+                        entries.add(*pair, a * summed_for(pair, curvature[k, q] * undone), distinct=q != k)
         return entries.matrix(w1)
 
 
@@ -337,30 +332,6 @@ def _shared(structure: Structure, active: tuple[int, ...]) -> tuple[int, ...]:
     places = {i for s in structure.datasets for t in s.terms for i in t.index}
     places |= {s.alpha for s in structure.datasets if s.alpha is not None}
     return tuple(i for i in active if i in places) if any(isinstance(i, tuple) for i in places) else active
-
-
-def _easy(term: Term, rule: Any, args: Sequence, slopes: Sequence[int]) -> dict[Any, jax.Array]:
-    """Flux in the bins (None), and those of its derivatives that are the flux at the nodes times known functions of energy.
-
-    By the place of one of the arguments `slopes`, or of two.
-    """
-    form = term.form
-    wanted = [k for k in slopes if term.names[k] in form.log_linear]
-    if form.log_slopes is None or not wanted or term.extras or getattr(rule, "mode", "") != "exact":
-        return {}
-    pairs = [(k, q) for k in wanted for q in wanted]
-
-    def sums(args: list) -> list[jax.Array]:
-        by_name = dict(zip(form.log_linear, form.log_slopes(rule.nodes, *args), strict=True))  # type: ignore[misc]
-        u = {k: by_name[term.names[k]] for k in wanted}
-        # computed once: the compiler would compute the exponentials anew for each of the sums
-        values = jax.lax.optimization_barrier(form.evaluate(rule.nodes, *args) * rule.weights)
-        first = [summed(values * u[k]) for k in wanted]
-        return [summed(values), *first, *(summed(values * (u[k] * u[q])) for k, q in pairs)]
-
-    own = [0 if jnp.ndim(a) > 0 else None for a in args]
-    function = jax.vmap(sums, in_axes=(own,)) if 0 in own else sums
-    return dict(zip([None, *wanted, *pairs], function(list(args)), strict=True))
 
 
 def _onto(bins: Bins, values: list[jax.Array], where: list[int]) -> jax.Array:
