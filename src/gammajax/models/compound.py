@@ -30,6 +30,10 @@ class CompoundSpectralModel(SpectralModel):
     operator : {"add", "sub", "mul"} or callable
         Name, or the function of that name in the module `operator`.
 
+    References
+    ----------
+    Donath et al. 2023, A&A 678, A157: gammapy's model of that name.
+
     Examples
     --------
     >>> from astropy import units as u
@@ -146,6 +150,10 @@ class ScaleSpectralModel(SpectralModel):
         The model; the values that its parameters have when this one is used are part of the compiled program.
     norm : float
         N, default 1.
+
+    References
+    ----------
+    Donath et al. 2023, A&A 678, A157: gammapy's model of that name.
 
     Examples
     --------

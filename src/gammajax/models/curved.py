@@ -175,6 +175,10 @@ class LogParabolaNormSpectralModel(SpectralModel):
         :math:`E_0`, default 10 TeV, frozen.
     alpha, beta : float
         Defaults 0.
+
+    References
+    ----------
+    Massaro et al. 2004, A&A 413, 489.
     """
 
     tag = ("LogParabolaNormSpectralModel", "lp-norm")
@@ -267,6 +271,10 @@ class GaussianSpectralModel(SpectralModel):
         :math:`N_0`, default 1e-12 cm-2 s-1.
     mean, sigma : `~astropy.units.Quantity`
         :math:`\bar E, \sigma`, defaults 1 and 2 TeV.
+
+    References
+    ----------
+    Donath et al. 2023, A&A 678, A157: gammapy's model of that name.
     """
 
     tag = ("GaussianSpectralModel", "gauss")

@@ -53,6 +53,10 @@ class ExpCutoffPowerLawSpectralModel(SpectralModel):
         Exponent of the cut-off, default 1, frozen. The bin integrals are exact to 1e-9 up to 3; for a sharper cut-off take
         `SuperExpCutoffPowerLaw3FGLSpectralModel`.
 
+    References
+    ----------
+    Aharonian et al. 2006, A&A 457, 899 (the Crab Nebula).
+
     Examples
     --------
     >>> from astropy import units as u
@@ -105,6 +109,10 @@ class ExpCutoffPowerLawNormSpectralModel(SpectralModel):
         :math:`\lambda`, default 0.1 TeV-1.
     alpha : float
         Exponent of the cut-off, default 1, frozen. The bin integrals are exact to 1e-9 up to 3.
+
+    References
+    ----------
+    Donath et al. 2023, A&A 678, A157: gammapy's model of that name.
     """
 
     tag = ("ExpCutoffPowerLawNormSpectralModel", "ecpl-norm")

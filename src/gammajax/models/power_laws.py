@@ -41,6 +41,10 @@ class PowerLawSpectralModel(SpectralModel):
     reference : `~astropy.units.Quantity`
         :math:`E_0`, default 1 TeV, frozen.
 
+    References
+    ----------
+    Fermi 1949, Phys. Rev. 75, 1169.
+
     Examples
     --------
     >>> from astropy import units as u
@@ -91,6 +95,10 @@ class ConstantSpectralModel(SpectralModel):
     ----------
     const : `~astropy.units.Quantity`
         k, default 1e-12 cm-2 s-1 TeV-1.
+
+    References
+    ----------
+    Donath et al. 2023, A&A 678, A157: gammapy's model of that name.
     """
 
     tag = ("ConstantSpectralModel", "const")
@@ -117,6 +125,10 @@ class PowerLawNormSpectralModel(SpectralModel):
         N, default 1.
     reference : `~astropy.units.Quantity`
         :math:`E_0`, default 1 TeV, frozen.
+
+    References
+    ----------
+    Donath et al. 2023, A&A 678, A157: gammapy's model of that name.
     """
 
     tag = ("PowerLawNormSpectralModel", "pl-norm")
@@ -151,6 +163,10 @@ class PowerLaw2SpectralModel(SpectralModel):
         :math:`\Gamma`, default 2; smooth through 1, where gammapy has 0/0.
     emin, emax : `~astropy.units.Quantity`
         :math:`E_1, E_2`, defaults 0.1 and 100 TeV, frozen.
+
+    References
+    ----------
+    Abdo et al. 2010, ApJS 188, 405 (sources by their integral flux); Donath et al. 2023, A&A 678, A157: gammapy's model of that name.
 
     Examples
     --------
@@ -191,6 +207,10 @@ class BrokenPowerLawSpectralModel(SpectralModel):
     ebreak : `~astropy.units.Quantity`
         :math:`E_b`, default 1 TeV. A bin integral and its first derivative in the break are continuous; the second
         derivative jumps where the break is on the edge of a bin.
+
+    References
+    ----------
+    Abdo et al. 2010, ApJ 710, 1271.
     """
 
     tag = ("BrokenPowerLawSpectralModel", "bpl")

@@ -83,6 +83,10 @@ class PiecewiseNormSpectralModel(SpectralModel):
     interp : {"log", "lin"}
         Logarithms over logarithms (norms above 0 then), or linear. A change of it or of the energies compiles anew.
 
+    References
+    ----------
+    Donath et al. 2023, A&A 678, A157: gammapy's model of that name.
+
     Examples
     --------
     >>> from astropy import units as u
