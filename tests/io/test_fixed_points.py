@@ -64,6 +64,8 @@ def without_time(text):
     return [line for line in text.splitlines() if not line.strip().startswith(("date", "created"))]
 
 
+# some of the models drawn are none of gammapy's, which writing says
+@pytest.mark.filterwarnings("ignore:write. gammapy knows no")
 @EXAMPLES
 @given(seed=seeds, full=st.booleans())
 def test_model_files(seed, full):
