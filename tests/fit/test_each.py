@@ -116,6 +116,7 @@ def with_factors(members):
     return members
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["shared response", pytest.param("both", marks=pytest.mark.slow)])
 def test_factors_on_the_background(case):
     """One with more counts at high energies than its OFF region and its model explain, so that its factor moves."""

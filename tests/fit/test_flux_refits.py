@@ -111,6 +111,7 @@ def compare(found, place, expected):
         np.testing.assert_allclose(mine, value, rtol=1e-5, atol=1e-8, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("tilt", "n"), [(False, 2), (True, 1)])
 def test_norms_and_tilts_of_backgrounds_are_refitted_node_by_node(tilt, n):
     data = nights(tilt, n)
@@ -227,6 +228,7 @@ def steep_night(start, gti=None, name="steep"):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*fractional counts")
 def test_other_sources_that_end_steeper_are_integrated_with_more_nodes(monkeypatch):
     """The usual nodes are wrong by 1e-5 in some bins, where the other source ends."""

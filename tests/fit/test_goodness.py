@@ -201,6 +201,7 @@ def joint(seed, energy=(1.2, 3.0, 7.0)):
     return Datasets([off, known, points])
 
 
+@pytest.mark.slow
 def test_simulations_of_several_data_sets():
     sets = joint(1)
     fit = Fit(sets, backend="newton")

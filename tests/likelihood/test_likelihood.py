@@ -84,6 +84,7 @@ def test_parts_add_up(likelihood):
     np.testing.assert_allclose(array, d.stat_array(), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_transformations_agree(likelihood):
     """jit, grad, hessian and vmap; scoring against jax.hessian, gradient against finite differences."""
     scale = likelihood.scale

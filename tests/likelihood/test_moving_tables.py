@@ -128,6 +128,7 @@ def test_derivatives_are_those_of_finite_differences(name):
     np.testing.assert_allclose(hessian[np.ix_(free, free)] * both, curvature, rtol=1e-6, atol=1e-6 * size)
 
 
+@pytest.mark.slow
 def test_an_absorbed_source_is_fitted_with_its_energy_scale():
     """Two instruments, one of them with a scale: the shift that the data were made with is found."""
     truth = power_law(amplitude=4e-10 * FLUX) * make_ebl(gm)

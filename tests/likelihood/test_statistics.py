@@ -142,7 +142,11 @@ TABLE = {
     "mixture": mixture,
     "function": function,
 }
-rows = pytest.mark.parametrize("make", TABLE.values(), ids=TABLE.keys())
+# their parts are rows of their own
+LONG = ("all systematics", "factor in gammapy's mode", "mixture")
+rows = pytest.mark.parametrize(
+    "make", [pytest.param(v, id=k, marks=pytest.mark.slow if k in LONG else ()) for k, v in TABLE.items()]
+)
 
 
 def likelihood_of(data):

@@ -104,6 +104,7 @@ def test_temporal_parameters_are_fitted(name):
     assert set(result.parameters.free_parameters.unique_names) >= {f"flare.temporal.{k}" for k in start}
 
 
+@pytest.mark.slow
 def test_derivatives_of_the_likelihood():
     """The solver's own derivatives beside automatic differentiation of the whole."""
     import jax

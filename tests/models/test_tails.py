@@ -137,6 +137,7 @@ def test_integrals_in_the_tail_of_a_cutoff_on_all_axes(name, per_decade):
     check_tail(TAILS[name], per_decade, 6)
 
 
+@pytest.mark.slow
 def test_bins_that_move_over_a_table():
     """The pieces of the mode for a free energy scale are those of the fixed one."""
     energies = np.array([0.1, 1.0, 10.0, 100.0])
@@ -151,6 +152,7 @@ def test_bins_that_move_over_a_table():
     np.testing.assert_allclose(moving, fixed, rtol=1e-9, atol=LEAST)
 
 
+@pytest.mark.slow
 def test_energy_flux_of_a_line_far_from_it():
     """No closed form: sigma^2 times the density at the ends plus the mean times the integral."""
     form, (norm, mean, sigma) = weighted_form(gm.GaussianSpectralModel.form), (A, 10.0, 0.5)

@@ -180,6 +180,7 @@ PRIORS = [
 ]
 
 
+@pytest.mark.slow
 def test_several_lengths_side_by_side():
     pars = Parameters([Parameter(f"p{k}", 0.3 * k, prior=prior) for k, prior in enumerate(PRIORS)])
     theta = pars.value

@@ -165,6 +165,7 @@ def test_intervals_of_nine_parameters():
             assert 0.5 < row[0].errp / error < 2
 
 
+@pytest.mark.slow
 def test_a_better_minimum_on_the_way_is_an_error():
     d = two_minima()
     Fit([d], backend="newton").run()

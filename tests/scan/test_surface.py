@@ -84,7 +84,10 @@ def _scan(datasets, names, axes, reoptimize):
     return likelihood, fast_surface(likelihood, index, axes, refit), plain
 
 
-@pytest.mark.parametrize(("make", "names", "axes", "reoptimize"), CASES.values(), ids=CASES.keys())
+@pytest.mark.parametrize(
+    ("make", "names", "axes", "reoptimize"),
+    [pytest.param(*v, id=k, marks=pytest.mark.slow if k == "two sources, linked" else ()) for k, v in CASES.items()],
+)
 def test_equal_to_node_by_node(make, names, axes, reoptimize):
     likelihood, fast, plain = _scan(make(), names, axes, reoptimize)
     # re-fits end within 1e-9 of the minimum on both sides

@@ -79,6 +79,7 @@ def test_smaller_batches(monkeypatch, caplog, fit, as_before, what):
     ]
 
 
+@pytest.mark.slow
 def test_many_fits_at_once(monkeypatch, fit, as_before):
     many = Datasets([embedded().copy(f"d{k}") for k in range(3)])
     for d in many:
