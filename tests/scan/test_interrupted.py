@@ -228,8 +228,8 @@ def test_ctrl_c_in_a_long_chunk(tmp_path, program, wait):
             begin = time.monotonic()
             process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
-        # an end of the interpreter, or of Dask, takes about a second
-        assert time.monotonic() - begin < (20 if wait is None else 5), said
+        # an end of the interpreter, or of Dask, takes about a second, on a busy machine six; left to itself Dask waits for ten
+        assert time.monotonic() - begin < (20 if wait is None else 9), said
     assert process.returncode != 0
     if wait is None:
         # it is said at the end of the traceback, which a second one cuts short
