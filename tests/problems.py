@@ -2,6 +2,7 @@
 
 import numpy as np
 from astropy import units as u
+from astropy.time import Time
 
 from gammajax import (
     Datasets,
@@ -12,6 +13,12 @@ from gammajax import (
     SpectrumDatasetOnOff,
 )
 from gammajax.data import embedded_ogip_files
+
+# log-parabola of the Crab Nebula, and the beginning of the H.E.S.S. runs on it
+CRAB = {
+    "amplitude": 3.8e-11 / u.cm**2 / u.s / u.TeV, "reference": 1 * u.TeV, "alpha": 2.196, "beta": 0.2265,
+}  # fmt: skip
+BEGIN = Time(53343.92, format="mjd", scale="tt")
 
 # exact bin integrals, Newton to |g| < 1e-12 in float64 with an independent program (20-point Gauss-Legendre in ln E)
 REFERENCE = {

@@ -491,7 +491,7 @@ REGISTRY = re.compile(rb"pypi\.org|pythonhosted\.org|(deb|security)\.debian\.org
         (b"path = '/%s/project/x'" % b"root", True),
         (b"cd /%s/main" % b"work", True),
         (b"#!/%s/bin/python" % b"opt", True),
-        (b"../shared/gammapy-data and a/work/b", False),
+        (b"../shared/gammapy-data and a/%s/b" % b"work", False),
         (b"data/options", False),
     ],
 )

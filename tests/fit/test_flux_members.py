@@ -6,7 +6,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from astropy import units as u
-from astropy.time import Time
 
 from gammajax import (
     GTI,
@@ -21,11 +20,8 @@ from gammajax import (
 from gammajax.errors import FileFormatError
 from gammajax.fit import light_curve
 from gammajax.fit.flux_members import counted
+from tests.problems import BEGIN, CRAB
 
-BEGIN = Time(53343.92, format="mjd", scale="tt")
-VALUES = {
-    "amplitude": 3.8e-11 / u.cm**2 / u.s / u.TeV, "reference": 1 * u.TeV, "alpha": 2.196, "beta": 0.2265,
-}  # fmt: skip
 COUNTED = ("counts", "npred", "npred_excess")
 # below the threshold of the runs, two bins with a point, and one without counts
 EDGES = [0.01, 0.5, 2.2, 20, 100] * u.TeV
@@ -37,7 +33,7 @@ def ours(hess_files):
     datasets = Datasets([SpectrumDatasetOnOff.read(p) for p in hess_files[:2]])
     for k, d in enumerate(datasets):
         d.gti, d.compatibility = GTI.create(BEGIN + k * u.h, BEGIN + k * u.h + 1600 * u.s), "gammapy"
-    datasets.models = SkyModel(LogParabolaSpectralModel(**VALUES), name="crab")
+    datasets.models = SkyModel(LogParabolaSpectralModel(**CRAB), name="crab")
     return datasets
 
 
@@ -49,7 +45,7 @@ def theirs(hess_files):
     found = datasets.Datasets([datasets.SpectrumDatasetOnOff.read(p) for p in hess_files[:2]])
     for k, d in enumerate(found):
         d.gti = TheirGTI.create(BEGIN + k * u.h, BEGIN + k * u.h + 1600 * u.s)
-    found.models = [models.SkyModel(models.LogParabolaSpectralModel(**VALUES), name="crab")]
+    found.models = [models.SkyModel(models.LogParabolaSpectralModel(**CRAB), name="crab")]
     return found
 
 

@@ -183,6 +183,7 @@ def test_what_is_followed_may_be_in_no_model():
     np.testing.assert_allclose(followed.norm_err, free.norm_err, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_penalties_tie_nights_together():
     """A penalty on the norms of two nights: the second takes part in the time bin of the first, held by nothing but the penalty."""
     data = nights(n=2)

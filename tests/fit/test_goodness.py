@@ -130,6 +130,7 @@ def test_fractional_counts_have_no_p_value():
     assert "not whole numbers" in Fit(d, backend="newton").run().goodness.reason
 
 
+@pytest.mark.slow
 def test_simulations():
     d = counts(2)
     fit = Fit(d, backend="newton")

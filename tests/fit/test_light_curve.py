@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from astropy import units as u
-from astropy.time import Time
 
 from gammajax import (
     GTI,
@@ -17,11 +16,8 @@ from gammajax import (
 )
 from gammajax.errors import DataError, FileFormatError, InputError
 from gammajax.io.points_table import points_from_table
+from tests.problems import BEGIN, CRAB
 
-BEGIN = Time(53343.92, format="mjd", scale="tt")
-VALUES = {
-    "amplitude": 3.8e-11 / u.cm**2 / u.s / u.TeV, "reference": 1 * u.TeV, "alpha": 2.196, "beta": 0.2265,
-}  # fmt: skip
 COLUMNS = ("norm", "norm_err", "norm_errn", "norm_errp", "norm_ul", "ts", "stat", "stat_null")
 COUNTED = ("counts", "npred", "npred_excess")
 EDGES = np.array([0.75, 2.2, 20]) * u.TeV
@@ -34,7 +30,7 @@ def runs(files, compatibility=None):
         start = BEGIN + k * u.h
         d.gti, d.compatibility = GTI.create(start, start + d.livetime), compatibility
     datasets = Datasets(sets)
-    datasets.models = SkyModel(LogParabolaSpectralModel(**VALUES), name="crab")
+    datasets.models = SkyModel(LogParabolaSpectralModel(**CRAB), name="crab")
     return datasets
 
 
@@ -102,7 +98,7 @@ def test_what_is_refused(datasets):
     with pytest.raises(DataError, match="no data set lies within one of the time bins"):
         LightCurveEstimator(EDGES, time_intervals=[(BEGIN, BEGIN + 1 * u.s)]).run(datasets)
     mine = datasets[0].copy("mine")
-    mine.gti, mine.models = datasets[0].gti, SkyModel(LogParabolaSpectralModel(**VALUES), "crab", "mine")
+    mine.gti, mine.models = datasets[0].gti, SkyModel(LogParabolaSpectralModel(**CRAB), "crab", "mine")
     with pytest.raises(InputError, match="'crab' belongs to single data sets"):
         LightCurveEstimator(EDGES, stack_over_time_interval=True).run(mine)
 
@@ -243,7 +239,7 @@ def test_gammapy_finds_the_same(hess_files):
     ours, theirs = runs(hess_files, "gammapy"), TheirDatasets([Theirs.read(p) for p in hess_files])
     for a, b in zip(ours, theirs, strict=True):
         b.gti = TheirGTI.create(a.gti.time_start, a.gti.time_stop)
-    theirs.models = [models.SkyModel(models.LogParabolaSpectralModel(**VALUES), name="crab")]
+    theirs.models = [models.SkyModel(models.LogParabolaSpectralModel(**CRAB), name="crab")]
     axis = ours[0].counts.geom.axis.edges_tev
     edges = axis[(axis > 0.7) & (axis < 20)][::8] * u.TeV
     found = LightCurveEstimator(edges, "crab", selection_optional="all").run(ours)

@@ -152,6 +152,7 @@ def test_lanes_of_a_batch_are_done_again_where_they_ended_too_steep():
     np.testing.assert_allclose(alone.stat, out.stat[2:3], rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_scans_intervals_and_chunks(fitted):
     d, _, result = fitted
     fit, alpha = Fit(d), d.models[0].spectral_model.alpha

@@ -107,6 +107,10 @@ DEAR = (
     "secpl-4fgl-dr3, sharp",
     "ecpl, alpha 3",
     "bpl, indices 1",
+    "gauss * pl-norm",
+    "secpl-4fgl-dr3, index_2 negative",
+    "secpl-4fgl-dr3, index_2 small",
+    "bpl * ecpl-norm",
 )
 
 

@@ -59,7 +59,7 @@ def scans_and_reference(monkeypatch, data, names, width, n, starts=1):
     return scans, serial.reshape(scans[0].stat.shape)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "two minima")) for n in CASES])
 def test_scan_equals_serial(name, monkeypatch):
     problem, names, width, n, starts, statuses = CASES[name]
     scans, serial = scans_and_reference(monkeypatch, problem(), names, width, n, starts)

@@ -154,6 +154,7 @@ def test_interval_on_a_limit_is_nan_with_a_reason():
     assert not table.success
 
 
+@pytest.mark.slow
 def test_intervals_of_nine_parameters():
     datasets = many_parameters()
     Fit(datasets, backend="newton").run()

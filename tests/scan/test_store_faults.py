@@ -236,6 +236,7 @@ with double_precision():
 """
 
 
+@pytest.mark.slow
 def test_several_devices_compute_the_same_bits_and_never_wait_for_one_another(fit, tmp_path, cache):
     for name, refit in (("fitted", True), ("frozen", False)):
         scan(fit, tmp_path / name, chunk_size=None, reoptimize=refit)
